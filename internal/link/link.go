@@ -39,9 +39,9 @@ var (
 
 // Link is one end of a duplex connection that carries frames.
 //
-// One goroutine may write (WriteFrame, CloseWrite, Behind) while another reads
+// One goroutine may write (WriteFrame, CloseWrite, Behind, Unread) while another reads
 // (ReadFrame, Buffered); neither side may be used by two goroutines at once.
-// WaitTaken, Unread, Gone, Credentials, MaxFrame and Interrupt may be called at
+// WaitTaken, Gone, Credentials, MaxFrame and Interrupt may be called at
 // any time before Close from any goroutine. To end a Link from outside: call
 // Interrupt, wait until the reader and the writer have returned, call Close.
 // So carriers need no lock of their own on the path of each frame.
@@ -74,9 +74,9 @@ type Link interface {
 	// only then does the peer's Unread count it as taken.
 	ReadFrame(ctx context.Context) ([]byte, error)
 
-	// Buffered reports whether ReadFrame would return a frame without looking
-	// outside private memory: whether now is no moment for the reader to do
-	// what it does before it waits.
+	// Buffered reports whether ReadFrame would return a frame out of private
+	// memory: then the call touches nothing that Close frees, and now is no
+	// moment for the reader to do what it does before it waits.
 	Buffered() bool
 
 	// MaxFrame is the size in bytes of the largest frame, at least MinMaxFrame
@@ -95,7 +95,7 @@ type Link interface {
 	// Unread is the number of frames that were written and that the peer is not
 	// known to have dealt with. After the peer is gone it is the number lost,
 	// as far as the carrier can tell: one whose frames wait in a kernel queue
-	// may say 1 for any number.
+	// may say 1 for any number. Writer's side.
 	Unread() uint64
 
 	// Gone is closed when the peer is known to be dead or to have closed its
