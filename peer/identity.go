@@ -3,12 +3,12 @@ package peer
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
 	"strconv"
 	"sync"
+	"sync/atomic"
 )
 
 // Identity is one process as the kernel describes it: its Token, and what can
@@ -29,9 +29,8 @@ type Identity struct {
 	proc   process
 	closed bool
 
-	captured sync.Mutex // guards the rest
-	exe      *Executable
-	userName string
+	exe      atomic.Pointer[ExecutableFile] // captured once, see Executable
+	userName atomic.Pointer[string]
 }
 
 // Connector is the process that made the socket's end, as SO_PEERCRED tells: it
@@ -45,12 +44,12 @@ type Connector struct {
 	Differs bool
 }
 
-// Executable is the file that a process runs.
-type Executable struct {
+// ExecutableFile is the file that a process runs.
+type ExecutableFile struct {
 	// Path is the link text of /proc/PID/exe: the name in the mount namespace
 	// of the file, " (deleted)" appended when it is gone. It is for people: a
-	// container can have any file of its own at any path. See Executable, the
-	// policy, which compares Dev and Ino.
+	// container can have any file of its own at any path. The policy Executable
+	// compares Dev and Ino.
 	Path string
 
 	Dev, Ino     uint64
@@ -80,8 +79,7 @@ func (id *Identity) Connector() Connector { return id.connector }
 // Alive returns nil while the process lives, else ErrGone, without blocking.
 // In a weak identity without a pidfd it cannot tell: ErrUnavailable.
 func (id *Identity) Alive() error {
-	_, err := lookup(id, func(p process) (struct{}, error) { return struct{}{}, p.alive() })
-	return err
+	return ask(id, process.alive)
 }
 
 // Groups returns the supplementary groups as they are now. The slice is the
@@ -94,16 +92,15 @@ func (id *Identity) Groups() ([]uint32, error) {
 // ask the system's name services, and block as long as they do. The first answer
 // is kept. Not the kernel's word: for people.
 func (id *Identity) UserName() (string, error) {
-	id.captured.Lock()
-	defer id.captured.Unlock()
-	if id.userName == "" {
-		u, err := user.LookupId(strconv.FormatUint(uint64(id.token.RUID()), 10))
-		if err != nil {
-			return "", fmt.Errorf("name of user %d: %w", id.token.RUID(), err)
-		}
-		id.userName = u.Username
+	if name := id.userName.Load(); name != nil {
+		return *name, nil
 	}
-	return id.userName, nil
+	u, err := user.LookupId(strconv.FormatUint(uint64(id.token.RUID()), 10))
+	if err != nil {
+		return "", fmt.Errorf("name of user %d: %w", id.token.RUID(), err)
+	}
+	id.userName.Store(&u.Username)
+	return u.Username, nil
 }
 
 // GroupName is UserName for the real group; its answer is not kept.
@@ -121,17 +118,16 @@ func (id *Identity) GroupName() (string, error) {
 //
 // On Linux it needs the right to ptrace-read the process (same user and not
 // set-user-ID, or CAP_SYS_PTRACE), else ErrUnavailable.
-func (id *Identity) Executable() (Executable, error) {
-	id.captured.Lock()
-	defer id.captured.Unlock()
-	if id.exe == nil {
-		exe, err := lookup(id, process.executable)
-		if err != nil {
-			return Executable{}, err
-		}
-		id.exe = &exe
+func (id *Identity) Executable() (ExecutableFile, error) {
+	if exe := id.exe.Load(); exe != nil {
+		return *exe, nil
 	}
-	return *id.exe, nil
+	exe, err := lookup(id, process.executable)
+	if err != nil {
+		return ExecutableFile{}, err
+	}
+	id.exe.CompareAndSwap(nil, &exe) // two may have looked: the first counts
+	return *id.exe.Load(), nil
 }
 
 // Label returns the LSM label (SELinux context, AppArmor profile) that the
@@ -219,16 +215,14 @@ func (id *Identity) String() string {
 		return "no identity"
 	}
 	s := fmt.Sprintf("pid %d uid %d", id.token.PID(), id.token.RUID())
-	id.captured.Lock()
-	defer id.captured.Unlock()
-	if id.userName != "" {
-		s += " (" + id.userName + ")"
+	if name := id.userName.Load(); name != nil {
+		s += " (" + printable(*name) + ")"
 	}
 	if id.token.EUID() != id.token.RUID() {
 		s += fmt.Sprintf(" euid %d", id.token.EUID())
 	}
-	if id.exe != nil {
-		s += " " + printable(id.exe.Path)
+	if exe := id.exe.Load(); exe != nil {
+		s += " " + printable(exe.Path)
 	}
 	if id.token.Weak() {
 		s += " (weak)"
@@ -247,6 +241,12 @@ func lookup[T any](id *Identity, f func(process) (T, error)) (T, error) {
 	return f(id.proc)
 }
 
+// ask is lookup for what has no other answer than an error.
+func ask(id *Identity, f func(process) error) error {
+	_, err := lookup(id, func(p process) (struct{}, error) { return struct{}{}, f(p) })
+	return err
+}
+
 // printable keeps what another process chose from writing control characters
 // into a log.
 func printable(s string) string {
@@ -256,6 +256,3 @@ func printable(s string) string {
 	}
 	return q
 }
-
-// isFinal reports whether err means that no answer about the peer will come.
-func isFinal(err error) bool { return errors.Is(err, ErrGone) || errors.Is(err, os.ErrClosed) }

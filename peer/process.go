@@ -17,8 +17,8 @@ type process interface {
 	alive() error
 	ids() (ids, error)
 	groups() ([]uint32, error)
-	executable() (Executable, error)
-	openExecutable() (executableFile, error)
+	executable() (ExecutableFile, error)
+	openExecutable() (openFile, error)
 	cgroup() (string, error)
 	sameUsers() error
 	descends() error
@@ -27,10 +27,10 @@ type process interface {
 	close() error
 }
 
-// executableFile is the program that a process runs, opened for reading.
-type executableFile interface {
+// openFile is the program that a process runs, opened for reading.
+type openFile interface {
 	io.ReadCloser
-	stat() (Executable, error)
+	stat() (ExecutableFile, error)
 	verity() (Digest, error)
 }
 
@@ -47,11 +47,13 @@ type ids struct {
 // own types embed it for what they do not have.
 type unknown struct{}
 
-func (unknown) alive() error                    { return nil }
-func (unknown) ids() (ids, error)               { return ids{}, unavailable("ids") }
-func (unknown) groups() ([]uint32, error)       { return nil, unavailable("supplementary groups") }
-func (unknown) executable() (Executable, error) { return Executable{}, unavailable("executable") }
-func (unknown) openExecutable() (executableFile, error) {
+func (unknown) alive() error              { return nil }
+func (unknown) ids() (ids, error)         { return ids{}, unavailable("ids") }
+func (unknown) groups() ([]uint32, error) { return nil, unavailable("supplementary groups") }
+func (unknown) executable() (ExecutableFile, error) {
+	return ExecutableFile{}, unavailable("executable")
+}
+func (unknown) openExecutable() (openFile, error) {
 	return nil, unavailable("executable")
 }
 func (unknown) cgroup() (string, error)                   { return "", unavailable("cgroup") }

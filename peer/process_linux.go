@@ -38,15 +38,15 @@ func (p linuxProcess) groups() ([]uint32, error) {
 	return s.Groups, known(err)
 }
 
-func (p linuxProcess) executable() (Executable, error) {
+func (p linuxProcess) executable() (ExecutableFile, error) {
 	f, path, err := pidfd.StatExe(p.fd)
 	if err != nil {
-		return Executable{}, known(err)
+		return ExecutableFile{}, known(err)
 	}
 	return executableOf(f, path), nil
 }
 
-func (p linuxProcess) openExecutable() (executableFile, error) {
+func (p linuxProcess) openExecutable() (openFile, error) {
 	fd, err := pidfd.OpenExe(p.fd)
 	if err != nil {
 		return nil, known(err)
@@ -70,6 +70,8 @@ func (p linuxProcess) sameUsers() error {
 	return nil
 }
 
+func (p linuxProcess) descends() error { return known(pidfd.ProveDescent(p.fd)) }
+
 // nowhere is a process of which only a message is known. Whether it lives
 // cannot be told.
 type nowhere struct{ unknown }
@@ -89,7 +91,7 @@ func (f linuxFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (f linuxFile) stat() (Executable, error) {
+func (f linuxFile) stat() (ExecutableFile, error) {
 	file, err := pidfd.Stat(f.fd)
 	return executableOf(file, ""), err
 }
@@ -102,8 +104,14 @@ func (f linuxFile) verity() (Digest, error) {
 	return verityDigest(algorithm, sum)
 }
 
-func executableOf(f pidfd.File, path string) Executable {
-	return Executable{Path: path, Dev: f.Dev, Ino: f.Ino, Size: f.Size, Mtime: f.Mtime, Ctime: f.Ctime}
+// statFile describes the file at path, following symbolic links.
+func statFile(path string) (ExecutableFile, error) {
+	f, err := pidfd.StatPath(path)
+	return executableOf(f, path), known(err)
+}
+
+func executableOf(f pidfd.File, path string) ExecutableFile {
+	return ExecutableFile{Path: path, Dev: f.Dev, Ino: f.Ino, Size: f.Size, Mtime: f.Mtime, Ctime: f.Ctime}
 }
 
 // known turns an error of package pidfd into one of this package. What is not a

@@ -31,6 +31,10 @@ var (
 	// ErrMalformed means that a file of procfs does not look as proc(5) says.
 	ErrMalformed = errors.New("pidfd: malformed procfs file")
 
+	// ErrUserSpace means that a process, not the kernel, serves the contents of
+	// a file.
+	ErrUserSpace = errors.New("pidfd: the file's contents come from user space")
+
 	// ErrNoVerity means that a file has no fs-verity digest: it is not enabled
 	// for the file, the file system, or the kernel.
 	ErrNoVerity = errors.New("pidfd: the file has no fs-verity digest")

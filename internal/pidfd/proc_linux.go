@@ -147,7 +147,7 @@ func StatExe(fd int) (File, string, error) {
 			return exe{}, fmt.Errorf("opening exe: %w", err)
 		}
 		defer unix.Close(f)
-		file, err := Stat(f)
+		file, err := statCached(f)
 		if err != nil {
 			return exe{}, err
 		}
@@ -158,7 +158,8 @@ func StatExe(fd int) (File, string, error) {
 }
 
 // OpenExe opens the file that the process runs for reading, close-on-exec. The
-// caller closes it with Close.
+// caller closes it with Close. It returns ErrUserSpace for a file whose contents
+// a process serves (FUSE), which could show us others than it executes.
 func OpenExe(fd int) (int, error) {
 	opened := -1
 	f, err := look(fd, func(dir string) (int, error) {
@@ -166,6 +167,13 @@ func OpenExe(fd int) (int, error) {
 		opened, err = unix.Open(dir+"/exe", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 		if err != nil {
 			return -1, fmt.Errorf("opening exe: %w", err)
+		}
+		var fs unix.Statfs_t
+		if err := unix.Fstatfs(opened, &fs); err != nil {
+			return -1, fmt.Errorf("statfs of exe: %w", err)
+		}
+		if fs.Type == unix.FUSE_SUPER_MAGIC {
+			return -1, ErrUserSpace
 		}
 		return opened, nil
 	})
@@ -193,6 +201,20 @@ func Stat(fd int) (File, error) {
 		return File{}, fmt.Errorf("stat: %w", err)
 	}
 	return fileOf(&st), nil
+}
+
+// statCached is Stat without asking a network or user-space file system: whoever
+// runs one could let us wait. Sizes and times may be out of date there.
+func statCached(fd int) (File, error) {
+	var st unix.Statx_t
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS, &st)
+	if err != nil {
+		return File{}, fmt.Errorf("statx: %w", err)
+	}
+	return File{
+		Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino, Size: int64(st.Size),
+		Mtime: st.Mtime.Sec*1e9 + int64(st.Mtime.Nsec), Ctime: st.Ctime.Sec*1e9 + int64(st.Ctime.Nsec),
+	}, nil
 }
 
 // StatPath describes the file at path, following symbolic links.
