@@ -25,8 +25,8 @@ type Identity struct {
 	connector Connector
 	label     string
 
-	mu     sync.RWMutex // guards proc and closed, and keeps Close from racing lookups
 	proc   process
+	mu     sync.RWMutex // held for reading by lookups, which Close waits for
 	closed bool
 
 	exe      atomic.Pointer[ExecutableFile] // captured once, see Executable

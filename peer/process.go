@@ -63,6 +63,12 @@ func (unknown) code() (codesign.Code, error)              { return codesign.Code
 func (unknown) requirement(context.Context, string) error { return unavailable("code requirement") }
 func (unknown) close() error                              { return nil }
 
+// nowhere is a process of which only a message is known. Whether it lives
+// cannot be told.
+type nowhere struct{ unknown }
+
+func (nowhere) alive() error { return fmt.Errorf("liveness without a pidfd %w", ErrUnavailable) }
+
 func unavailable(what string) error {
 	return fmt.Errorf("%s %w on %s", what, ErrUnavailable, runtime.GOOS)
 }

@@ -72,12 +72,6 @@ func (p linuxProcess) sameUsers() error {
 
 func (p linuxProcess) descends() error { return known(pidfd.ProveDescent(p.fd)) }
 
-// nowhere is a process of which only a message is known. Whether it lives
-// cannot be told.
-type nowhere struct{ unknown }
-
-func (nowhere) alive() error { return fmt.Errorf("liveness without a pidfd %w", ErrUnavailable) }
-
 // linuxFile is an open executable.
 type linuxFile struct{ fd int }
 
