@@ -229,6 +229,9 @@ func (l *Link) waitData(ctx context.Context) error {
 // Buffered implements link.Link.
 func (l *Link) Buffered() bool { return l.in.Buffered() }
 
+// Costly implements link.Link.
+func (l *Link) Costly() bool { return false }
+
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return l.out.MaxFrame() }
 

@@ -248,6 +248,9 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 // Buffered implements link.Link: what has arrived is known to the kernel only.
 func (l *Link) Buffered() bool { return false }
 
+// Costly implements link.Link.
+func (l *Link) Costly() bool { return true }
+
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return MaxFrame }
 
