@@ -278,14 +278,13 @@ func (l *Link) WaitTaken(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	select {
-	case <-l.gone: // the kernel has dropped what waited
-		return link.ErrPeerGone
-	case <-l.interrupted:
+	switch {
+	case l.stopped.Load():
 		return link.ErrClosed
-	default:
-		return nil
+	case l.sock.HungUp(): // the kernel has dropped what waited
+		return link.ErrPeerGone
 	}
+	return nil
 }
 
 // Unread implements link.Link: 1 if any waits or was lost, since the kernel does
