@@ -208,11 +208,7 @@ func ownHello(t *testing.T) *os.File {
 	binding, err := ownBinding(nil)
 	require.NoError(t, err)
 	require.NoError(t, conn.Send([]byte(binding)))
-	fd, err := syscall.Dup(s.listener.FD())
-	require.NoError(t, err)
-	f := os.NewFile(uintptr(fd), "listener")
-	t.Cleanup(func() { require.NoError(t, f.Close()) })
-	return f
+	return inherit(t, s)
 }
 
 // inheritedHello receives what ownHello sent.

@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	pidfdtest.Main(map[string]func([]string) (string, error){"binding": ownBinding})
+	pidfdtest.Main(map[string]func([]string) (string, error){"binding": ownBinding, "bind": bindMount})
 	before := descriptors()
 	code := m.Run()
 	if after := descriptors(); code == 0 && len(after) > len(before) {
@@ -54,6 +54,11 @@ func ownBinding([]string) (string, error) {
 	}
 	defer id.Close()
 	return hex.EncodeToString(id.Binding()), nil
+}
+
+// bindMount is a command of children: SOURCE appears at TARGET.
+func bindMount(args []string) (string, error) {
+	return "", syscall.Mount(args[0], args[1], "", syscall.MS_BIND, "")
 }
 
 // site is where the peers of one test connect to.
@@ -127,7 +132,7 @@ func as(uid, gid uint32, groups ...uint32) *syscall.SysProcAttr {
 // needRoot skips a test that needs processes of several users.
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 && !inside() {
 		t.Skip("needs root (CAP_SETUID, CAP_SETGID, CAP_SYS_ADMIN)")
 	}
 }

@@ -94,6 +94,16 @@ func (c *Child) End() {
 	})
 }
 
+// Leave has the child exit at once and leave its own children behind, and waits
+// until it has been reaped.
+func (c *Child) Leave() {
+	c.t.Helper()
+	if _, err := io.WriteString(c.in, "exit\n"); err != nil {
+		c.t.Fatalf("telling a child to exit: %v", err)
+	}
+	c.End()
+}
+
 func (c *Child) answer(what string) string {
 	c.t.Helper()
 	line, err := c.out.ReadString('\n')
@@ -109,14 +119,14 @@ func (c *Child) answer(what string) string {
 
 // serve runs commands until its input ends.
 func serve(extra map[string]func([]string) (string, error)) int {
-	s := &server{children: map[*exec.Cmd]io.Closer{}}
+	s := &server{}
 	fmt.Println("ok started")
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
 		run, ok := map[string]func([]string) (string, error){
 			"dial": s.dial, "adopt": s.adopt, "hello": s.hello, "hello-as": s.helloAs,
-			"exec": s.exec, "setresuid": s.setresuid, "spawn": s.spawn, "exit": s.exit,
+			"exec": s.exec, "setresuid": setresid(syscall.Setresuid), "setresgid": setresid(syscall.Setresgid), "spawn": s.spawn, "exit": s.exit,
 		}[words[0]]
 		if !ok {
 			run, ok = extra[words[0]]
@@ -131,8 +141,8 @@ func serve(extra map[string]func([]string) (string, error)) int {
 			fmt.Println("ok", answer)
 		}
 	}
-	for cmd, in := range s.children {
-		in.Close()
+	for _, cmd := range s.children {
+		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
 	return 0
@@ -140,7 +150,7 @@ func serve(extra map[string]func([]string) (string, error)) int {
 
 type server struct {
 	conn     *Conn
-	children map[*exec.Cmd]io.Closer
+	children []*exec.Cmd
 }
 
 // dial PATH connects.
@@ -175,24 +185,30 @@ func (s *server) exec(args []string) (string, error) {
 	return "", syscall.Exec(args[0], args[:1], os.Environ())
 }
 
-// setresuid REAL EFFECTIVE SAVED changes ids; -1 keeps one.
-func (s *server) setresuid(args []string) (string, error) {
-	n, err := numbers(args)
-	if err != nil {
-		return "", err
+// setresid REAL EFFECTIVE SAVED changes ids; -1 keeps one.
+func setresid(set func(real, effective, saved int) error) func([]string) (string, error) {
+	return func(args []string) (string, error) {
+		n, err := numbers(args)
+		if err != nil {
+			return "", err
+		}
+		return "", set(n[0], n[1], n[2])
 	}
-	return "", syscall.Setresuid(n[0], n[1], n[2])
 }
 
-// spawn PATH starts a child of the child that dials, says hello, and stays until
-// this one ends.
+// spawn PATH starts a child of the child that dials and says hello, and returns
+// its pid. It stays until this one ends in good order, and beyond after exit.
 func (s *server) spawn(args []string) (string, error) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env, cmd.Stderr = os.Environ(), os.Stderr
-	in, err := cmd.StdinPipe()
+	commands, in, err := os.Pipe()
 	if err != nil {
 		return "", err
 	}
+	defer commands.Close()
+	defer in.Close()
+	// It holds the writing end itself, so that its input never ends.
+	cmd.Stdin, cmd.ExtraFiles = commands, []*os.File{in}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return "", err
@@ -200,7 +216,7 @@ func (s *server) spawn(args []string) (string, error) {
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}
-	s.children[cmd] = in
+	s.children = append(s.children, cmd)
 	if _, err := fmt.Fprintf(in, "dial %s\nhello\n", args[0]); err != nil {
 		return "", err
 	}
