@@ -174,6 +174,9 @@ func (id *Identity) Recheck(ctx context.Context) error {
 	if err := id.Alive(); err != nil {
 		return err
 	}
+	if _, ok := id.proc.(tokenProcess); ok {
+		return nil // that it lives says all: an exec would have changed its token
+	}
 	if id.ids.complete {
 		now, err := lookup(id, process.ids)
 		if err != nil {
