@@ -186,6 +186,22 @@ func mountProc(t *testing.T) {
 	require.NoError(t, syscall.Mount("proc", "/proc", "proc", 0, ""))
 }
 
+// TestHostWithoutAUser is in a user namespace in which nobody has an id: all look
+// alike, and like ourselves.
+func TestHostWithoutAUser(t *testing.T) {
+	needRoot(t)
+	if !inside() {
+		runInside(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}, ownHello(t))
+		return
+	}
+	_, c := inheritedHello(t)
+	id := identify(t, c)
+	require.Equal(t, uint32(os.Geteuid()), id.Token().EUID())
+	for _, p := range []peer.Policy{peer.SameUser(), peer.Not(peer.SameUser()), peer.Default()} {
+		require.ErrorIs(t, peer.Check(t.Context(), p, id), peer.ErrRefused, p)
+	}
+}
+
 // userNamespace is the attribute of a child that is root in a user namespace of
 // its own, which is uid and gid here.
 func userNamespace(id int) *syscall.SysProcAttr {

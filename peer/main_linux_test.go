@@ -63,12 +63,12 @@ func bindMount(args []string) (string, error) {
 
 // site is where the peers of one test connect to.
 type site struct {
-	t        *testing.T
+	t        testing.TB
 	path     string
 	listener *pidfdtest.Conn
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	dir := publicDir(t)
 	s := &site{t: t, path: filepath.Join(dir, "s")}
@@ -80,7 +80,7 @@ func newSite(t *testing.T) *site {
 }
 
 // publicDir returns a folder that other users can enter, which t.TempDir's are not.
-func publicDir(t *testing.T) string {
+func publicDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "peer")
 	require.NoError(t, err)
@@ -107,7 +107,7 @@ func (s *site) identify() *peer.Identity {
 	return identify(s.t, s.receive())
 }
 
-func identify(t *testing.T, c *cred.Credentials) *peer.Identity {
+func identify(t testing.TB, c *cred.Credentials) *peer.Identity {
 	t.Helper()
 	id, err := peer.Identify(c)
 	require.NoError(t, err)
@@ -130,7 +130,7 @@ func as(uid, gid uint32, groups ...uint32) *syscall.SysProcAttr {
 }
 
 // needRoot skips a test that needs processes of several users.
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 && !inside() {
 		t.Skip("needs root (CAP_SETUID, CAP_SETGID, CAP_SYS_ADMIN)")
@@ -138,7 +138,7 @@ func needRoot(t *testing.T) {
 }
 
 // copyProgram returns the path of a copy of this test's program.
-func copyProgram(t *testing.T) string {
+func copyProgram(t testing.TB) string {
 	t.Helper()
 	in, err := os.Open("/proc/self/exe")
 	require.NoError(t, err)
@@ -153,7 +153,7 @@ func copyProgram(t *testing.T) string {
 }
 
 // program is the path of this test's program.
-func program(t *testing.T) string {
+func program(t testing.TB) string {
 	t.Helper()
 	path, err := os.Executable()
 	require.NoError(t, err)
@@ -167,7 +167,7 @@ func inside() bool { return os.Getenv(insideEnv) != "" }
 
 // runInside runs the calling test again in another process with this attribute,
 // and fails unless it passes there. files become descriptors from 3 on.
-func runInside(t *testing.T, attr *syscall.SysProcAttr, files ...*os.File) {
+func runInside(t testing.TB, attr *syscall.SysProcAttr, files ...*os.File) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), insideEnv+"=1")

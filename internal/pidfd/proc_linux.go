@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	firstRead  = 512     // most files end within; the buffer grows up to the limits below
 	smallFile  = 4096    // fdinfo, loginuid, boot_id: all far below
 	statusFile = 1 << 20 // 65,536 supplementary groups (NGROUPS_MAX) of 11 bytes each
 	cgroupFile = 1 << 16 // a line for each of a dozen hierarchies, paths below PATH_MAX
@@ -241,7 +242,7 @@ func readFile(path string, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, min(limit, smallFile))
+	buf := make([]byte, firstRead)
 	n := 0
 	for {
 		m, err := Read(fd, buf[n:])
