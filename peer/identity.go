@@ -90,7 +90,7 @@ func (id *Identity) Groups() ([]uint32, error) {
 
 // UserName returns the name of the real user, by os/user: it may read files or
 // ask the system's name services, and block as long as they do. The first answer
-// is kept. Not the kernel's word: for people.
+// is kept. Not the kernel's word: for people. Errors are those of os/user.
 func (id *Identity) UserName() (string, error) {
 	if name := id.userName.Load(); name != nil {
 		return *name, nil

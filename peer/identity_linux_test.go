@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/user"
 	"syscall"
 	"testing"
 
@@ -49,6 +50,45 @@ func TestSelfDescribesThisProcess(t *testing.T) {
 	assert.Len(t, groups, len(own))
 	for _, g := range own {
 		assert.Contains(t, groups, uint32(g))
+	}
+}
+
+func TestNamesAreForPeople(t *testing.T) {
+	needRoot(t)
+	_, id := newSite(t).connect(as(1, 1))
+	assert.NotContains(t, id.String(), "daemon", "nothing is looked up")
+	name, err := id.UserName()
+	require.NoError(t, err)
+	assert.Equal(t, "daemon", name)
+	name, err = id.GroupName()
+	require.NoError(t, err)
+	assert.Equal(t, "daemon", name)
+	assert.Contains(t, id.String(), "uid 1 (daemon)")
+
+	_, id = newSite(t).connect(as(1234, 1234))
+	_, err = id.UserName()
+	var unknown user.UnknownUserIdError
+	require.ErrorAs(t, err, &unknown)
+}
+
+// TestPathsCannotWriteIntoLogs: whoever names the executable may choose the path.
+func TestPathsCannotWriteIntoLogs(t *testing.T) {
+	s := newSite(t)
+	path := copyProgram(t) + "\n\x1b[2J"
+	require.NoError(t, os.Rename(path[:len(path)-5], path))
+	child := pidfdtest.StartFile(t, path, nil)
+	child.Do("dial", s.path)
+	child.Do("hello")
+	id := s.identify()
+	err := peer.Check(t.Context(), peer.Executable("/bin/sh"), id)
+	require.ErrorIs(t, err, peer.ErrRefused)
+	exe, lookErr := id.Executable()
+	require.NoError(t, lookErr)
+	require.Equal(t, path, exe.Path)
+	for _, text := range []string{id.String(), err.Error()} {
+		assert.Contains(t, text, `copy\n\x1b[2J`)
+		assert.NotContains(t, text, "\n")
+		assert.NotContains(t, text, "\x1b")
 	}
 }
 

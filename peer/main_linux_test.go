@@ -170,7 +170,7 @@ func inside() bool { return os.Getenv(insideEnv) != "" }
 func runInside(t testing.TB, attr *syscall.SysProcAttr, files ...*os.File) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), insideEnv+"=1")
+	cmd.Env = append(os.Environ(), insideEnv+"=1", "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr, cmd.ExtraFiles = attr, files
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -250,6 +251,72 @@ func TestForgedPID(t *testing.T) {
 	require.Equal(t, int32(victim.PID()), c.Message.PID)
 	_, err := peer.Identify(c)
 	require.ErrorIs(t, err, peer.ErrContradiction)
+}
+
+// TestPidfdOfAnotherProcess has a pidfd that is not the message's.
+func TestPidfdOfAnotherProcess(t *testing.T) {
+	s := newSite(t)
+	child := pidfdtest.Start(t, nil)
+	child.Do("dial", s.path)
+	child.Do("hello")
+	c := s.receive()
+	c.Message.PID = int32(os.Getpid())
+	_, err := peer.Identify(c)
+	require.ErrorIs(t, err, peer.ErrContradiction)
+}
+
+// TestDescriptorTableFull: whoever can fill our descriptor table gets no identity,
+// rather than one that is judged by less, and the next peer gets a whole one.
+func TestDescriptorTableFull(t *testing.T) {
+	if !inside() {
+		runInside(t, nil)
+		return
+	}
+	s := newSite(t)
+	child := pidfdtest.Start(t, nil)
+	child.Do("dial", s.path)
+	child.Do("hello")
+	c := s.receive()
+	free, err := syscall.Dup(c.PIDFD)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Close(free))
+
+	var before syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before))
+	// One descriptor is left, then none: each step on the way may be the one that fails.
+	for left := range 2 {
+		full := syscall.Rlimit{Cur: uint64(free + left), Max: before.Max}
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &full))
+		_, strong := peer.Identify(c)
+		_, weak := peer.Identify(&cred.Credentials{PIDFD: -1, Message: c.Message, Socket: c.Socket})
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
+		require.ErrorIs(t, strong, syscall.EMFILE)
+		require.ErrorIs(t, weak, peer.ErrNoIdentity)
+	}
+	require.NoError(t, peer.Check(t.Context(), nil, identify(t, c)))
+}
+
+// TestIdentityIsSafeForConcurrentUse is for the race detector.
+func TestIdentityIsSafeForConcurrentUse(t *testing.T) {
+	_, id := newSite(t).connect(nil)
+	digest := ownDigest(t)
+	var group sync.WaitGroup
+	for range 4 {
+		for _, p := range []peer.Policy{nil, peer.Executable(program(t)), peer.ExecutableDigest(digest), peer.GIDs(4711)} {
+			group.Go(func() {
+				for range 20 {
+					_ = peer.Check(t.Context(), p, id)
+					_ = id.Recheck(t.Context())
+					_ = id.String()
+					_, _ = id.UserName()
+				}
+			})
+		}
+	}
+	require.NoError(t, peer.Check(t.Context(), nil, id))
+	require.NoError(t, id.Close())
+	group.Wait()
+	require.ErrorIs(t, peer.Check(t.Context(), nil, id), os.ErrClosed)
 }
 
 func TestNoCredentialsNoIdentity(t *testing.T) {

@@ -42,15 +42,36 @@ func TestProcAgreesWithTheKernel(t *testing.T) {
 		t.Skip("needs PIDFD_GET_INFO (Linux 6.13)")
 	}
 	assert.Equal(t, uint32(os.Getpid()), kernel.PPID)
-	proc, err := pidfd.InfoFromProc(fd)
+	assert.Equal(t, uint32(child.PID()), kernel.PID)
+	proc, err := pidfd.ReadStatus(fd)
 	require.NoError(t, err)
-	kernel.PPID = 0
-	assert.Equal(t, kernel, proc)
+	assert.Equal(t, kernel.IDs, proc.IDs)
 	if attr.Credential != nil {
 		assert.Equal(t, pidfd.IDs{RUID: 1, EUID: 1, SUID: 1, RGID: 2, EGID: 2, SGID: 2}, kernel.IDs)
-		s, err := pidfd.ReadStatus(fd)
+		assert.Equal(t, []uint32{3, 4}, proc.Groups)
+	}
+	for _, same := range []func(int) (bool, error){pidfd.SameUserNamespace, pidfd.UserNamespaceByProc, pidfd.SamePIDNamespace} {
+		ours, err := same(fd)
 		require.NoError(t, err)
-		assert.Equal(t, []uint32{3, 4}, s.Groups)
+		assert.True(t, ours)
+	}
+}
+
+// TestOtherNamespaces tells a child's namespaces from ours.
+func TestOtherNamespaces(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root (CAP_SYS_ADMIN)")
+	}
+	child := pidfdtest.Start(t, &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID,
+		UidMappings: []syscall.SysProcIDMap{{HostID: 1, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: 1, Size: 1}},
+	})
+	fd := open(t, child.PID())
+	for _, same := range []func(int) (bool, error){pidfd.SameUserNamespace, pidfd.UserNamespaceByProc, pidfd.SamePIDNamespace} {
+		ours, err := same(fd)
+		require.NoError(t, err)
+		assert.False(t, ours)
 	}
 }
 
@@ -91,8 +112,9 @@ func requireExited(t *testing.T, fd int) {
 	_, _, session := pidfd.ReadSession(fd)
 	_, _, exe := pidfd.StatExe(fd)
 	_, file := pidfd.OpenExe(fd)
+	_, users := pidfd.UserNamespaceByProc(fd)
 	for name, err := range map[string]error{
-		"alive": pidfd.Alive(fd), "status": status, "cgroup": cgroup, "session": session, "exe": exe, "file": file,
+		"alive": pidfd.Alive(fd), "status": status, "cgroup": cgroup, "session": session, "exe": exe, "file": file, "users": users,
 		"descent": pidfd.ProveDescent(fd),
 	} {
 		assert.ErrorIs(t, err, pidfd.ErrExited, name)

@@ -49,8 +49,9 @@ func Start(t testing.TB, attr *syscall.SysProcAttr, files ...*os.File) *Child {
 func StartFile(t testing.TB, path string, attr *syscall.SysProcAttr, files ...*os.File) *Child {
 	t.Helper()
 	c := &Child{t: t, cmd: exec.Command(path)}
-	// Nothing else of our environment: a child may be another user's.
-	c.cmd.Env = []string{childEnv + "=1"}
+	// Nothing else of our environment: a child may be another user's. The race
+	// detector would have each of them sleep for a second when it exits.
+	c.cmd.Env = []string{childEnv + "=1", "GORACE=atexit_sleep_ms=0"}
 	c.cmd.SysProcAttr, c.cmd.ExtraFiles, c.cmd.Stderr = attr, files, os.Stderr
 	in, err := c.cmd.StdinPipe()
 	if err != nil {
