@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,9 +63,10 @@ var (
 // there will be a lock file, "<path>.lock". The folder is made with mode 0700 if it
 // is missing. It blocks on the disk. Errors: ErrTrustFile, ErrInsecureFile.
 func TrustOnFirstUse(path string) (*KnownHosts, error) {
-	dir := filepath.Dir(path)
-	if err := safefile.MkdirPrivate(dir); err != nil {
-		return nil, fmt.Errorf("keys: folder of known hosts: %w", err)
+	if _, err := os.Lstat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		if err := safefile.MkdirPrivate(filepath.Dir(path)); err != nil {
+			return nil, fmt.Errorf("keys: folder of known hosts: %w", err)
+		}
 	}
 	h := &KnownHosts{file: trustFile{path: path, parse: parseKnownLine}}
 	if err := h.Reload(); err != nil {

@@ -202,4 +202,3 @@ func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 		}
 	}
 }
-
