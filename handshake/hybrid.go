@@ -61,9 +61,9 @@ func newBLAKE2b() hash.Hash {
 
 // kem is one side's part in ML-KEM during a handshake.
 type kem struct {
-	ours     *mlkem.DecapsulationKey768 // initiator
-	theirs   *mlkem.EncapsulationKey768 // responder
-	received []byte                     // the bytes of theirs
+	ours   *mlkem.DecapsulationKey768 // initiator
+	theirs *mlkem.EncapsulationKey768 // responder
+	key    []byte                     // the initiator's encapsulation key as sent
 }
 
 // offer makes the initiator's key pair and returns the encapsulation key.
@@ -72,8 +72,8 @@ func (k *kem) offer(e entropy) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.ours = ours
-	return ours.EncapsulationKey().Bytes(), nil
+	k.ours, k.key = ours, ours.EncapsulationKey().Bytes()
+	return k.key, nil
 }
 
 // take checks the initiator's encapsulation key (FIPS 203 §7.2).
@@ -82,7 +82,7 @@ func (k *kem) take(encapsulationKey []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrPeerKey, err)
 	}
-	k.theirs, k.received = theirs, encapsulationKey
+	k.theirs, k.key = theirs, encapsulationKey
 	return nil
 }
 
@@ -90,7 +90,7 @@ func (k *kem) take(encapsulationKey []byte) error {
 func (k *kem) answer(e entropy, userPSK []byte) (ciphertext, psk []byte, err error) {
 	shared, ciphertext := e.encapsulate(k.theirs)
 	defer clear(shared)
-	psk, err = hybridPSK(shared, userPSK, k.received, ciphertext)
+	psk, err = hybridPSK(shared, userPSK, k.key, ciphertext)
 	return ciphertext, psk, err
 }
 
@@ -102,5 +102,5 @@ func (k *kem) finish(ciphertext, userPSK []byte) (psk []byte, err error) {
 		return nil, fmt.Errorf("%w: %w", ErrPeerKey, err)
 	}
 	defer clear(shared)
-	return hybridPSK(shared, userPSK, k.ours.EncapsulationKey().Bytes(), ciphertext)
+	return hybridPSK(shared, userPSK, k.key, ciphertext)
 }
