@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/keys"
 )
 
 // requireRefused checks what must hold after an attack on message i: it is
@@ -229,7 +230,7 @@ func errorOf(o outcome) error {
 
 // TestDisagreementIsRefused lets the sides differ in one thing at a time.
 func TestDisagreementIsRefused(t *testing.T) {
-	otherPSK := bytes.Repeat([]byte{0xa5}, handshake.PSKSize)
+	otherPSK := keys.GeneratePreshared()
 	for _, v := range variants {
 		for _, tc := range []struct {
 			name   string
@@ -247,7 +248,7 @@ func TestDisagreementIsRefused(t *testing.T) {
 			}, handshake.ErrAuthentication},
 			{"binding", func(c *handshake.Config) { c.Binding = nil }, handshake.ErrAuthentication},
 			{"PSK", func(c *handshake.Config) {
-				if c.PSK != nil {
+				if !c.PSK.IsZero() {
 					c.PSK = otherPSK
 				} else {
 					c.PSK, c.Endpoint = otherPSK, "com.example.greeter"

@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/sealport/sealport/keys"
@@ -25,9 +24,6 @@ const (
 
 	// MaxBinding bounds Config.Binding.
 	MaxBinding = 255
-
-	// PSKSize is the size of a pre-shared key (Noise §9).
-	PSKSize = 32
 )
 
 // Config is what one side brings to a handshake. New copies what it needs. The
@@ -61,8 +57,8 @@ type Config struct {
 	// decides. Responders must leave it zero.
 	PeerStatic keys.PublicKey
 
-	// PSK is nil, or PSKSize random bytes that both sides have. Required in NN.
-	PSK []byte
+	// PSK is a secret that both sides have, or zero. Required in NN.
+	PSK keys.PresharedKey
 
 	// Endpoint is the name under which the host is reached, 1 to MaxEndpoint bytes.
 	Endpoint string
@@ -100,7 +96,7 @@ type Limits struct {
 
 // offer is what this Config asks for or serves.
 func (c *Config) offer() Offer {
-	return Offer{Pattern: c.Pattern, Hybrid: !c.Classical && c.Pattern != NN, PSK: c.PSK != nil}
+	return Offer{Pattern: c.Pattern, Hybrid: !c.Classical && c.Pattern != NN, PSK: !c.PSK.IsZero()}
 }
 
 // check refuses what can't work, what contradicts itself, and what would be
@@ -124,9 +120,7 @@ func (c *Config) check() error {
 		{!c.PeerStatic.IsZero() && (!initiator || !peerHasKey), "PeerStatic is for an initiator whose peer has a key"},
 		{peerHasKey && c.VerifyPeer == nil, "VerifyPeer is missing"},
 		{!peerHasKey && c.VerifyPeer != nil, "VerifyPeer is given where the peer has no key: it would not be called"},
-		{c.Pattern == NN && c.PSK == nil, "NN needs a PSK"},
-		{c.PSK != nil && len(c.PSK) != PSKSize, "PSK of the wrong size"},
-		{c.PSK != nil && bytes.Equal(c.PSK, make([]byte, len(c.PSK))), "PSK of zeros"},
+		{c.Pattern == NN && c.PSK.IsZero(), "NN needs a PSK"},
 		{len(c.Endpoint) < 1 || len(c.Endpoint) > MaxEndpoint, "Endpoint is empty or too long"},
 		{len(c.InitiatorIdentity) < 1 || len(c.InitiatorIdentity) > MaxIdentity, "InitiatorIdentity is empty or too long"},
 		{len(c.ResponderIdentity) < 1 || len(c.ResponderIdentity) > MaxIdentity, "ResponderIdentity is empty or too long"},

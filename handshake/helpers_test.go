@@ -44,6 +44,7 @@ var (
 	hostKey   = keys.Generate()
 	nextKey   = keys.Generate()
 	otherKey  = keys.Generate()
+	sharedPSK = keys.GeneratePreshared()
 )
 
 var (
@@ -64,7 +65,7 @@ func (v variant) configs() (client, host handshake.Config) {
 		Binding:           []byte("outer channel"),
 	}
 	if v.psk {
-		common.PSK = bytes.Repeat([]byte{0x5a}, handshake.PSKSize)
+		common.PSK = sharedPSK
 	}
 	client, host = common, common
 	client.Role, host.Role = handshake.Initiator, handshake.Responder

@@ -40,15 +40,15 @@ const (
 // docs/HANDSHAKE.md, "Why it is at least as strong as X25519 alone".
 func hybridPSK(shared, userPSK, encapsulationKey, ciphertext []byte) ([]byte, error) {
 	label := hybridLabelPSK
-	if userPSK == nil {
-		label, userPSK = hybridLabel, make([]byte, PSKSize)
+	if len(userPSK) == 0 {
+		label, userPSK = hybridLabel, make([]byte, keys.PresharedKeySize)
 	}
 	info := make([]byte, 0, len(label)+1+mlkem.EncapsulationKeySize768+mlkem.CiphertextSize768)
 	info = append(info, label...)
 	info = append(info, 0)
 	info = append(info, encapsulationKey...)
 	info = append(info, ciphertext...)
-	return hkdf.Key(newBLAKE2b, shared, userPSK, string(info), PSKSize)
+	return hkdf.Key(newBLAKE2b, shared, userPSK, string(info), keys.PresharedKeySize)
 }
 
 func newBLAKE2b() hash.Hash {
@@ -87,20 +87,24 @@ func (k *kem) take(encapsulationKey []byte) error {
 }
 
 // answer is the responder's half: the ciphertext to send and the PSK.
-func (k *kem) answer(e entropy, userPSK []byte) (ciphertext, psk []byte, err error) {
+func (k *kem) answer(e entropy, userPSK keys.PresharedKey) (ciphertext, psk []byte, err error) {
+	user := userPSK.RevealSecretBytes()
+	defer clear(user)
 	shared, ciphertext := e.encapsulate(k.theirs)
 	defer clear(shared)
-	psk, err = hybridPSK(shared, userPSK, k.key, ciphertext)
+	psk, err = hybridPSK(shared, user, k.key, ciphertext)
 	return ciphertext, psk, err
 }
 
 // finish is the initiator's half. A ciphertext that was changed gives another PSK
 // (FIPS 203 §6.3, implicit rejection), and Noise then fails.
-func (k *kem) finish(ciphertext, userPSK []byte) (psk []byte, err error) {
+func (k *kem) finish(ciphertext []byte, userPSK keys.PresharedKey) (psk []byte, err error) {
+	user := userPSK.RevealSecretBytes()
+	defer clear(user)
 	shared, err := k.ours.Decapsulate(ciphertext)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPeerKey, err)
 	}
 	defer clear(shared)
-	return hybridPSK(shared, userPSK, k.key, ciphertext)
+	return hybridPSK(shared, user, k.key, ciphertext)
 }

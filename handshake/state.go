@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/flynn/noise"
 
@@ -23,7 +24,6 @@ type State struct {
 	dh     dh
 	rng    entropy
 	kem    kem
-	psk    []byte // ours, a copy; mixed with the KEM's in the hybrid
 	noise  *noise.HandshakeState
 
 	next       int // the message that is due, from 0
@@ -40,8 +40,7 @@ func New(c Config) (*State, error) {
 	if err := c.check(); err != nil {
 		return nil, &Error{Role: c.Role, Pattern: c.Pattern, Cause: err}
 	}
-	s := &State{config: c, offer: c.offer(), rng: random, psk: bytes.Clone(c.PSK)}
-	s.config.PSK = nil
+	s := &State{config: c, offer: c.offer(), rng: random}
 	s.config.InitiatorIdentity = bytes.Clone(c.InitiatorIdentity)
 	s.config.ResponderIdentity = bytes.Clone(c.ResponderIdentity)
 	s.config.Binding = bytes.Clone(c.Binding)
@@ -100,7 +99,7 @@ func (s *State) write(dst, application []byte) ([]byte, error) {
 		}
 	case 1:
 		if s.offer.Hybrid {
-			ciphertext, psk, err := s.kem.answer(s.rng, s.psk)
+			ciphertext, psk, err := s.kem.answer(s.rng, s.config.PSK)
 			if err != nil {
 				return nil, err
 			}
@@ -224,9 +223,10 @@ func (s *State) start(h hint, key keys.PrivateKey) (err error) {
 	s.header = s.offer.encode(h)
 	s.local = key.Public()
 	s.dh = dh{static: key, generate: s.rng.ephemeral}
-	psk := s.psk
-	if s.offer.Hybrid {
-		psk = nil // not before the KEM's secret is known: see mixPSK
+	var psk []byte // in the hybrid not before the KEM's secret is known: see mixPSK
+	if !s.offer.Hybrid {
+		psk = s.config.PSK.RevealSecretBytes()
+		defer clear(psk)
 	}
 	s.noise, err = newNoise(s.offer, s.config.Role == Initiator, prologue(s.header, &s.config), &s.dh, s.config.PeerStatic, psk)
 	return err
@@ -241,7 +241,7 @@ func hintFor(key keys.PublicKey) hint {
 }
 
 func (s *State) finishKEM(ciphertext []byte) error {
-	psk, err := s.kem.finish(ciphertext, s.psk)
+	psk, err := s.kem.finish(ciphertext, s.config.PSK)
 	if err != nil {
 		return err
 	}
@@ -284,13 +284,14 @@ func (s *State) advance(first, second *noise.CipherState) {
 		send, receive = second, first
 	}
 	s.result = &Result{
-		offer:   s.offer,
-		local:   s.local,
-		peer:    s.peer,
-		limits:  s.peerLimits,
-		hash:    [HashSize]byte(s.noise.ChannelBinding()),
-		secrets: &secrets{send: send.UnsafeKey(), receive: receive.UnsafeKey()},
+		offer:  s.offer,
+		local:  s.local,
+		peer:   s.peer,
+		limits: s.peerLimits,
+		hash:   [HashSize]byte(s.noise.ChannelBinding()),
 	}
+	hidden := &secrets{send: send.UnsafeKey(), receive: receive.UnsafeKey()}
+	s.result.secrets = func() *secrets { return hidden }
 	s.forget()
 }
 
@@ -326,10 +327,20 @@ func (s *State) fail(cause error) error {
 	return s.err
 }
 
-// forget clears what can be cleared and drops the rest for the collector: the
-// inside of flynn/noise, crypto/ecdh and crypto/mlkem is out of reach.
+// forget drops the secrets for the collector: the insides of flynn/noise,
+// crypto/ecdh and crypto/mlkem can't be cleared from here.
 func (s *State) forget() {
-	clear(s.psk)
-	s.psk, s.noise, s.dh, s.kem = nil, nil, dh{}, kem{}
-	s.config.Key, s.config.NextKey = keys.PrivateKey{}, keys.PrivateKey{}
+	s.noise, s.dh, s.kem = nil, dh{}, kem{}
+	s.config.Key, s.config.NextKey, s.config.PSK = keys.PrivateKey{}, keys.PrivateKey{}, keys.PresharedKey{}
 }
+
+// String says what the State is at, without its secrets.
+func (s *State) String() string {
+	return fmt.Sprintf("handshake %v of %v at message %d", s.config.Role, s.offer, s.next+1)
+}
+
+// GoString is String.
+func (s *State) GoString() string { return s.String() }
+
+// Format writes String, whatever the verb.
+func (s *State) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }

@@ -172,10 +172,9 @@ func TestClose(t *testing.T) {
 func TestNewCopiesConfig(t *testing.T) {
 	v := variant{"", handshake.XX, true, true}
 	c, h := v.configs()
-	c.PSK, c.InitiatorIdentity, c.ResponderIdentity, c.Binding =
-		bytes.Clone(c.PSK), bytes.Clone(c.InitiatorIdentity), bytes.Clone(c.ResponderIdentity), bytes.Clone(c.Binding)
+	c.InitiatorIdentity, c.ResponderIdentity, c.Binding =
+		bytes.Clone(c.InitiatorIdentity), bytes.Clone(c.ResponderIdentity), bytes.Clone(c.Binding)
 	client, host := pair(t, c, h)
-	clear(c.PSK)
 	clear(c.InitiatorIdentity)
 	clear(c.ResponderIdentity)
 	clear(c.Binding)
@@ -216,10 +215,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{"NK client verifies nobody", nk, true, func(c *handshake.Config) { c.VerifyPeer = nil }},
 		{"NK host would verify", nk, false, func(c *handshake.Config) { c.VerifyPeer = accept }},
 		{"NN would verify", nn, true, func(c *handshake.Config) { c.VerifyPeer = accept }},
-		{"NN without PSK", nn, true, func(c *handshake.Config) { c.PSK = nil }},
-		{"short PSK", xx, true, func(c *handshake.Config) { c.PSK = []byte("password") }},
-		{"empty PSK", xx, true, func(c *handshake.Config) { c.PSK = []byte{} }},
-		{"PSK of zeros", xx, true, func(c *handshake.Config) { c.PSK = make([]byte, 32) }},
+		{"NN without PSK", nn, true, func(c *handshake.Config) { c.PSK = keys.PresharedKey{} }},
 		{"no endpoint", xx, true, func(c *handshake.Config) { c.Endpoint = "" }},
 		{"long endpoint", xx, true, func(c *handshake.Config) { c.Endpoint = string(make([]byte, handshake.MaxEndpoint+1)) }},
 		{"no initiator", xx, false, func(c *handshake.Config) { c.InitiatorIdentity = nil }},

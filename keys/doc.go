@@ -10,7 +10,8 @@
 //	SEALPORT-SECRET-KEY-1…   a private key: upper case, give it to nobody
 //	SEALPORT-LOCKED-KEY-1…   a private key under a passphrase
 //
-// All three carry a checksum that finds every single wrong, missing, additional
+// (A PresharedKey, for those who use one, is SEALPORT-PRESHARED-KEY-1… and as
+// secret as a private key.) All of them carry a checksum that finds every single wrong, missing, additional
 // or swapped character. For a comparison by eye or on the phone there is
 // PublicKey.Fingerprint.
 //

@@ -90,7 +90,7 @@ func Lock(k PrivateKey, passphrase []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	raw := k.secret.key.Bytes()
+	raw := k.secret().key.Bytes()
 	defer clear(raw)
 	locked = aead.Seal(locked, locked[nonceOffset:sealedOffset], raw, locked[:sealedOffset])
 	return bech32.Encode(lockedPrefix, locked), nil

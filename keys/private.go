@@ -6,8 +6,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/sealport/sealport/internal/bech32"
@@ -19,9 +17,6 @@ const PrivateKeySize = 32
 // secretPrefix starts the text of a private key, before bech32m's "1".
 const secretPrefix = "SEALPORT-SECRET-KEY-"
 
-// redacted stands wherever a private key would be printed.
-const redacted = "[sealport private key]"
-
 // ErrNoKey is returned where the zero PrivateKey or PublicKey was given.
 var ErrNoKey = errors.New("keys: no key given")
 
@@ -31,12 +26,11 @@ var ErrNoKey = errors.New("keys: no key given")
 // or marshals one prints a placeholder. The zero PrivateKey is no key; see IsZero.
 // All methods may be called concurrently.
 type PrivateKey struct {
-	_ [0]func() // forbids ==, which would tell by its timing
+	redacted
 
-	// A pointer, because fmt shows the fields of structs that it can't call
-	// Format on (unexported fields of other people's structs) but not what
-	// pointers within them point to.
-	secret *secret
+	// nil for no key. See redacted for why it is a function. It also forbids ==,
+	// which would tell by its timing.
+	secret func() *secret
 }
 
 type secret struct {
@@ -72,7 +66,8 @@ func NewPrivateKey(raw []byte) (PrivateKey, error) {
 }
 
 func newPrivateKey(key *ecdh.PrivateKey) PrivateKey {
-	return PrivateKey{secret: &secret{key: key, public: PublicKey{raw: [PublicKeySize]byte(key.PublicKey().Bytes())}}}
+	hidden := &secret{key: key, public: PublicKey{raw: [PublicKeySize]byte(key.PublicKey().Bytes())}}
+	return PrivateKey{secret: func() *secret { return hidden }}
 }
 
 // ParsePrivateKey reads the text form, "SEALPORT-SECRET-KEY-1…", without
@@ -101,7 +96,7 @@ func (k PrivateKey) RevealSecretText() string {
 	if k.secret == nil {
 		return ""
 	}
-	raw := k.secret.key.Bytes()
+	raw := k.secret().key.Bytes()
 	defer clear(raw)
 	return bech32.Encode(secretPrefix, raw)
 }
@@ -114,7 +109,7 @@ func (k PrivateKey) Public() PublicKey {
 	if k.secret == nil {
 		return PublicKey{}
 	}
-	return k.secret.public
+	return k.secret().public
 }
 
 // Equal reports in constant time whether k and other are the same key. The zero
@@ -123,7 +118,7 @@ func (k PrivateKey) Equal(other PrivateKey) bool {
 	if k.secret == nil || other.secret == nil {
 		return false
 	}
-	a, b := k.secret.key.Bytes(), other.secret.key.Bytes()
+	a, b := k.secret().key.Bytes(), other.secret().key.Bytes()
 	defer clear(a)
 	defer clear(b)
 	return subtle.ConstantTimeCompare(a, b) == 1
@@ -141,27 +136,9 @@ func (k PrivateKey) SharedSecret(peer PublicKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformedKey, err)
 	}
-	shared, err := k.secret.key.ECDH(remote) // refuses an all-zero result
+	shared, err := k.secret().key.ECDH(remote) // refuses an all-zero result
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformedKey, err)
 	}
 	return shared, nil
 }
-
-// String returns a placeholder.
-func (k PrivateKey) String() string { return redacted }
-
-// GoString returns a placeholder.
-func (k PrivateKey) GoString() string { return redacted }
-
-// Format writes a placeholder, whatever the verb.
-func (k PrivateKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
-
-// LogValue returns a placeholder.
-func (k PrivateKey) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText returns a placeholder, which does not parse as a key.
-func (k PrivateKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// MarshalJSON returns a placeholder, which does not parse as a key.
-func (k PrivateKey) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }

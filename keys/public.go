@@ -106,7 +106,7 @@ func (k PublicKey) canonical() bool {
 // else ErrMalformedKey; the text is not part of the error.
 func ParsePublicKey(text string) (PublicKey, error) {
 	switch upper := strings.ToUpper(text); {
-	case strings.HasPrefix(upper, secretPrefix):
+	case strings.HasPrefix(upper, secretPrefix), strings.HasPrefix(upper, presharedPrefix):
 		return PublicKey{}, ErrSecretKey
 	case strings.HasPrefix(upper, lockedPrefix):
 		return PublicKey{}, ErrLockedKey
