@@ -81,6 +81,15 @@ func TestTruncationAndExtensionAreRefused(t *testing.T) {
 						return append(m, make([]byte, n-len(m))...)
 					})
 					requireRefused(t, client, host, o, fmt.Sprintf("message %d at %d bytes", i+1, n))
+					room := handshake.MaxPayload
+					if v.pattern == handshake.XX && i == 0 {
+						room = 0
+					}
+					if n < len(message) || n > len(message)+room {
+						require.ErrorIs(t, errorOf(o), handshake.ErrMessageSize)
+					} else {
+						require.ErrorIs(t, errorOf(o), handshake.ErrAuthentication)
+					}
 				}
 			}
 		})

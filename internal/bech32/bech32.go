@@ -40,7 +40,11 @@ func Encode(prefix string, data []byte) string {
 	if !validPrefix(prefix) {
 		panic("bech32: prefix of mixed case or outside of ASCII")
 	}
-	groups := toGroups(data)
+	return encodeGroups(prefix, toGroups(data))
+}
+
+// encodeGroups adds the checksum to groups of five bits and makes text of both.
+func encodeGroups(prefix string, groups []byte) string {
 	if len(prefix)+1+len(groups)+checksumLen > maxLen {
 		panic("bech32: text longer than its checksum can protect")
 	}

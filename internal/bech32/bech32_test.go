@@ -69,6 +69,30 @@ func TestDecodeFindsErrors(t *testing.T) {
 	}
 }
 
+// TestDecodeRefusesSecondEncodings has texts whose checksum is right and whose
+// last group is superfluous or has bits that are not padding.
+func TestDecodeRefusesSecondEncodings(t *testing.T) {
+	for name, tc := range map[string]struct {
+		groups []byte
+		want   []byte
+	}{
+		"one byte":             {[]byte{31, 28}, []byte{0xff}},
+		"bits in the padding":  {[]byte{31, 29}, nil},
+		"a group more":         {[]byte{31, 28, 0}, nil},
+		"one group, no byte":   {[]byte{0}, nil},
+		"five bytes":           {make([]byte, 8), make([]byte, 5)},
+		"five bytes and group": {make([]byte, 9), nil},
+	} {
+		got, err := bech32.Decode("sealport", bech32.EncodeGroups("sealport", tc.groups))
+		if tc.want == nil {
+			require.ErrorIs(t, err, bech32.ErrMalformed, name)
+			continue
+		}
+		require.NoError(t, err, name)
+		require.Equal(t, tc.want, got, name)
+	}
+}
+
 func TestEncodePanicsOnCallersMistakes(t *testing.T) {
 	for name, prefix := range map[string]string{"mixed": "aB", "no letter": "12", "empty": "", "space": "a b", "long": strings.Repeat("a", 84)} {
 		require.Panics(t, func() { bech32.Encode(prefix, nil) }, name)
