@@ -242,6 +242,17 @@ func TestHostWithoutAUser(t *testing.T) {
 	}
 }
 
+// TestHostThatRunsAsNobody has the id that stands for everybody who has none here.
+func TestHostThatRunsAsNobody(t *testing.T) {
+	needRoot(t)
+	if !inside() {
+		runInside(t, as(65534, 65534), ownHello(t))
+		return
+	}
+	_, c := inheritedHello(t)
+	requireAnswer(t, unknown, peer.SameUser(), identify(t, c))
+}
+
 // userNamespace is the attribute of a child that is root in a user namespace of
 // its own, which is uid and gid here.
 func userNamespace(id int) *syscall.SysProcAttr {

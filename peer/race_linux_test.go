@@ -62,6 +62,8 @@ func TestZombieIsGone(t *testing.T) {
 	require.NoError(t, syscall.Kill(pid, 0), "a zombie still has its pid")
 	require.ErrorIs(t, grandchild.Alive(), peer.ErrGone)
 	require.ErrorIs(t, peer.Check(t.Context(), nil, grandchild), peer.ErrGone)
+	_, err = peer.Identify(c)
+	require.ErrorIs(t, err, peer.ErrGone, "though the kernel still tells its ids")
 }
 
 // TestReusedPIDIsGone gives the pid of a peer that has exited to another process.
@@ -283,17 +285,22 @@ func TestDescriptorTableFull(t *testing.T) {
 
 	var before syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before))
-	// One descriptor is left, then none: each step on the way may be the one that fails.
-	for left := range 2 {
-		full := syscall.Rlimit{Cur: uint64(free + left), Max: before.Max}
-		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &full))
-		_, strong := peer.Identify(c)
-		_, weak := peer.Identify(&cred.Credentials{PIDFD: -1, Message: c.Message, Socket: c.Socket})
-		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
-		require.ErrorIs(t, strong, syscall.EMFILE)
-		require.ErrorIs(t, weak, peer.ErrNoIdentity)
+	// Nothing is known yet, then what is the same for all peers: other steps fail.
+	for range 2 {
+		for left := range 2 {
+			full := syscall.Rlimit{Cur: uint64(free + left), Max: before.Max}
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &full))
+			_, strong := peer.Identify(c)
+			_, weak := peer.Identify(&cred.Credentials{PIDFD: -1, Message: c.Message, Socket: c.Socket})
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
+			require.ErrorIs(t, strong, syscall.EMFILE)
+			require.ErrorIs(t, weak, peer.ErrNoIdentity)
+		}
+		id, err := peer.Identify(c)
+		require.NoError(t, err)
+		require.NoError(t, peer.Check(t.Context(), nil, id))
+		require.NoError(t, id.Close())
 	}
-	require.NoError(t, peer.Check(t.Context(), nil, identify(t, c)))
 }
 
 // TestIdentityIsSafeForConcurrentUse is for the race detector.
