@@ -372,3 +372,33 @@ func inherit(t *testing.T, s *site) *os.File {
 	t.Cleanup(func() { require.NoError(t, f.Close()) })
 	return f
 }
+
+// TestExecutableServedByAProcess has a peer whose program comes from FUSE: what we
+// would read need not be what it runs, and the one who serves it need not answer.
+func TestExecutableServedByAProcess(t *testing.T) {
+	needRoot(t)
+	if !inside() {
+		runInside(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
+		return
+	}
+	content, err := os.ReadFile("/proc/self/exe")
+	require.NoError(t, err)
+	path := copyProgram(t)
+	served := pidfdtest.ServeFile(t, path, content)
+	s := newSite(t)
+	child := pidfdtest.StartFile(t, path, nil)
+	child.Do("dial", s.path)
+	child.Do("hello")
+	c := s.receive()
+	id := identify(t, c)
+	requireAnswer(t, allowed, peer.Executable(path), id)
+	requireAnswer(t, unknown, peer.ExecutableDigest(ownDigest(t)), id)
+
+	served.Mu.Lock()
+	defer served.Mu.Unlock()
+	again := identify(t, c)
+	requireAnswer(t, allowed, peer.Default(), again)
+	exe, err := again.Executable()
+	require.NoError(t, err)
+	require.Equal(t, path, exe.Path)
+}
