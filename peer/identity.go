@@ -73,7 +73,8 @@ func (id *Identity) Token() Token { return id.token }
 // the bindings unequal, so that a handshake across its border fails.
 func (id *Identity) Binding() []byte { return bytes.Clone(id.binding) }
 
-// Connector tells who made the socket's end. Zero on Darwin, where there is none.
+// Connector tells who made the socket's end. Zero for Self, and on Darwin, where
+// there is none.
 func (id *Identity) Connector() Connector { return id.connector }
 
 // Alive returns nil while the process lives, else ErrGone, without blocking.
@@ -171,36 +172,42 @@ func (id *Identity) Recheck(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := id.Alive(); err != nil {
+	if err := id.same(); err != nil {
 		return err
 	}
 	if _, ok := id.proc.(tokenProcess); ok {
-		return nil // that it lives says all: an exec would have changed its token
+		return nil // an exec would have changed its token
 	}
-	if id.ids.complete {
-		now, err := lookup(id, process.ids)
-		if err != nil {
-			return err
-		}
-		if now != id.ids {
-			return fmt.Errorf("ids are now %d/%d: %w", now.euid, now.ruid, ErrChanged)
-		}
+	return id.sameProgram()
+}
+
+// same returns nil if the process lives and has the ids that it had.
+func (id *Identity) same() error {
+	if err := id.Alive(); err != nil || !id.ids.complete {
+		return err
 	}
+	now, err := lookup(id, process.ids)
+	if err == nil && now != id.ids {
+		err = fmt.Errorf("effective uid is now %d, real uid %d: %w", now.euid, now.ruid, ErrChanged)
+	}
+	return err
+}
+
+// sameProgram returns nil if the process runs the captured executable.
+func (id *Identity) sameProgram() error {
 	then, err := id.Executable()
 	if err != nil {
 		return err
 	}
 	now, err := lookup(id, process.executable)
-	if err != nil {
-		return err
+	if err == nil && (now.Dev != then.Dev || now.Ino != then.Ino) {
+		err = fmt.Errorf("runs %q instead of %q: %w", now.Path, then.Path, ErrChanged)
 	}
-	if now.Dev != then.Dev || now.Ino != then.Ino {
-		return fmt.Errorf("runs %q instead of %q: %w", now.Path, then.Path, ErrChanged)
-	}
-	return nil
+	return err
 }
 
-// Close releases the pidfd. The process is not touched. Idempotent.
+// Close releases the pidfd, after lookups that are under way. The process is not
+// touched. Idempotent.
 func (id *Identity) Close() error {
 	id.mu.Lock()
 	defer id.mu.Unlock()

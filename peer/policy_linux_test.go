@@ -142,6 +142,7 @@ func TestSetUserIDProgram(t *testing.T) {
 	requireAnswer(t, refused, peer.UIDs(1234), id)
 	requireAnswer(t, refused, peer.Default(), id)
 	requireAnswer(t, allowed, peer.UIDs(0, 1234), id)
+	requireAnswer(t, refused, peer.Users("root", "daemon"), id)
 	assert.Contains(t, id.String(), "uid 1234 euid 0")
 }
 

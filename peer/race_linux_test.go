@@ -130,6 +130,10 @@ func TestExecAfterConnect(t *testing.T) {
 	child.Do("exec", other)
 	require.NoError(t, id.Alive(), "the pidfd and its inode stay")
 	require.ErrorIs(t, id.Recheck(t.Context()), peer.ErrChanged)
+	for _, p := range []peer.Policy{runsUs, peer.Executable(other), peer.Not(peer.Executable(other))} {
+		require.ErrorIs(t, peer.Check(t.Context(), p, id), peer.ErrChanged, p)
+	}
+	require.NoError(t, peer.Check(t.Context(), nil, id), "users do not depend on it")
 	after, err := id.Executable()
 	require.NoError(t, err)
 	assert.Equal(t, before, after, "what was captured stays")
@@ -155,6 +159,9 @@ func TestIDsChangeAfterConnect(t *testing.T) {
 	require.NoError(t, id.Recheck(t.Context()))
 	child.Do("setresuid", 1234, 1234, 1234)
 	require.ErrorIs(t, id.Recheck(t.Context()), peer.ErrChanged)
+	err := peer.Check(t.Context(), peer.Root(), id)
+	require.ErrorIs(t, err, peer.ErrChanged)
+	require.ErrorIs(t, err, peer.ErrRefused)
 }
 
 // TestIDsChangeBetweenHelloAndIdentify finds other ids than the hello's.
