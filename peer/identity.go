@@ -30,6 +30,7 @@ type Identity struct {
 	closed bool
 
 	exe      atomic.Pointer[ExecutableFile] // captured once, see Executable
+	last     atomic.Pointer[sighting]       // the last look at what it runs
 	userName atomic.Pointer[string]
 }
 
@@ -123,12 +124,35 @@ func (id *Identity) Executable() (ExecutableFile, error) {
 	if exe := id.exe.Load(); exe != nil {
 		return *exe, nil
 	}
-	exe, err := lookup(id, process.executable)
-	if err != nil {
-		return ExecutableFile{}, err
+	if now := id.look(); now.err != nil {
+		return ExecutableFile{}, now.err
 	}
-	id.exe.CompareAndSwap(nil, &exe) // two may have looked: the first counts
 	return *id.exe.Load(), nil
+}
+
+// sighting is one look at the executable of a process.
+type sighting struct {
+	exe ExecutableFile
+	err error
+}
+
+// look looks what the process runs by now, and captures the first sight of it.
+func (id *Identity) look() sighting {
+	var now sighting
+	now.exe, now.err = lookup(id, process.executable)
+	if now.err == nil {
+		id.exe.CompareAndSwap(nil, &now.exe) // two may look: the first counts
+	}
+	id.last.Store(&now)
+	return now
+}
+
+// is returns nil if the process was seen to run the captured executable.
+func (s sighting) is(captured ExecutableFile) error {
+	if s.err == nil && (s.exe.Dev != captured.Dev || s.exe.Ino != captured.Ino) {
+		return fmt.Errorf("runs %q instead of %q: %w", s.exe.Path, captured.Path, ErrChanged)
+	}
+	return s.err
 }
 
 // Label returns the LSM label (SELinux context, AppArmor profile) that the
@@ -178,7 +202,11 @@ func (id *Identity) Recheck(ctx context.Context) error {
 	if _, ok := id.proc.(tokenProcess); ok {
 		return nil // an exec would have changed its token
 	}
-	return id.sameProgram()
+	captured, err := id.Executable()
+	if err != nil {
+		return err
+	}
+	return id.look().is(captured)
 }
 
 // same returns nil if the process lives and has the ids that it had.
@@ -189,19 +217,6 @@ func (id *Identity) same() error {
 	now, err := lookup(id, process.ids)
 	if err == nil && now != id.ids {
 		err = fmt.Errorf("effective uid is now %d, real uid %d: %w", now.euid, now.ruid, ErrChanged)
-	}
-	return err
-}
-
-// sameProgram returns nil if the process runs the captured executable.
-func (id *Identity) sameProgram() error {
-	then, err := id.Executable()
-	if err != nil {
-		return err
-	}
-	now, err := lookup(id, process.executable)
-	if err == nil && (now.Dev != then.Dev || now.Ino != then.Ino) {
-		err = fmt.Errorf("runs %q instead of %q: %w", now.Path, then.Path, ErrChanged)
 	}
 	return err
 }

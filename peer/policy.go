@@ -80,9 +80,8 @@ func Check(ctx context.Context, p Policy, id *Identity) error {
 	if err := ctx.Err(); err != nil {
 		return refuse(err)
 	}
-	// The answer does not matter here: what needs the executable asks again
-	// and says why it can't be had.
-	_, _ = id.Executable()
+	// Rules about programs judge this look, and say why it failed if it did.
+	id.look()
 	if j := p.judge(ctx, id); j.verdict != yes {
 		return refuse(j.reason)
 	}
