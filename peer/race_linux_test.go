@@ -152,6 +152,23 @@ func TestExecBeforeCheck(t *testing.T) {
 	require.NoError(t, peer.Check(t.Context(), peer.Executable(other), id))
 }
 
+// TestPeerThatHidesAfterConnect was seen to run its program, but is not any more.
+func TestPeerThatHidesAfterConnect(t *testing.T) {
+	needRoot(t)
+	if !inside() {
+		runInside(t, as(1234, 1234))
+		return
+	}
+	child, id := newSite(t).connect(nil)
+	requireAnswer(t, allowed, peer.ExecutableDigest(ownDigest(t)), id)
+	require.NoError(t, id.Recheck(t.Context()))
+	child.Do("hide")
+	requireAnswer(t, unknown, peer.ExecutableDigest(ownDigest(t)), id)
+	requireAnswer(t, unknown, peer.Executable("/bin/sh"), id)
+	require.ErrorIs(t, id.Recheck(t.Context()), peer.ErrUnavailable)
+	requireAnswer(t, allowed, peer.SameUser(), id)
+}
+
 // TestIDsChangeAfterConnect has a peer that drops its rights.
 func TestIDsChangeAfterConnect(t *testing.T) {
 	needRoot(t)
