@@ -53,8 +53,8 @@ func ExampleSelf() {
 		return
 	}
 	defer id.Close()
-	fmt.Println(id.Alive(), id.Token().Weak(), len(id.Token().Bytes()))
-	// Output: <nil> false 32
+	fmt.Println(id.Alive(), len(id.Token().Bytes()))
+	// Output: <nil> 32
 }
 
 func ExampleParseDigest() {

@@ -18,6 +18,7 @@ import (
 )
 
 func TestSelfDescribesThisProcess(t *testing.T) {
+	needKernel(t)
 	id, err := peer.Self()
 	require.NoError(t, err)
 	defer id.Close()
