@@ -60,7 +60,8 @@ func (s *State) Writes() bool {
 
 // WriteMessage appends the next message to dst, with payload in it, and returns
 // the longer slice. dst and payload stay the caller's and must not overlap. The
-// message is at most MaxMessageSize bytes.
+// message is at most MaxMessageSize bytes. After an error what is between dst's
+// length and capacity is undefined.
 //
 // payload is up to MaxPayload bytes, and must be empty in the first message of XX,
 // which protects nothing. Elsewhere it is secret, but from whom, and how well the

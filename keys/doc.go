@@ -35,8 +35,9 @@
 // # What it does not
 //
 // Go can't guarantee that a secret leaves no copy in memory: the runtime moves
-// stacks and crypto/ecdh keeps its own copy. What this package allocated it
-// clears; against a reader of this process's memory it does not protect. File
+// stacks, strings can't be cleared and crypto/ecdh keeps its own copy. This package
+// clears the buffers that it can reach; against a reader of this process's memory
+// it does not protect. File
 // checks look at owners and mode bits, not at access control lists. Files work
 // on Linux and Darwin; elsewhere they return errors.ErrUnsupported, and keys in
 // memory work everywhere.

@@ -146,14 +146,14 @@ func (h *KnownHosts) Forget(ctx context.Context, endpoint string) error {
 		if h.file.err != nil || len(h.file.keys[endpoint]) == 0 {
 			return nil, h.file.err
 		}
-		var kept []byte
+		kept := []byte{} // nil would leave the file as it is
 		for line := range strings.Lines(string(content)) {
 			if fields := strings.Fields(line); len(fields) > 0 && fields[0] == endpoint {
 				continue
 			}
 			kept = append(kept, line...)
 		}
-		return append(kept, '\n'), nil
+		return kept, nil
 	})
 }
 
