@@ -78,9 +78,10 @@ type Config struct {
 
 	// VerifyPeer decides whether the peer is who it should be. It is called once,
 	// by ReadMessage, after the peer has proved that it holds key and before this
-	// side reveals its own (XX) or sends anything else. payload is what came
-	// with the proof, unverified until VerifyPeer returns nil; do not keep it. An
-	// error ends the handshake.
+	// side reveals its own (XX) or sends anything else. payload came with the
+	// proof, from whoever holds key; do not keep it. An error ends the handshake.
+	// For the responder of IK the proof may be a replay of the peer's, so nothing
+	// should be done here that must not happen twice.
 	//
 	// It is required where the peer has a static key (XX, IK, the initiator of
 	// NK, also if PeerStatic is set), and refused where it has none.

@@ -86,7 +86,7 @@ func (s *State) write(dst, application []byte) ([]byte, error) {
 	l := s.offer.layout(s.next)
 	var kemBytes []byte
 	switch s.next {
-	case 0:
+	case 0: // the initiator's first: only now is it known what the prologue is
 		if err := s.start(hintFor(s.config.PeerStatic), s.config.Key); err != nil {
 			return nil, err
 		}
@@ -98,7 +98,7 @@ func (s *State) write(dst, application []byte) ([]byte, error) {
 			}
 			kemBytes = key
 		}
-	case 1:
+	case 1: // the responder's: IK and NK mix the KEM's secret in this very message
 		if s.offer.Hybrid {
 			ciphertext, psk, err := s.kem.answer(s.rng, s.config.PSK)
 			if err != nil {
@@ -333,6 +333,7 @@ func (s *State) fail(cause error) error {
 func (s *State) forget() {
 	s.noise, s.dh, s.kem = nil, dh{}, kem{}
 	s.config.Key, s.config.NextKey, s.config.PSK = keys.PrivateKey{}, keys.PrivateKey{}, keys.PresharedKey{}
+	s.config.VerifyPeer = nil
 }
 
 // String says what the State is at, without its secrets.

@@ -18,8 +18,8 @@
 // # Which trust to choose
 //
 // A host that knows its clients lists them: AllowFile for a list that is edited
-// while it runs (removing a line ends that client's connections), Allow for a
-// list in the program. A client that was told the host's key pins it: Pin. A
+// while it runs (removing a line ends that client's connections, if Watch runs),
+// Allow for a list in the program. A client that was told the host's key pins it: Pin. A
 // client that was told nothing can at least insist that the host stays the same:
 // TrustOnFirstUse, which believes the first key it sees for an endpoint and
 // refuses any other from then on. Prefer Pin where you can hand out keys.

@@ -57,6 +57,7 @@ type KnownHosts struct {
 var (
 	_ Trust    = (*KnownHosts)(nil)
 	_ Expecter = (*KnownHosts)(nil)
+	_ Watcher  = (*KnownHosts)(nil)
 )
 
 // TrustOnFirstUse opens a file of known hosts, which need not exist yet. Beside it
