@@ -156,9 +156,10 @@ func TestReplayIsRefused(t *testing.T) {
 
 // TestReplayWithoutTheClient plays a whole client of an earlier handshake to the
 // host, from the same process and from another. XX refuses it; the patterns of two
-// messages refuse it from another process, and from the same one the host ends
-// with keys that the attacker does not have. That limit is Noise's (§7.7) and
-// documented: those hosts wait for the first record.
+// messages refuse it from another process, and from the same one if the host has
+// something fresh in the binding. Without that the host ends with keys that the
+// attacker does not have. That limit is Noise's (§7.7) and documented: such hosts
+// wait for the first record.
 func TestReplayWithoutTheClient(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
@@ -171,6 +172,13 @@ func TestReplayWithoutTheClient(t *testing.T) {
 			host, err := handshake.New(config)
 			require.NoError(t, err)
 			require.Error(t, playClient(host, earlier), "from another process")
+			require.False(t, host.Done())
+
+			_, config = v.configs()
+			config.Binding = []byte("a nonce of the host's for this connection")
+			host, err = handshake.New(config)
+			require.NoError(t, err)
+			require.ErrorIs(t, playClient(host, earlier), handshake.ErrAuthentication, "from the same process, to a fresh binding")
 			require.False(t, host.Done())
 
 			_, config = v.configs()

@@ -69,8 +69,10 @@ type Config struct {
 	InitiatorIdentity []byte
 	ResponderIdentity []byte
 
-	// Binding is further context, up to MaxBinding bytes: nil, or the Hash of the
-	// handshake that protects the channel in which this one is run.
+	// Binding is further context, up to MaxBinding bytes, or nil: the Hash of the
+	// handshake that protects the channel in which this one is run, or random bytes
+	// that the responder sent beforehand, which make a first message good for one
+	// connection only.
 	Binding []byte
 
 	// Limits are told to the peer, protected. This package does not act on them.

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -39,6 +40,10 @@ var (
 // if a line is no key, or if the file is missing, too large or writable by others
 // (ErrInsecureFile).
 func OpenAllowFile(path string) (*AllowFile, error) {
+	path, err := filepath.Abs(path) // whatever the working directory will be
+	if err != nil {
+		return nil, err
+	}
 	f := &AllowFile{file: trustFile{path: path, parse: parseAllowLine}}
 	if err := f.Reload(); err != nil {
 		return nil, err
