@@ -35,7 +35,8 @@ type Config struct {
 	// Trust decides on the peer's static key. A host lists its clients
 	// (keys.Allow, keys.OpenAllowFile), a client pins its host (keys.Pin) or
 	// remembers it (keys.TrustOnFirstUse). When a Trust learns that a key is no
-	// longer good, connections with it end with ErrRevoked.
+	// longer good, connections with it end with ErrRevoked; a Trust that is a
+	// keys.Watcher, such as a file, is watched while there are connections.
 	Trust keys.Trust
 
 	// Pattern is the Noise pattern: handshake.XX unless set. It must be the same

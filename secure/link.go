@@ -75,7 +75,12 @@ func (l *sealed) subscribe() {
 	if l.p.known.IsZero() || l.p.Trust == nil {
 		return
 	}
-	l.cancel = l.p.Trust.OnRevoke(l.p.side.Endpoint, l.p.known, func() { l.end(ErrRevoked) })
+	unsubscribe := l.p.Trust.OnRevoke(l.p.side.Endpoint, l.p.known, func() { l.end(ErrRevoked) })
+	release := watchTrust(l.p.Trust)
+	l.cancel = func() {
+		unsubscribe()
+		release()
+	}
 }
 
 // WriteFrame implements link.Link.
