@@ -1,0 +1,4 @@
+package transporttest
+
+var wireTests []test
+var processTests []test
