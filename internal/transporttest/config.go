@@ -2,7 +2,6 @@ package transporttest
 
 import (
 	"log/slog"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,8 +10,6 @@ import (
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/transport"
 )
-
-func yield() { runtime.Gosched() }
 
 // testConfig: every impossible or contradictory setting is refused by every
 // constructor, before anything is made.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -34,6 +35,7 @@ var connTests = []test{
 	{"BufferSizes", testBufferSizes},
 	{"Throughput", testThroughput},
 	{"ClientRefusesLateHost", testClientDropsRefusedHost},
+	{"HostEndsOneDirection", testHalfHost},
 }
 
 // conns connects two Conns.
@@ -143,7 +145,7 @@ func testFullBuffer(t *testing.T, e *env) {
 	a, b := conns(t, e)
 	ctx := context30(t)
 	payload := make([]byte, 4000)
-	var sent uint64
+	var sent atomic.Uint64
 	short, cancel := context.WithCancel(ctx)
 	blocked := make(chan error)
 	go func() {
@@ -152,23 +154,13 @@ func testFullBuffer(t *testing.T, e *env) {
 				blocked <- err
 				return
 			}
-			sent++
+			sent.Add(1)
 		}
 	}()
-	// It is full when the count stands still, however often we look.
-	var last uint64
-	for still := 0; still < 50; {
-		if now := a.Stats().SentMessages; now != last || now == 0 {
-			last, still = now, 0
-		} else {
-			still++
-		}
-		require.NoError(t, ctx.Err())
-		yield()
-	}
+	fill(t, a)
 	cancel()
 	require.ErrorIs(t, await(t, blocked), context.Canceled)
-	assert.Less(t, sent*uint64(len(payload)), uint64(2<<20), "more than the documented memory")
+	assert.Less(t, sent.Load()*uint64(len(payload)), uint64(2<<20), "more than the documented memory")
 
 	received := make(chan uint64)
 	go func() {
@@ -179,11 +171,14 @@ func testFullBuffer(t *testing.T, e *env) {
 				received <- n
 				return
 			}
+			if len(p) == 0 {
+				n-- // fill's
+			}
 		}
 	}()
 	require.NoError(t, a.Send(ctx, []byte("end")))
 	require.NoError(t, a.Flush(ctx))
-	assert.Equal(t, sent, await(t, received))
+	assert.Equal(t, sent.Load(), await(t, received))
 }
 
 func testCancelledLarge(t *testing.T, e *env) {
@@ -197,13 +192,14 @@ func testCancelledLarge(t *testing.T, e *env) {
 		require.ErrorIs(t, await(t, blocked), context.Canceled)
 
 		p := pattern(next)
-		go func() {
+		join := meanwhile(func() {
 			assert.NoError(t, a.Send(ctx, p))
 			assert.NoError(t, a.Flush(ctx))
-		}()
+		})
 		got, err := b.Receive(ctx)
 		require.NoError(t, err)
 		require.True(t, string(got) == string(p), "%d bytes instead of %d", len(got), next)
+		join()
 	}
 }
 
@@ -221,20 +217,34 @@ func testCancelledLargeClose(t *testing.T, e *env) {
 	require.ErrorIs(t, await(t, blocked), context.Canceled)
 	received := make(chan error)
 	go func() {
-		_, err := b.Receive(ctx)
+		var err error
+		for p := []byte(nil); err == nil && len(p) == 0; { // fill's
+			p, err = b.Receive(ctx)
+		}
 		received <- err
 	}()
 	require.NoError(t, a.Close())
 	require.ErrorIs(t, await(t, received), io.EOF)
 }
 
-// fill waits until a Send that is too large for every buffer must be under way.
-func fill(t *testing.T, c Conn) {
+// fill waits until a Send of another goroutine blocks for lack of room. It may
+// send empty messages until then.
+func fill(t *testing.T, c interface {
+	Send(ctx context.Context, p []byte) error
+}) {
 	t.Helper()
-	short, cancel := context.WithTimeout(context30(t), 100*tick)
-	defer cancel()
-	// It waits for its turn behind the large one, which nobody receives.
-	require.ErrorIs(t, c.Send(short, nil), context.DeadlineExceeded)
+	ctx := context30(t)
+	for {
+		// Behind the blocked one it waits for its turn.
+		short, cancel := context.WithTimeout(ctx, 50*tick)
+		err := c.Send(short, nil)
+		cancel()
+		if err != nil {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.NoError(t, ctx.Err())
+			return
+		}
+	}
 }
 
 func testReceiveContext(t *testing.T, e *env) {
@@ -331,13 +341,16 @@ func testBusy(t *testing.T, e *env) {
 	}
 }
 
+// A place that a client has left is soon free again.
 func testBusyFree(t *testing.T, e *env) {
-	h := host(t, e.Strings, func(transport.Message[string]) {}, e.config(func(c *transport.Config) { c.MaxConnections = 1 }))
+	host(t, e.Strings, func(transport.Message[string]) {}, e.config(func(c *transport.Config) { c.MaxConnections = 1 }))
 	for range 20 {
-		c, err := e.Strings.NewClient(context30(t), endpoint, nil, e.config())
-		require.NoError(t, err)
-		require.NoError(t, c.Close())
-		require.Eventually(t, func() bool { return h.Stats().Connections == 0 }, limit, tick)
+		require.EventuallyWithT(t, func(t *assert.CollectT) {
+			c, err := e.Strings.NewClient(context.Background(), endpoint, nil, e.config())
+			if assert.NoError(t, err) {
+				assert.NoError(t, c.Close())
+			}
+		}, limit, tick)
 	}
 }
 
@@ -349,8 +362,9 @@ func testLimits(t *testing.T, e *env) {
 		require.ErrorIs(t, c.Send(context30(t), make([]byte, 101)), transport.ErrMessageTooLarge)
 		require.NoError(t, c.Send(context30(t), make([]byte, 100)))
 	}
+	e = newEnv(t, e.Layer, e.variant)
 	one := e.config(func(c *transport.Config) { c.MaxMessageSize = 1 })
-	a, b = connsOf(t, newEnv(t, e.Layer, e.variant), one, one) // the smallest there is
+	a, b = connsOf(t, e, one, one) // the smallest there is
 	require.NoError(t, a.Send(context30(t), []byte("x")))
 	p, err := b.Receive(context30(t))
 	require.NoError(t, err)
@@ -381,11 +395,13 @@ func testBufferSizes(t *testing.T, e *env) {
 	for _, size := range []int{transport.MinBufferSize, 64 << 10, 1 << 20, transport.MaxBufferSize} {
 		e := newEnv(t, e.Layer, e.variant)
 		a, b := connsOf(t, e, e.config(func(c *transport.Config) { c.BufferSize = size }), e.config())
-		p := pattern(size + 12345)
-		go func() { assert.NoError(t, a.Send(context30(t), p[:min(len(p), 8<<20)])) }()
-		got, err := b.Receive(context30(t))
+		p := pattern(min(size+12345, 2<<20))
+		ctx := context30(t)
+		join := meanwhile(func() { assert.NoError(t, a.Send(ctx, p)) })
+		got, err := b.Receive(ctx)
 		require.NoError(t, err)
-		require.True(t, string(got) == string(p[:min(len(p), 8<<20)]))
+		require.True(t, string(got) == string(p))
+		join()
 	}
 }
 
@@ -421,4 +437,32 @@ func testClientDropsRefusedHost(t *testing.T, e *env) {
 	defer l.Close()
 	_, err = e.Dial(context30(t), endpoint, e.config(func(c *transport.Config) { c.Peer = nobody() }))
 	require.ErrorIs(t, err, peer.ErrRefused)
+}
+
+// A host that says that nothing more comes, and reads nothing either, must not
+// hang a client that sends and receives at the same time.
+func testHalfHost(t *testing.T, e *env) {
+	ctx := context30(t)
+	l, err := e.Listen(endpoint, e.config())
+	require.NoError(t, err)
+	defer l.Close()
+	c, err := e.Bytes.NewClient(ctx, endpoint, nil, e.config())
+	require.NoError(t, err)
+	server, err := l.Accept(ctx)
+	require.NoError(t, err)
+	defer server.Close()
+	require.NoError(t, l.Close())
+
+	sent := make(chan error)
+	go func() { sent <- c.Send(ctx, make([]byte, 32<<20)) }()
+	fill(t, c)
+	require.NoError(t, server.CloseWrite(ctx))
+	_, err = c.Receive(ctx)
+	require.ErrorIs(t, err, transport.ErrDisconnected)
+	err = await(t, sent)
+	require.ErrorIs(t, err, transport.ErrDisconnected)
+	assert.NotErrorIs(t, err, transport.ErrClosed, "it was not this side")
+	closed := make(chan error)
+	go func() { closed <- c.Close() }()
+	_ = await(t, closed)
 }

@@ -59,6 +59,16 @@ func client[T any](t *testing.T, of Typed[T], cfg *transport.Config) Client[T] {
 	return c
 }
 
+// meanwhile runs f in a goroutine and returns what waits for its end.
+func meanwhile(f func()) (join func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	return func() { <-done }
+}
+
 // await receives from a channel, unless the test has hung.
 func await[T any](t *testing.T, from <-chan T) (v T) {
 	t.Helper()
@@ -71,7 +81,7 @@ func await[T any](t *testing.T, from <-chan T) (v T) {
 }
 
 func testOrder(t *testing.T, e *env) {
-	const n = 20_000
+	const n = 10_000
 	got := make(chan string, n)
 	host(t, e.Strings, func(m transport.Message[string]) { got <- m.Body }, e.config())
 	c := client(t, e.Strings, e.config())
@@ -89,7 +99,7 @@ func testOrder(t *testing.T, e *env) {
 }
 
 func testClientsInOrder(t *testing.T, e *env) {
-	const clients, n = 8, 2_000
+	const clients, n = 8, 500
 	type one struct{ from, number int }
 	got := make(chan one, clients*n)
 	host(t, e.Notes, func(m transport.Message[Note]) { got <- one{len(m.Body.Tags), m.Body.Number} }, e.config())

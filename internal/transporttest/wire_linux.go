@@ -1,4 +1,0 @@
-package transporttest
-
-var wireTests []test
-var processTests []test
