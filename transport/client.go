@@ -135,6 +135,9 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
+	if errors.Is(err, ErrClosed) {
+		err = ErrPeerGone // it was given up in Receive, below
+	}
 	c.detach(a, err)
 	if lost := c.takeLoss(notSent); lost != nil {
 		return lost
@@ -208,8 +211,11 @@ func (c *Client[T]) reading() *attachment[T] {
 	return c.current.Load()
 }
 
-// read is called when nothing more is to be received from a session.
+// read is called when nothing more is to be received from a session. A Send that
+// waits there waits in vain: the host may still live, but it has ended its side
+// or broken the protocol, and detach needs the sender's lock.
 func (c *Client[T]) read(a *attachment[T]) {
+	a.interrupt()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, b := range c.leaving {

@@ -16,8 +16,8 @@ import (
 //
 // Errors: ErrInvalidEndpoint, ErrNoHost, ErrPermission, ErrNotEndpoint,
 // ErrUnsafeFolder, ErrConfig, ErrVersion, ErrMode, ErrRefused, ErrBusy,
-// *peer.RefusedError if cfg.Peer says no to the host, ErrPeerGone if the host
-// went meanwhile, and what ctx says.
+// *peer.RefusedError if cfg.Peer says no to the host, ErrProtocol if what answers
+// is no host, ErrPeerGone if the host went meanwhile, and what ctx says.
 func Dial(ctx context.Context, endpoint string, cfg *Config) (*Conn, error) {
 	s, err := cfg.resolve()
 	if err != nil {

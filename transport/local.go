@@ -68,6 +68,7 @@ type localSession[T any] struct {
 	host             *localHost[T]
 	self             *peer.Identity
 	ofHost, ofClient upgrade.Result // what a secure check has shown
+	limit            int            // bytes, both sides' MaxMessageSize considered
 	turn             chan struct{}  // one message at a time, as on a connection
 	replies          chan T
 	closed           chan struct{}
@@ -93,14 +94,13 @@ func dialLocal[T any](ctx context.Context, endpoint string, s *settings) (sessio
 	if err != nil {
 		return nil, err
 	}
-	for _, policy := range []peer.Policy{s.Peer, host.h.s.Peer} {
-		if err := peer.Check(ctx, policy, self); err != nil {
-			_ = self.Close()
-			return nil, err
-		}
+	if err := host.judge(ctx, self, s.Peer); err != nil {
+		_ = self.Close()
+		return nil, fmt.Errorf("connecting to %q: %w", endpoint, err)
 	}
 	return &localSession[T]{
 		host: host, self: self, ofHost: ofHost, ofClient: ofClient,
+		limit:   min(s.MaxMessageSize, host.h.s.MaxMessageSize),
 		turn:    make(chan struct{}, 1),
 		replies: make(chan T, localReplies),
 		closed:  make(chan struct{}),
@@ -113,6 +113,21 @@ func checkKeys(ctx context.Context, endpoint string, client, host *settings) (of
 		return ofHost, ofClient, err
 	}
 	return client.upgrade.Local(ctx, endpoint, host.upgrade)
+}
+
+// judge asks both sides' policies as a connection would, the host's first, and
+// tells each side of a refusal what it would hear there.
+func (l *localHost[T]) judge(ctx context.Context, self *peer.Identity, ofClient peer.Policy) error {
+	err := peer.Check(ctx, l.h.s.Peer, self)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		l.h.l.counters.refused.Add(1)
+		l.h.s.report(err)
+		return fmt.Errorf("%w; its log says by which rule", ErrRefused)
+	}
+	return peer.Check(ctx, ofClient, self)
 }
 
 func (l *localSession[T]) send(ctx context.Context, v T) error {
@@ -139,8 +154,8 @@ func (l *localSession[T]) send(ctx context.Context, v T) error {
 // check refuses what a connection would refuse, as far as that can be told
 // without encoding.
 func (l *localSession[T]) check(ctx context.Context, v T) error {
-	if bytes := l.host.h.k.bytes; bytes != nil && len(bytes(v)) > l.host.h.s.MaxMessageSize {
-		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrMessageTooLarge, len(bytes(v)), l.host.h.s.MaxMessageSize)
+	if bytes := l.host.h.k.bytes; bytes != nil && len(bytes(v)) > l.limit {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrMessageTooLarge, len(bytes(v)), l.limit)
 	}
 	return ctx.Err()
 }
@@ -151,7 +166,7 @@ func (l *localSession[T]) reply(ctx context.Context, v T) error {
 	}
 	if k := &l.host.h.k; k.bytes != nil {
 		// The handler has its slice back when Reply returns.
-		v = k.value(append([]byte(nil), k.bytes(v)...))
+		v = k.value(append([]byte{}, k.bytes(v)...))
 	}
 	select {
 	case l.replies <- v:
@@ -187,6 +202,7 @@ func (l *localSession[T]) receive(ctx context.Context) (v T, err error) {
 	}
 }
 
+func (l *localSession[T]) interrupt()                      {}
 func (l *localSession[T]) flush(ctx context.Context) error { return ctx.Err() }
 func (l *localSession[T]) gone() <-chan struct{}           { return l.host.retired }
 func (l *localSession[T]) unread() uint64                  { return 0 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/sealport/sealport/internal/link"
 )
 
 // Version is the protocol version that this package speaks.
@@ -41,7 +43,8 @@ const (
 
 var (
 	// ErrNotHello means that what the peer said first is not sealport's hello.
-	ErrNotHello = errors.New("peer does not speak sealport")
+	// It answers errors.Is(err, link.ErrProtocol).
+	ErrNotHello = fmt.Errorf("peer does not speak sealport: %w", link.ErrProtocol)
 
 	// ErrVersion means that the peer speaks another protocol version.
 	ErrVersion = errors.New("peer speaks another protocol version")

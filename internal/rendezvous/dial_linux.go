@@ -108,7 +108,7 @@ func (out *Outgoing) Link() (link.Link, error) {
 			}
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%w: %w", ErrSetup, err), out.Close())
+			return nil, errors.Join(setupError(err), out.Close())
 		}
 		out.closeFD()
 		return ringlink.New(m, shmring.Client, out.sock, out.cred, ringlink.Options{PollThreshold: out.o.PollThreshold}), nil

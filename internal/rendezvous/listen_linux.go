@@ -267,7 +267,9 @@ func setupError(err error) error {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, unixsock.ErrReset):
-		return fmt.Errorf("%w: %w", ErrSetup, link.ErrPeerGone)
+		return fmt.Errorf("connection set-up: %w", link.ErrPeerGone)
+	case errors.Is(err, unixsock.ErrTruncated), errors.Is(err, shmring.ErrMapping):
+		return fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	return fmt.Errorf("%w: %w", ErrSetup, err)
+	return fmt.Errorf("connection set-up: %w", err)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"github.com/sealport/sealport/internal/link"
 )
 
 var (
@@ -28,8 +30,8 @@ var (
 	ErrUnsafeFolder = errors.New("unsafe endpoint folder")
 
 	// ErrSetup means that the peer broke the rules while the connection was
-	// being set up.
-	ErrSetup = errors.New("connection set-up failed")
+	// being set up. It answers errors.Is(err, link.ErrProtocol).
+	ErrSetup = fmt.Errorf("connection set-up failed: %w", link.ErrProtocol)
 )
 
 // MaxName is the length of an endpoint's name in bytes; Darwin's bootstrap

@@ -32,6 +32,7 @@ type Conn struct {
 	rc          syscall.RawConn
 	ringFD      func(fd uintptr)
 	interrupted atomic.Bool
+	receiving   atomic.Bool // false: Receive has found nothing and has nothing in hand
 }
 
 // NewConn takes a connected, non-blocking SOCK_SEQPACKET descriptor over.
