@@ -3,8 +3,7 @@
 //
 // Implementations: memlink (in process, for tests), ringlink (Linux shared
 // memory), socklink (Linux SOCK_SEQPACKET), machlink (Darwin Mach ports). All of
-// them pass the conformance suite in linktest, which is the normative text
-// where this one is silent.
+// them pass the conformance suite in linktest.
 package link
 
 import (
@@ -16,9 +15,10 @@ import (
 
 var (
 	// ErrPeerGone means that the peer vanished without closing: its process
-	// died or dropped the connection. Frames that it wrote before are still
+	// died or dropped the connection. Writers also get it after a peer's Close,
+	// since nobody reads any more. Frames that the peer wrote before are still
 	// read first.
-	ErrPeerGone = errors.New("peer vanished without closing the connection")
+	ErrPeerGone = errors.New("peer is gone")
 
 	// ErrClosed is returned by calls on a Link that this side has closed.
 	ErrClosed = errors.New("connection closed by this side")
@@ -30,18 +30,21 @@ var (
 	// ErrProtocol means that the peer broke the rules of the carrier: an index
 	// out of range, a frame above the limit, an unknown message. The direction
 	// is dead and repeats the error.
-	ErrProtocol = errors.New("peer broke the link protocol")
+	ErrProtocol = errors.New("peer broke the protocol")
 
 	// ErrPeerChanged means that a frame was sent by another process than the
-	// one that said hello (attested carriers only).
+	// one that said hello (attested carriers only). Final.
 	ErrPeerChanged = errors.New("frame sent by another process than the peer")
 )
 
 // Link is one end of a duplex connection that carries frames.
 //
-// One goroutine may write (WriteFrame, CloseWrite, Behind) while another reads
-// (ReadFrame); neither side may be used by two goroutines at once. Close may be
-// called at any time from any goroutine and unblocks both.
+// One goroutine may write (WriteFrame, CloseWrite, Behind, Unread) while another reads
+// (ReadFrame, Buffered); neither side may be used by two goroutines at once.
+// WaitTaken, Gone, Credentials, MaxFrame and Interrupt may be called at
+// any time before Close from any goroutine. To end a Link from outside: call
+// Interrupt, wait until the reader and the writer have returned, call Close.
+// So carriers need no lock of their own on the path of each frame.
 //
 // The peer may be hostile: whatever it does ends in an error here or in a call
 // that blocks until its context ends, never in a crash, in unbounded memory, or
@@ -50,13 +53,13 @@ type Link interface {
 	// WriteFrame sends one frame: head followed by body, either of which may be
 	// empty, at most MaxFrame bytes together. Both are copied before it
 	// returns. It blocks while the peer's buffer is full, until ctx ends; after
-	// ctx's error nothing of the frame was sent and the Link stays usable.
+	// ctx.Err() nothing of the frame was sent and the Link stays usable. It
+	// looks at ctx only when it has to block.
 	//
 	// When it returns nil the frame survives the death of this process.
 	//
-	// Errors: ErrFrameTooLarge, ctx.Err(), ErrClosed (after Close or CloseWrite),
-	// ErrPeerGone or io.ErrClosedPipe (the peer died, or closed its end in good
-	// order, and reads no more). All but the first two are final.
+	// Errors: ErrFrameTooLarge, ctx.Err(), ErrClosed (after Close or
+	// CloseWrite), ErrPeerGone, ErrProtocol. All but the first two are final.
 	WriteFrame(ctx context.Context, head, body []byte) error
 
 	// ReadFrame waits for the next frame and returns it. The slice lies in
@@ -68,40 +71,56 @@ type Link interface {
 	// errors (ErrProtocol, ErrPeerChanged, ErrClosed) are final.
 	//
 	// Calling ReadFrame again says that the frame before has been dealt with:
-	// only then may the peer's Behind and Unread count it as taken.
+	// only then does the peer's Unread count it as taken.
 	ReadFrame(ctx context.Context) ([]byte, error)
+
+	// Buffered reports whether ReadFrame would return a frame out of private
+	// memory: then the call touches nothing that Close frees, and now is no
+	// moment for the reader to do what it does before it waits.
+	Buffered() bool
 
 	// MaxFrame is the size in bytes of the largest frame, at least MinMaxFrame
 	// and the same for both ends and both directions.
 	MaxFrame() int
 
-	// Behind reports whether the peer has not yet taken all that was written:
-	// the sign to the layer above to collect small messages into one frame. It
-	// makes no system call where the carrier can do without. Writer's side.
+	// Behind reports whether the peer has fallen behind what was written: the
+	// sign to the layer above to collect small messages into one frame. Each
+	// carrier says how far behind that is.
 	Behind() bool
 
-	// WaitTaken blocks until Behind would return false, ctx ends (ctx.Err()) or
-	// the peer is known to take no more (ErrPeerGone, io.ErrClosedPipe). It may
-	// be called concurrently with everything else.
+	// WaitTaken blocks until Behind would return false (nil), ctx ends
+	// (ctx.Err()), the peer takes no more (ErrPeerGone) or Close (ErrClosed).
 	WaitTaken(ctx context.Context) error
 
 	// Unread is the number of frames that were written and that the peer is not
-	// known to have taken. It is exact once WriteFrame or WaitTaken has
-	// returned ErrPeerGone, as far as the carrier can tell; carriers that hand
-	// frames to a kernel queue count those in the queue as taken.
+	// known to have dealt with. After the peer is gone it is the number lost,
+	// as far as the carrier can tell: one whose frames wait in a kernel queue
+	// may say 1 for any number. Writer's side.
 	Unread() uint64
 
+	// Gone is closed when the peer is known to be dead or to have closed its
+	// end. Frames may still wait to be read then.
+	Gone() <-chan struct{}
+
 	// Credentials are the kernel's word on the peer at its hello. The Link owns
-	// them and closes their descriptors in Close. They may be nil (memlink).
+	// them and closes their descriptors in Close. Nil if there are none
+	// (memlink).
 	Credentials() *cred.Credentials
 
 	// CloseWrite ends this side's frames: the peer reads what was written, then
 	// io.EOF. It does not block. ReadFrame goes on. Idempotent.
 	CloseWrite() error
 
-	// Close does CloseWrite if that has not happened, unblocks every call,
-	// releases memory, descriptors and goroutines, and waits for those
-	// goroutines. Frames written before still reach the peer. Idempotent.
+	// Interrupt makes every blocked and every later call return ErrClosed. It
+	// does not block, frees nothing and may be called at any time, more than
+	// once.
+	Interrupt()
+
+	// Close does CloseWrite if that has not happened, releases memory,
+	// descriptors and goroutines, and waits for those goroutines. Frames written
+	// before still reach the peer. No WriteFrame, ReadFrame or WaitTaken may be
+	// running. Idempotent; after it only Close, Interrupt, Unread and Gone may
+	// be called.
 	Close() error
 }
 

@@ -1,0 +1,338 @@
+package message
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/sealport/sealport/internal/link"
+)
+
+// ErrTooLarge is returned by Send for a message above the limit of either side.
+// Nothing of it is sent and the Conn stays usable.
+var ErrTooLarge = errors.New("message too large")
+
+// A frame is a sequence of items, each a little-endian word, its kind in the
+// two upper bits and its length below, and so many bytes (docs/PROTOCOL.md,
+// "Messages").
+const (
+	kindWhole = 0 // a message
+	kindFirst = 1 // the first piece of one; after the word, a u64: its size
+	kindNext  = 2 // a further piece
+
+	kindShift = 30
+	itemWord  = 4
+	firstWord = itemWord + 8
+	maxItem   = 1<<kindShift - 1
+)
+
+// Config is what both sides have agreed on, and how to use the link.
+type Config struct {
+	MaxSend    int // bytes; what the peer said it receives, or less
+	MaxReceive int // bytes; what this side said
+
+	// Coalesce: while the link says that the peer is behind, small messages are
+	// held back and share frames. Not for a link on which a frame costs less
+	// than finding that out.
+	Coalesce bool
+}
+
+// closeTimeout bounds what Close does to push out what is held back.
+const closeTimeout = 5 * time.Second
+
+// Conn carries messages. Send, Flush, CloseWrite, Close, Counters and Unread may
+// be called by several goroutines, Receive by one at a time.
+type Conn struct {
+	l        link.Link
+	cfg      Config
+	maxWhole int // the largest message that is sent in one frame
+	maxPiece int
+
+	wmu    mutex
+	werr   error // final
+	word   [firstWord]byte
+	hold   holder
+	sent   counter
+	closed bool // with wmu and rmu held
+
+	rmu      mutex  // held while the link may touch what Close frees
+	rest     []byte // of the frame being read
+	assembly []byte // the pieces of a large message
+	total    int    // its size; 0 if there is none
+	rerr     error  // final
+	received counter
+}
+
+// NewConn makes a Conn of a link and takes it over.
+func NewConn(l link.Link, cfg Config) *Conn {
+	most := l.MaxFrame()
+	c := &Conn{
+		l: l, cfg: cfg,
+		maxWhole: most - itemWord,
+		// Whole pages copy faster.
+		maxPiece: max((most-firstWord)&^4095, min(most-firstWord, 4095)),
+		wmu:      newMutex(),
+		rmu:      newMutex(),
+	}
+	if cfg.Coalesce {
+		c.startHolder()
+	}
+	return c
+}
+
+// Send sends one message. See transport.Conn for the contract.
+func (c *Conn) Send(ctx context.Context, p []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.wmu.lock(ctx); err != nil {
+		return err
+	}
+	err := c.sendLocked(ctx, p)
+	c.wmu.unlock()
+	return err
+}
+
+func (c *Conn) sendLocked(ctx context.Context, p []byte) error {
+	if c.werr != nil {
+		return c.werr
+	}
+	if len(p) > c.cfg.MaxSend {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(p), c.cfg.MaxSend)
+	}
+	var err error
+	switch {
+	case len(p) > c.maxWhole:
+		err = c.sendPieces(ctx, p)
+	case c.cfg.Coalesce:
+		err = c.sendHeld(ctx, p)
+	default:
+		err = c.writeItem(ctx, kindWhole, p)
+	}
+	if err != nil {
+		return c.failed(ctx, err)
+	}
+	c.sent.add(len(p))
+	return nil
+}
+
+// failed makes every error but the end of ctx final.
+func (c *Conn) failed(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+		c.werr = err
+	}
+	return err
+}
+
+// writeItem writes a frame of one item.
+func (c *Conn) writeItem(ctx context.Context, kind uint32, p []byte) error {
+	binary.LittleEndian.PutUint32(c.word[:], kind<<kindShift|uint32(len(p)))
+	return c.l.WriteFrame(ctx, c.word[:itemWord], p)
+}
+
+// sendPieces sends a message in several frames. If ctx ends in between, the peer
+// drops the pieces when the next message begins.
+func (c *Conn) sendPieces(ctx context.Context, p []byte) error {
+	if err := c.flushLocked(ctx); err != nil {
+		return err
+	}
+	binary.LittleEndian.PutUint32(c.word[:], kindFirst<<kindShift|uint32(c.maxPiece))
+	binary.LittleEndian.PutUint64(c.word[itemWord:], uint64(len(p)))
+	if err := c.l.WriteFrame(ctx, c.word[:firstWord], p[:c.maxPiece]); err != nil {
+		return err
+	}
+	for p = p[c.maxPiece:]; len(p) > 0; {
+		n := min(len(p), c.maxPiece)
+		if err := c.writeItem(ctx, kindNext, p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// Receive returns the next message. The slice is valid until the next Receive.
+// See transport.Conn for the contract.
+func (c *Conn) Receive(ctx context.Context) ([]byte, error) {
+	for c.rerr == nil {
+		if len(c.rest) == 0 {
+			if err := c.readFrame(ctx); err != nil {
+				return nil, err
+			}
+		}
+		p, ok, err := c.next()
+		if err != nil {
+			c.rerr = fmt.Errorf("%w: %w", link.ErrProtocol, err)
+			return nil, c.rerr
+		}
+		if ok {
+			c.received.add(len(p))
+			return p, nil
+		}
+	}
+	return nil, c.rerr
+}
+
+// readFrame makes the next frame c.rest.
+func (c *Conn) readFrame(ctx context.Context) (err error) {
+	if c.l.Buffered() {
+		c.rest, err = c.l.ReadFrame(ctx)
+	} else {
+		c.received.publish()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.rmu.lock(ctx); err != nil {
+			return err
+		}
+		if c.closed {
+			err = link.ErrClosed
+		} else {
+			c.rest, err = c.l.ReadFrame(ctx)
+		}
+		c.rmu.unlock()
+	}
+	switch {
+	case err == nil && len(c.rest) == 0:
+		err = fmt.Errorf("%w: empty frame", link.ErrProtocol)
+	case err == nil:
+		return nil
+	case err == io.EOF && c.total > 0:
+		err = fmt.Errorf("%w: closed within a message", link.ErrProtocol)
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return err
+	}
+	c.rerr = err
+	return err
+}
+
+// next takes the next item off c.rest. It returns a message if one is complete.
+func (c *Conn) next() (p []byte, ok bool, err error) {
+	if len(c.rest) < itemWord {
+		return nil, false, errors.New("item cut off")
+	}
+	word := binary.LittleEndian.Uint32(c.rest)
+	n := int(word & maxItem)
+	body := c.rest[itemWord:]
+	switch word >> kindShift {
+	case kindWhole:
+		if n > len(body) || n > c.cfg.MaxReceive {
+			return nil, false, fmt.Errorf("message of %d bytes in a frame with %d left, limit %d", n, len(body), c.cfg.MaxReceive)
+		}
+		c.rest = body[n:]
+		c.dropAssembly()
+		return body[:n:n], true, nil
+	case kindFirst:
+		if len(body) < firstWord-itemWord {
+			return nil, false, errors.New("item cut off")
+		}
+		total := binary.LittleEndian.Uint64(body)
+		body = body[firstWord-itemWord:]
+		if n != len(body) || total <= uint64(n) || total > uint64(c.cfg.MaxReceive) {
+			return nil, false, fmt.Errorf("piece of %d bytes of a message of %d, limit %d", n, total, c.cfg.MaxReceive)
+		}
+		c.total = int(total)
+		c.assembly = c.assembly[:0]
+	case kindNext:
+		if n != len(body) || n == 0 || n > c.total-len(c.assembly) {
+			return nil, false, fmt.Errorf("piece of %d bytes after %d of %d", n, len(c.assembly), c.total)
+		}
+	default:
+		return nil, false, errors.New("item of unknown kind")
+	}
+	c.rest = nil // a piece is alone in its frame
+	c.grow(n)
+	c.assembly = append(c.assembly, body...)
+	if len(c.assembly) < c.total {
+		return nil, false, nil
+	}
+	c.total = 0
+	return c.assembly, true, nil
+}
+
+// Sizes of the memory in which large messages are put together, in bytes.
+const (
+	firstAssembly = 1 << 20 // allocated on the word of the peer alone
+	keptAssembly  = 1 << 20 // kept when small messages follow
+)
+
+// grow makes room for n more bytes, and for more than that in the measure in
+// which the peer has really sent: what it announces costs no memory here.
+func (c *Conn) grow(n int) {
+	have := len(c.assembly)
+	if have+n <= cap(c.assembly) {
+		return
+	}
+	size := min(c.total, max(have+n, 2*have, firstAssembly))
+	c.assembly = append(make([]byte, 0, size), c.assembly...)
+}
+
+// dropAssembly forgets a message that the peer gave up, and a buffer that
+// outgrew what is being sent now.
+func (c *Conn) dropAssembly() {
+	c.total = 0
+	if cap(c.assembly) > keptAssembly {
+		c.assembly = nil
+	}
+}
+
+// Unread is the number of frames that the peer is not known to have dealt with,
+// what is held back counting as one.
+func (c *Conn) Unread() uint64 {
+	_ = c.wmu.lock(context.Background())
+	defer c.wmu.unlock()
+	return c.l.Unread() + min(1, uint64(c.hold.messages))
+}
+
+// Gone is closed when the peer is known to be dead or to have closed.
+func (c *Conn) Gone() <-chan struct{} { return c.l.Gone() }
+
+// CloseWrite pushes out what is held back, as far as ctx allows, and ends this
+// side's messages. The peer reads them, then io.EOF.
+func (c *Conn) CloseWrite(ctx context.Context) error {
+	if err := c.wmu.lock(ctx); err != nil {
+		return err
+	}
+	defer c.wmu.unlock()
+	if c.closed || c.werr != nil {
+		return c.werr
+	}
+	err := c.flushLocked(ctx)
+	c.werr = link.ErrClosed
+	return errors.Join(err, c.l.CloseWrite())
+}
+
+// Close pushes out what is held back (5 seconds at most), ends this side's
+// messages, unblocks everyone and frees the link. Idempotent.
+func (c *Conn) Close() error {
+	var err error
+	if c.cfg.Coalesce {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		if err = c.Flush(ctx); errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrPeerGone) {
+			err = nil
+		}
+		cancel()
+	}
+	return errors.Join(err, c.Abort())
+}
+
+// Abort is Close without pushing out what is held back.
+func (c *Conn) Abort() error {
+	c.l.Interrupt()
+	c.joinHolder()
+	_ = c.wmu.lock(context.Background())
+	defer c.wmu.unlock()
+	_ = c.rmu.lock(context.Background())
+	defer c.rmu.unlock()
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	if c.werr == nil {
+		c.werr = link.ErrClosed
+	}
+	return c.l.Close()
+}
