@@ -1,0 +1,201 @@
+package rendezvous
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// folder is an open, checked folder of endpoints. Files in it are reached through
+// the descriptor, so that nobody can put another folder in its place after the
+// check, and so that the limit of 108 bytes for a socket's path does not apply
+// to the folder's.
+type folder struct {
+	path string
+	fd   int
+}
+
+// defaultFolder is $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
+// /tmp/sealport-UID.
+func defaultFolder() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "sealport")
+	}
+	if uid := os.Geteuid(); uid != 0 {
+		return "/tmp/sealport-" + strconv.Itoa(uid)
+	}
+	return "/run/sealport"
+}
+
+// Permission bits of the folder and of sockets in it.
+const (
+	folderMode       fs.FileMode = 0o700
+	folderModeShared fs.FileMode = 0o755
+	socketMode       fs.FileMode = 0o600
+	socketModeShared fs.FileMode = 0o666
+)
+
+// openFolder opens and checks the folder for a host (serve) or a client. A host
+// creates it if it does not exist.
+func openFolder(o Options, serve bool) (*folder, error) {
+	path := o.Folder
+	if path == "" {
+		path = defaultFolder()
+	}
+	if serve {
+		if err := makeFolder(path, o.Shared); err != nil {
+			return nil, err
+		}
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	switch err {
+	case nil:
+	case unix.ENOENT:
+		return nil, fmt.Errorf("%w: the folder %s does not exist", ErrNotFound, path)
+	case unix.ENOTDIR, unix.ELOOP:
+		return nil, fmt.Errorf("%w: %s is not a folder; a symbolic link is not followed", ErrUnsafeFolder, path)
+	case unix.EACCES, unix.EPERM:
+		return nil, fmt.Errorf("%w: opening %s: %w", ErrPermission, path, err)
+	default:
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	f := &folder{path: path, fd: fd}
+	if err := f.check(o, serve); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// makeFolder makes the folder, strict from the first moment; it is widened
+// afterwards where it is to be shared.
+func makeFolder(path string, shared bool) error {
+	err := unix.Mkdir(path, uint32(folderMode))
+	switch {
+	case err == unix.EEXIST:
+		return nil
+	case err == unix.ENOENT:
+		return fmt.Errorf("%w: the folder above %s does not exist; create it, or set XDG_RUNTIME_DIR", ErrNotFound, path)
+	case err == unix.EACCES || err == unix.EPERM || err == unix.EROFS:
+		return fmt.Errorf("%w: creating %s: %w", ErrPermission, path, err)
+	case err != nil:
+		return fmt.Errorf("creating %s: %w", path, err)
+	case shared:
+		if err := unix.Chmod(path, uint32(folderModeShared)); err != nil {
+			return fmt.Errorf("sharing %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// check refuses a folder in which somebody else could replace what a host puts
+// there. A client that was told of a folder takes any owner: what it finds there
+// is judged by its peer policy.
+func (f *folder) check(o Options, serve bool) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return fmt.Errorf("checking %s: %w", f.path, err)
+	}
+	if (serve || o.Folder == "") && st.Uid != uint32(os.Geteuid()) {
+		return fmt.Errorf("%w: %s belongs to uid %d, not to uid %d; remove it or use another", ErrUnsafeFolder, f.path, st.Uid, os.Geteuid())
+	}
+	forbidden := uint32(0o077)
+	if o.Shared || !serve {
+		forbidden = 0o022
+	}
+	if st.Mode&forbidden != 0 {
+		return fmt.Errorf("%w: %s has mode %#o; chmod go-%s it", ErrUnsafeFolder, f.path, st.Mode&0o777, map[uint32]string{0o077: "rwx", 0o022: "w"}[forbidden])
+	}
+	return nil
+}
+
+func (f *folder) close() { _ = unix.Close(f.fd) }
+
+// socketPath is a path by which bind(2) and connect(2) reach a file in the
+// folder. It is at most 20 bytes longer than the file's name.
+func (f *folder) socketPath(file string) string {
+	return fmt.Sprintf("/proc/self/fd/%d/%s", f.fd, file)
+}
+
+// fileName is the name of an endpoint's files, without suffix. Names that would
+// not fit into a socket's path are cut and made unique again by their hash; "~"
+// occurs in no endpoint's name.
+func fileName(endpoint string) string {
+	const whole, kept, hash = 72, 39, 16
+	if len(endpoint) <= whole {
+		return endpoint
+	}
+	sum := sha256.Sum256([]byte(endpoint))
+	return endpoint[:kept] + "~" + hex.EncodeToString(sum[:hash])
+}
+
+// lock takes the endpoint's lock file, for as long as the file returned is open.
+// Only its holder touches the endpoint's socket.
+func (f *folder) lock(name string) (*os.File, error) {
+	for {
+		fd, err := unix.Openat(f.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, uint32(socketMode))
+		if err == unix.EACCES {
+			return nil, fmt.Errorf("%w: opening the lock file %s/%s: %w", ErrPermission, f.path, name, err)
+		} else if err != nil {
+			return nil, fmt.Errorf("opening the lock file %s/%s: %w", f.path, name, err)
+		}
+		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			unix.Close(fd)
+			if err == unix.EWOULDBLOCK {
+				return nil, ErrInUse
+			}
+			return nil, fmt.Errorf("locking %s/%s: %w", f.path, name, err)
+		}
+		// The host before us may have removed the file between our open and our
+		// lock: then the lock guards nothing.
+		var ours, there unix.Stat_t
+		if err := unix.Fstat(fd, &ours); err != nil {
+			unix.Close(fd)
+			return nil, fmt.Errorf("checking the lock file: %w", err)
+		}
+		err = unix.Fstatat(f.fd, name, &there, unix.AT_SYMLINK_NOFOLLOW)
+		if err == nil && ours.Ino == there.Ino && ours.Dev == there.Dev {
+			return os.NewFile(uintptr(fd), name), nil
+		}
+		unix.Close(fd)
+	}
+}
+
+// isSocket reports whether name is a socket; ErrNotEndpoint if it is something
+// else, fs.ErrNotExist if it is nothing.
+func (f *folder) isSocket(name string) error {
+	var st unix.Stat_t
+	err := unix.Fstatat(f.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case err == unix.ENOENT:
+		return fs.ErrNotExist
+	case err == unix.EACCES:
+		return fmt.Errorf("%w: looking into %s: %w", ErrPermission, f.path, err)
+	case err != nil:
+		return fmt.Errorf("looking at %s/%s: %w", f.path, name, err)
+	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
+		return fmt.Errorf("%w: %s/%s is not a socket; remove it", ErrNotEndpoint, f.path, name)
+	}
+	return nil
+}
+
+func (f *folder) remove(name string) error {
+	if err := unix.Unlinkat(f.fd, name, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing %s/%s: %w", f.path, name, err)
+	}
+	return nil
+}
+
+func (f *folder) rename(from, to string) error {
+	if err := unix.Renameat(f.fd, from, f.fd, to); err != nil {
+		return fmt.Errorf("renaming %s/%s: %w", f.path, from, err)
+	}
+	return nil
+}

@@ -1,0 +1,273 @@
+package rendezvous
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/ringlink"
+	"github.com/sealport/sealport/internal/shmring"
+	"github.com/sealport/sealport/internal/socklink"
+	"github.com/sealport/sealport/internal/unixsock"
+)
+
+// Listener serves one endpoint.
+type Listener struct {
+	o     Options
+	sock  *unixsock.Listener
+	owned *owned // nil for an adopted socket
+}
+
+// owned is what a listener that made its own socket removes in the end.
+type owned struct {
+	dir  *folder
+	name string
+	lock *os.File
+}
+
+// Listen serves an endpoint: it adopts the socket that systemd has passed under
+// this name, or makes one.
+func Listen(endpoint string, o Options) (*Listener, error) {
+	if err := CheckName(endpoint); err != nil {
+		return nil, err
+	}
+	if fd, ok := activated(endpoint); ok {
+		sock, err := unixsock.Adopt(fd)
+		if err != nil {
+			return nil, fmt.Errorf("%w: the socket that systemd passed for %s: %w", ErrNotEndpoint, endpoint, err)
+		}
+		return &Listener{o: o, sock: sock}, nil
+	}
+	dir, err := openFolder(o, true)
+	if err != nil {
+		return nil, err
+	}
+	name := fileName(endpoint)
+	lock, err := dir.lock(name + ".lock")
+	if err != nil {
+		dir.close()
+		return nil, fmt.Errorf("%s: %w", endpoint, err)
+	}
+	own := &owned{dir: dir, name: name, lock: lock}
+	sock, err := own.bind(o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", endpoint, err), own.release())
+	}
+	return &Listener{o: o, sock: sock, owned: own}, nil
+}
+
+// bind makes the socket under another name and moves it to its place when it
+// listens, over what a crashed host has left there.
+func (w *owned) bind(o Options) (*unixsock.Listener, error) {
+	place, building := w.name+".sock", w.name+".new"
+	if err := w.vacant(place); err != nil {
+		return nil, err
+	}
+	if err := w.dir.remove(building); err != nil {
+		return nil, err
+	}
+	mode := socketMode
+	if o.Shared {
+		mode = socketModeShared
+	}
+	sock, err := unixsock.Listen(w.dir.socketPath(building), mode)
+	if err != nil {
+		return nil, err
+	}
+	if o.Shared {
+		// The umask may have taken more than was asked for.
+		err = unix.Fchmodat(w.dir.fd, building, uint32(mode), 0)
+	}
+	if err == nil {
+		err = w.dir.rename(building, place)
+	}
+	if err != nil {
+		return nil, errors.Join(err, sock.Close(), w.dir.remove(building))
+	}
+	return sock, nil
+}
+
+// vacant makes sure that nobody listens at place. A host that holds the lock is
+// never met here; a socket of systemd's, or one made by hand, has no lock.
+func (w *owned) vacant(place string) error {
+	err := w.dir.isSocket(place)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // a full backlog is a living host too
+	c, err := unixsock.Dial(ctx, w.dir.socketPath(place))
+	if err == nil {
+		_ = c.Close()
+		return ErrInUse
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
+		return ErrInUse
+	}
+	return nil
+}
+
+// release removes the endpoint's files, the socket first, and gives up the lock.
+func (w *owned) release() error {
+	defer w.dir.close()
+	return errors.Join(w.dir.remove(w.name+".lock"), w.lock.Close())
+}
+
+// Close ends Accept and removes the endpoint.
+func (l *Listener) Close() error {
+	if l.owned == nil {
+		return l.sock.Close()
+	}
+	err := l.owned.dir.remove(l.owned.name + ".sock")
+	return errors.Join(err, l.sock.Close(), l.owned.release())
+}
+
+// activated returns the descriptor that systemd has passed for an endpoint
+// (sd_listen_fds(3)): FileDescriptorName= is the endpoint's name.
+func activated(endpoint string) (fd int, ok bool) {
+	const first = 3 // SD_LISTEN_FDS_START
+	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
+		return 0, false
+	}
+	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil {
+		return 0, false
+	}
+	for i, name := range strings.Split(os.Getenv("LISTEN_FDNAMES"), ":") {
+		if i < n && name == endpoint {
+			return first + i, true
+		}
+	}
+	return 0, false
+}
+
+// Accept waits for the next client. It returns os.ErrClosed after Close; other
+// errors, such as too many open files, pass.
+func (l *Listener) Accept() (*Incoming, error) {
+	sock, err := l.sock.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &Incoming{o: l.o, sock: sock}, nil
+}
+
+// Incoming is a client that has connected and waits to be accepted or refused.
+// It is used by one goroutine.
+type Incoming struct {
+	o     Options
+	sock  *unixsock.Conn
+	cred  *cred.Credentials
+	setup setup
+}
+
+// Hello waits for the client's hello, until ctx ends, and returns it.
+func (in *Incoming) Hello(ctx context.Context) ([]byte, error) {
+	buf := make([]byte, setupSize+maxHello)
+	s, ctl, err := receiveSetup(ctx, in.sock, buf)
+	if err != nil {
+		return nil, err
+	}
+	defer ctl.Close()
+	if ctl.FD >= 0 || s.carrier == carrierRing {
+		return nil, fmt.Errorf("%w: malformed set-up message", ErrSetup)
+	}
+	if in.cred, err = in.sock.Credentials(&ctl); err != nil {
+		return nil, err
+	}
+	in.setup = s
+	return s.hello, nil
+}
+
+// Credentials are the kernel's word on who sent the hello. They stay owned by
+// the Incoming, and by the Link after Accept.
+func (in *Incoming) Credentials() *cred.Credentials { return in.cred }
+
+// Accept answers with this side's hello and makes the link. It ends the
+// Incoming, on error too.
+func (in *Incoming) Accept(ctx context.Context, hello []byte) (link.Link, error) {
+	if in.o.Attested || in.setup.carrier == carrierSocket {
+		return in.acceptSocket(ctx, hello)
+	}
+	size := in.ringSize()
+	m, fd, err := shmring.Create(size)
+	if err != nil {
+		// No memory file to be had: the socket works everywhere.
+		return in.acceptSocket(ctx, hello)
+	}
+	answer := setup{carrier: carrierRing, ring: uint32(size), hello: hello}
+	err = in.sock.Send(ctx, answer.append(nil), nil, fd)
+	err = errors.Join(err, unixsock.CloseFD(fd))
+	if err == nil {
+		err = in.sock.StopCredentials()
+	}
+	if err != nil {
+		return nil, errors.Join(setupError(err), m.Unmap(), in.Close())
+	}
+	return ringlink.New(m, shmring.Host, in.sock, in.cred, ringlink.Options{PollThreshold: in.o.PollThreshold}), nil
+}
+
+// ringSize is the smaller of what both sides want.
+func (in *Incoming) ringSize() int {
+	ours, theirs := in.o.BufferSize, int(in.setup.ring)
+	if ours == 0 {
+		ours = DefaultBufferSize
+	}
+	if shmring.ValidSize(theirs) {
+		ours = min(ours, theirs)
+	}
+	return ours
+}
+
+func (in *Incoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
+	answer := setup{carrier: carrierSocket, hello: hello}
+	if err := in.sock.Send(ctx, answer.append(nil), nil, -1); err != nil {
+		return nil, errors.Join(setupError(err), in.Close())
+	}
+	return socklink.New(in.sock, in.cred)
+}
+
+// Refuse answers with a hello that says why and ends the Incoming.
+func (in *Incoming) Refuse(ctx context.Context, hello []byte) error {
+	err := in.sock.Send(ctx, setup{carrier: carrierNone, hello: hello}.append(nil), nil, -1)
+	return errors.Join(setupError(err), in.Close())
+}
+
+// Close ends the Incoming without an answer.
+func (in *Incoming) Close() error {
+	return errors.Join(in.sock.Close(), in.cred.Close())
+}
+
+// receiveSetup receives a set-up message into buf, with what came along.
+func receiveSetup(ctx context.Context, sock *unixsock.Conn, buf []byte) (setup, unixsock.Control, error) {
+	n, ctl, err := sock.Receive(ctx, buf)
+	if err != nil {
+		return setup{}, ctl, setupError(err)
+	}
+	s, err := parseSetup(buf[:n])
+	if err != nil {
+		ctl.Close()
+	}
+	return s, ctl, err
+}
+
+// setupError gives the socket's errors the names of this package.
+func setupError(err error) error {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, unixsock.ErrReset):
+		return fmt.Errorf("%w: %w", ErrSetup, link.ErrPeerGone)
+	}
+	return fmt.Errorf("%w: %w", ErrSetup, err)
+}

@@ -1,0 +1,74 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+
+	"github.com/sealport/sealport/internal/codesign"
+)
+
+// process is what an operating system can tell about the peer while it lives.
+// Every method answers for the one process that sent the hello, never for a
+// later one with its pid: then it returns ErrGone. What it cannot learn is
+// ErrUnavailable. Only requirement may block for long.
+type process interface {
+	alive() error
+	ids() (ids, error)
+	groups() ([]uint32, error)
+	executable() (ExecutableFile, error)
+	openExecutable() (openFile, error)
+	cgroup() (string, error)
+	sameUsers() error
+	descends() error
+	code() (codesign.Code, error)
+	requirement(ctx context.Context, requirement string) error
+	close() error
+}
+
+// openFile is the program that a process runs, opened for reading.
+type openFile interface {
+	io.ReadCloser
+	stat() (ExecutableFile, error)
+	verity() (Digest, error)
+}
+
+// ids are the user and group ids of a process. Where only a message told them,
+// complete is false: the effective ids are then a guess and the saved ones unknown.
+type ids struct {
+	ruid, euid, suid uint32
+	rgid, egid, sgid uint32
+	pid              uint32
+	complete         bool
+}
+
+// unknown is a process of which nothing can be learned. The operating systems'
+// own types embed it for what they do not have.
+type unknown struct{}
+
+func (unknown) alive() error              { return nil }
+func (unknown) ids() (ids, error)         { return ids{}, unavailable("ids") }
+func (unknown) groups() ([]uint32, error) { return nil, unavailable("supplementary groups") }
+func (unknown) executable() (ExecutableFile, error) {
+	return ExecutableFile{}, unavailable("executable")
+}
+func (unknown) openExecutable() (openFile, error) {
+	return nil, unavailable("executable")
+}
+func (unknown) cgroup() (string, error)                   { return "", unavailable("cgroup") }
+func (unknown) sameUsers() error                          { return unavailable("user namespace") }
+func (unknown) descends() error                           { return unavailable("proof of descent") }
+func (unknown) code() (codesign.Code, error)              { return codesign.Code{}, unavailable("code signature") }
+func (unknown) requirement(context.Context, string) error { return unavailable("code requirement") }
+func (unknown) close() error                              { return nil }
+
+// nowhere is a process of which only a message is known. Whether it lives
+// cannot be told.
+type nowhere struct{ unknown }
+
+func (nowhere) alive() error { return fmt.Errorf("liveness without a pidfd %w", ErrUnavailable) }
+
+func unavailable(what string) error {
+	return fmt.Errorf("%s %w on %s", what, ErrUnavailable, runtime.GOOS)
+}
