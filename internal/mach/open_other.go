@@ -14,7 +14,8 @@ var errNotDarwin = fmt.Errorf("mach: no Mach kernel on %s: %w", runtime.GOOS, er
 // wraps errors.ErrUnsupported.
 func Open() (Kernel, error) { return nil, errNotDarwin }
 
-func csops(AuditToken, CodeSignOp, []byte) error { return errNotDarwin }
+// Csops needs Darwin: the error wraps errors.ErrUnsupported.
+func Csops(uint32, [8]uint32, []byte) error { return errNotDarwin }
 
 // SetThreadQoS needs Darwin: the error wraps errors.ErrUnsupported.
 func SetThreadQoS(QoS, int) error { return errNotDarwin }

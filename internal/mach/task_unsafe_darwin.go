@@ -1,12 +1,13 @@
 package mach
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
 	"syscall"
 	"unsafe"
+
+	"github.com/sealport/sealport/internal/codesign"
 )
 
 // task is this process's task.
@@ -164,18 +165,22 @@ func (t *task) Token() (AuditToken, error) {
 	return token, err
 }
 
-// csops asks about the code of the process that token names.
-func csops(token AuditToken, op CodeSignOp, buf []byte) error {
-	r1, _, errno := syscall_syscall6(libc_csops_audittoken_trampoline_addr, uintptr(token.PID()), uintptr(op),
+// Csops fills buf by csops_audittoken(2), operation op, about the process that
+// token names; the kernel compares pid and pidversion. It does not block. Errors
+// are codesign's.
+func Csops(op uint32, token [8]uint32, buf []byte) error {
+	r1, _, errno := syscall_syscall6(libc_csops_audittoken_trampoline_addr, uintptr(token[5]), uintptr(op),
 		uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)), uintptr(unsafe.Pointer(&token)), 0)
 	if int32(r1) == 0 {
 		return nil
 	}
-	switch {
-	case errors.Is(errno, syscall.ESRCH):
-		return fmt.Errorf("%w: %w", ErrNoProcess, errno)
-	case errors.Is(errno, syscall.ENOENT), errors.Is(errno, syscall.EINVAL):
-		return fmt.Errorf("%w: %w", ErrNoCodeSign, errno)
+	switch errno {
+	case syscall.ESRCH:
+		return fmt.Errorf("%w: %w", codesign.ErrNoProcess, errno)
+	case syscall.ENOENT:
+		return fmt.Errorf("%w: %w", codesign.ErrAbsent, errno)
+	case syscall.EINVAL:
+		return fmt.Errorf("%w: %w", codesign.ErrUnsigned, errno)
 	}
 	return fmt.Errorf("mach: csops_audittoken: %w", errno)
 }

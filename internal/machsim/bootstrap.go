@@ -83,3 +83,17 @@ func (t *Task) LookUp(name string) (mach.Name, error) {
 	s.port.send++
 	return t.giveSend(s.port), nil
 }
+
+// Undeclare takes back a Declare, as unloading the property list does.
+func (k *Kernel) Undeclare(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.services[name]
+	if s == nil {
+		return
+	}
+	s.declared = false
+	if s.port.receiver == nil {
+		s.port.destroy(k)
+	}
+}

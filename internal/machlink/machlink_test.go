@@ -1,0 +1,537 @@
+package machlink_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/mach"
+	"github.com/sealport/sealport/internal/machlink"
+	"github.com/sealport/sealport/internal/machsim"
+)
+
+const service = "com.example.test"
+
+// token is an audit token as the kernel gives one: pid and pidversion count.
+func token(pid uint32) mach.AuditToken {
+	return mach.AuditToken{1: 501, 2: 20, 3: 501, 4: 20, 5: pid, 7: pid + 1000}
+}
+
+// testContext ends when the test hangs.
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// machine is a simulated machine with a host and a client process, checked for
+// leaks when the test ends.
+type machine struct {
+	*machsim.Kernel
+	host, client *machsim.Task
+}
+
+func newMachine(t *testing.T) machine {
+	t.Helper()
+	checkGoroutines(t)
+	k := machsim.New()
+	m := machine{k, k.NewTask(token(100)), k.NewTask(token(200))}
+	t.Cleanup(func() {
+		m.checkEmpty(t)
+	})
+	return m
+}
+
+func (m machine) checkEmpty(t *testing.T) {
+	t.Helper()
+	assert.Equal(t, machsim.Usage{}, m.host.Usage(), "host leaks:\n%s", m.host.Describe())
+	assert.Equal(t, machsim.Usage{}, m.client.Usage(), "client leaks:\n%s", m.client.Describe())
+	assert.Zero(t, m.LivePorts(), "ports outlive their tasks")
+}
+
+// checkGoroutines fails the test if goroutines of the package outlive it.
+func checkGoroutines(t *testing.T) {
+	t.Cleanup(func() {
+		buf := make([]byte, 1<<20)
+		stacks := string(buf[:runtime.Stack(buf, true)])
+		assert.NotContains(t, stacks, "machlink.(*loop)", "a loop outlives its users")
+	})
+}
+
+// pair connects client to host and returns both ends, closed with the test.
+func (m machine) pair(t *testing.T) (host, client link.Link) {
+	t.Helper()
+	return pairOf(t, m.host, m.client)
+}
+
+func pairOf(t *testing.T, hostTask, clientTask mach.Kernel) (host, client link.Link) {
+	t.Helper()
+	ctx := testContext(t)
+	ln, err := machlink.Listen(hostTask, service)
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		p, err := ln.Accept(ctx)
+		if assert.NoError(t, err) {
+			host, err = p.Accept(nil)
+			assert.NoError(t, err)
+		}
+	})
+	client, _, accepted, err := machlink.Dial(ctx, clientTask, service, nil)
+	wg.Wait()
+	require.NoError(t, err)
+	require.True(t, accepted)
+	require.NoError(t, ln.Close())
+	t.Cleanup(func() {
+		closeLink(t, client)
+		closeLink(t, host)
+	})
+	return host, client
+}
+
+// closeLink closes a link whose task may have been killed: then the kernel has
+// taken everything back, and says so.
+func closeLink(t *testing.T, l link.Link) {
+	if err := l.Close(); !errors.Is(err, mach.KernInvalidTask) {
+		assert.NoError(t, err)
+	}
+}
+
+func TestConnectExchangesHellosAndTokens(t *testing.T) {
+	m := newMachine(t)
+	ctx := testContext(t)
+	ln, err := machlink.Listen(m.host, service)
+	require.NoError(t, err)
+	hello := []byte(strings.Repeat("h", machlink.MaxHello))
+	done := make(chan link.Link)
+	go func() {
+		defer close(done)
+		p, err := ln.Accept(ctx)
+		if !assert.NoError(t, err) {
+			return
+		}
+		assert.Equal(t, hello, p.Hello())
+		assert.Equal(t, [8]uint32(token(200)), p.Credentials().AuditToken)
+		l, err := p.Accept([]byte("welcome"))
+		if assert.NoError(t, err) {
+			done <- l
+		}
+	}()
+	client, answer, accepted, err := machlink.Dial(ctx, m.client, service, hello)
+	require.NoError(t, err)
+	host := <-done
+	require.NotNil(t, host)
+	assert.True(t, accepted)
+	assert.Equal(t, "welcome", string(answer))
+	assert.Equal(t, [8]uint32(token(100)), client.Credentials().AuditToken)
+	assert.Equal(t, [8]uint32(token(200)), host.Credentials().AuditToken)
+	assert.NoError(t, errors.Join(client.Close(), host.Close(), ln.Close()))
+	assert.NoError(t, errors.Join(client.Close(), host.Close(), ln.Close()), "Close is idempotent")
+}
+
+func TestRefusalCarriesAnswer(t *testing.T) {
+	m := newMachine(t)
+	ctx := testContext(t)
+	ln, err := machlink.Listen(m.host, service)
+	require.NoError(t, err)
+	defer ln.Close()
+	go func() {
+		p, err := ln.Accept(ctx)
+		if assert.NoError(t, err) {
+			assert.NoError(t, p.Refuse([]byte("not you")))
+			assert.ErrorIs(t, p.Refuse(nil), link.ErrClosed)
+			_, err = p.Accept(nil)
+			assert.ErrorIs(t, err, link.ErrClosed)
+		}
+	}()
+	l, answer, accepted, err := machlink.Dial(ctx, m.client, service, nil)
+	require.NoError(t, err)
+	assert.Nil(t, l)
+	assert.False(t, accepted)
+	assert.Equal(t, "not you", string(answer))
+}
+
+func TestNames(t *testing.T) {
+	m := newMachine(t)
+	ctx := testContext(t)
+	m.Deny("com.example.denied")
+	ln, err := machlink.Listen(m.host, service)
+	require.NoError(t, err)
+	_, err = machlink.Listen(m.client, service)
+	assert.ErrorIs(t, err, machlink.ErrInUse)
+	_, err = machlink.Listen(m.host, service)
+	assert.ErrorIs(t, err, machlink.ErrInUse)
+	_, err = machlink.Listen(m.host, "com.example.denied")
+	assert.ErrorIs(t, err, machlink.ErrPermission)
+	_, _, _, err = machlink.Dial(ctx, m.client, "com.example.denied", nil)
+	assert.ErrorIs(t, err, machlink.ErrPermission)
+	_, _, _, err = machlink.Dial(ctx, m.client, "com.example.unknown", nil)
+	assert.ErrorIs(t, err, machlink.ErrNotFound)
+	_, _, _, err = machlink.Dial(ctx, m.client, service, make([]byte, machlink.MaxHello+1))
+	assert.ErrorIs(t, err, link.ErrFrameTooLarge)
+	require.NoError(t, ln.Close())
+
+	// The name is free again, for anyone.
+	ln, err = machlink.Listen(m.client, service)
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+}
+
+func TestDialObeysContext(t *testing.T) {
+	m := newMachine(t)
+	m.Declare(service) // known, but nobody has checked in: the hello waits
+	ctx, cancel := context.WithCancel(testContext(t))
+	errs := make(chan error)
+	go func() {
+		_, _, _, err := machlink.Dial(ctx, m.client, service, nil)
+		errs <- err
+	}()
+	cancel()
+	assert.ErrorIs(t, <-errs, context.Canceled)
+	// The port of the declared service is launchd's.
+	ln, err := machlink.Listen(m.host, service)
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+	m.host.Kill()
+	assert.Equal(t, 1, m.LivePorts())
+	m.Undeclare(service)
+}
+
+func TestDialWaitsForOnDemandHost(t *testing.T) {
+	m := newMachine(t)
+	m.Declare(service)
+	defer m.Undeclare(service)
+	ctx := testContext(t)
+	type result struct {
+		l   link.Link
+		err error
+	}
+	results := make(chan result)
+	go func() {
+		l, _, _, err := machlink.Dial(ctx, m.client, service, []byte("early"))
+		results <- result{l, err}
+	}()
+	ln, err := machlink.Listen(m.host, service)
+	require.NoError(t, err)
+	p, err := ln.Accept(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, "early", string(p.Hello()))
+	host, err := p.Accept(nil)
+	require.NoError(t, err)
+	r := <-results
+	require.NoError(t, r.err)
+	assert.NoError(t, errors.Join(r.l.Close(), host.Close(), ln.Close()))
+}
+
+func TestHostThatDropsTheHelloIsNoticed(t *testing.T) {
+	for name, drop := range map[string]func(machine, *machlink.Listener){
+		"listener closed": func(m machine, ln *machlink.Listener) { ln.Close() },
+		"host killed":     func(m machine, ln *machlink.Listener) { m.host.Kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			ctx := testContext(t)
+			ln, err := machlink.Listen(m.host, service)
+			require.NoError(t, err)
+			errs := make(chan error)
+			go func() {
+				_, _, _, err := machlink.Dial(ctx, m.client, service, nil)
+				errs <- err
+			}()
+			p, err := ln.Accept(ctx) // the hello has arrived
+			require.NoError(t, err)
+			drop(m, ln)
+			if name == "listener closed" {
+				// The one that Accept returned is still the caller's.
+				require.NoError(t, p.Refuse(nil))
+				require.NoError(t, <-errs)
+				return
+			}
+			assert.ErrorIs(t, <-errs, link.ErrPeerGone)
+			assert.Error(t, p.Refuse(nil))
+			ln.Close()
+		})
+	}
+}
+
+func TestFramesArriveInOrderWhole(t *testing.T) {
+	m := newMachine(t)
+	host, client := m.pair(t)
+	ctx := testContext(t)
+	sizes := []int{0, 1, 3, 4, 5, 100, 4096, machlink.MaxFrame - 1, machlink.MaxFrame}
+	const rounds = 400
+	go func() {
+		body := make([]byte, machlink.MaxFrame)
+		for i := range rounds {
+			n := sizes[i%len(sizes)]
+			for j := range n {
+				body[j] = byte(i + j)
+			}
+			head := min(n, 7)
+			if !assert.NoError(t, client.WriteFrame(ctx, body[:head], body[head:n])) {
+				return
+			}
+		}
+		assert.NoError(t, client.CloseWrite())
+	}()
+	for i := range rounds {
+		f, err := host.ReadFrame(ctx)
+		require.NoError(t, err)
+		require.Len(t, f, sizes[i%len(sizes)])
+		for j := range f {
+			if f[j] != byte(i+j) {
+				require.Failf(t, "wrong byte", "frame %d, byte %d", i, j)
+			}
+			f[j] = 0xff // the reader may scribble
+		}
+	}
+	_, err := host.ReadFrame(ctx)
+	assert.Equal(t, io.EOF, err)
+	_, err = host.ReadFrame(ctx)
+	assert.Equal(t, io.EOF, err)
+
+	// The other direction goes on.
+	require.NoError(t, host.WriteFrame(ctx, nil, []byte("still here")))
+	f, err := client.ReadFrame(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, "still here", string(f))
+	assert.ErrorIs(t, client.WriteFrame(ctx, nil, nil), link.ErrClosed)
+	assert.ErrorIs(t, client.WriteFrame(ctx, nil, make([]byte, machlink.MaxFrame+1)), link.ErrFrameTooLarge)
+}
+
+func TestBackpressure(t *testing.T) {
+	m := newMachine(t)
+	host, client := m.pair(t)
+	ctx := testContext(t)
+
+	// Nobody reads: the writer must block, within the bounds.
+	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	var n uint32
+	body := make([]byte, 1000)
+	for ; ; n++ {
+		binary.LittleEndian.PutUint32(body, n)
+		if err := client.WriteFrame(short, nil, body); err != nil {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			break
+		}
+		require.Less(t, n, uint32(2000), "unbounded")
+	}
+	assert.GreaterOrEqual(t, n, uint32(mach.QueueLimitMax))
+	assert.True(t, client.Behind())
+	assert.Equal(t, uint64(n), client.Unread())
+	waiting, stop := context.WithCancel(ctx)
+	stop()
+	assert.ErrorIs(t, client.WaitTaken(waiting), context.Canceled)
+
+	// A blocked writer goes on when there is room, and what was written before
+	// the deadline arrives once.
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		assert.NoError(t, client.WriteFrame(ctx, nil, []byte("last")))
+		assert.NoError(t, client.WaitTaken(ctx))
+		assert.False(t, client.Behind())
+	})
+	for i := range n {
+		f, err := host.ReadFrame(ctx)
+		require.NoError(t, err)
+		require.Equal(t, i, binary.LittleEndian.Uint32(f))
+	}
+	f, err := host.ReadFrame(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, "last", string(f))
+	wg.Wait()
+
+	// An idle reader tells what it has dealt with, exactly.
+	reading, stopReading := context.WithCancel(ctx)
+	wg.Go(func() {
+		_, err := host.ReadFrame(reading)
+		assert.ErrorIs(t, err, context.Canceled)
+	})
+	assert.Eventually(t, func() bool { return client.Unread() == 0 }, 10*time.Second, time.Millisecond)
+	stopReading()
+	wg.Wait()
+}
+
+func TestUnreadCountsTheFrameBeingDealtWith(t *testing.T) {
+	m := newMachine(t)
+	host, client := m.pair(t)
+	ctx := testContext(t)
+	require.NoError(t, client.WriteFrame(ctx, nil, []byte("one")))
+	_, err := host.ReadFrame(ctx)
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, client.Unread())
+}
+
+func TestPeerDeath(t *testing.T) {
+	m := newMachine(t)
+	host, client := m.pair(t)
+	ctx := testContext(t)
+	const frames = 300 // more than the inbox holds
+	for i := range frames {
+		require.NoError(t, client.WriteFrame(ctx, nil, fmt.Appendf(nil, "%d", i)))
+	}
+	m.client.Kill()
+	<-host.Gone()
+	for i := range frames {
+		f, err := host.ReadFrame(ctx)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(i), string(f))
+	}
+	for range 2 {
+		_, err := host.ReadFrame(ctx)
+		assert.ErrorIs(t, err, link.ErrPeerGone)
+		assert.ErrorIs(t, host.WriteFrame(ctx, nil, nil), link.ErrPeerGone)
+		assert.ErrorIs(t, host.WaitTaken(ctx), link.ErrPeerGone)
+	}
+}
+
+func TestDeathUnblocksWriter(t *testing.T) {
+	m := newMachine(t)
+	host, client := m.pair(t)
+	ctx := testContext(t)
+	errs := make(chan error)
+	go func() {
+		for {
+			if err := client.WriteFrame(ctx, nil, []byte("x")); err != nil {
+				errs <- err
+				return
+			}
+		}
+	}()
+	assert.Eventually(t, func() bool { return client.Unread() >= mach.QueueLimitMax }, 10*time.Second, time.Millisecond)
+	m.host.Kill()
+	assert.ErrorIs(t, <-errs, link.ErrPeerGone)
+	_ = host
+}
+
+func TestCloseDeliversAndEnds(t *testing.T) {
+	m := newMachine(t)
+	host, client := m.pair(t)
+	ctx := testContext(t)
+	// Fill the queue: the end needs no room in it.
+	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	n := 0
+	for client.WriteFrame(short, nil, []byte{1}) == nil {
+		n++
+	}
+	require.NoError(t, client.Close())
+	<-host.Gone()
+	for range n {
+		_, err := host.ReadFrame(ctx)
+		require.NoError(t, err)
+	}
+	_, err := host.ReadFrame(ctx)
+	assert.Equal(t, io.EOF, err)
+	assert.ErrorIs(t, host.WriteFrame(ctx, nil, nil), link.ErrPeerGone)
+}
+
+func TestInterruptUnblocksEveryone(t *testing.T) {
+	m := newMachine(t)
+	host, client := m.pair(t)
+	ctx := testContext(t)
+	errs := make(chan error, 3)
+	go func() { _, err := client.ReadFrame(ctx); errs <- err }()
+	go func() {
+		for {
+			if err := client.WriteFrame(ctx, nil, nil); err != nil {
+				errs <- err
+				return
+			}
+		}
+	}()
+	assert.Eventually(t, func() bool { return client.Unread() >= mach.QueueLimitMax }, 10*time.Second, time.Millisecond)
+	go func() { errs <- client.WaitTaken(ctx) }()
+	client.Interrupt()
+	client.Interrupt()
+	for range 3 {
+		assert.ErrorIs(t, <-errs, link.ErrClosed)
+	}
+	_, err := client.ReadFrame(ctx)
+	assert.ErrorIs(t, err, link.ErrClosed)
+	_ = host
+}
+
+func TestSelfConnection(t *testing.T) {
+	// Host and client in one task share one name space: the host's send right
+	// and the client's receive right have the same name.
+	m := newMachine(t)
+	for _, clientFirst := range []bool{true, false} {
+		host, client := pairOf(t, m.host, m.host)
+		ctx := testContext(t)
+		require.NoError(t, client.WriteFrame(ctx, nil, []byte("a")))
+		require.NoError(t, host.WriteFrame(ctx, nil, []byte("b")))
+		f, err := host.ReadFrame(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, "a", string(f))
+		if clientFirst {
+			host, client = client, host
+		}
+		require.NoError(t, host.Close())
+		<-client.Gone()
+	}
+}
+
+func TestManyConnections(t *testing.T) {
+	m := newMachine(t)
+	ctx := testContext(t)
+	ln, err := machlink.Listen(m.host, service)
+	require.NoError(t, err)
+	const connections = 200
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range connections {
+			p, err := ln.Accept(ctx)
+			if !assert.NoError(t, err) {
+				return
+			}
+			wg.Go(func() {
+				l, err := p.Accept(p.Hello())
+				if !assert.NoError(t, err) {
+					return
+				}
+				for {
+					f, err := l.ReadFrame(ctx)
+					if err != nil {
+						assert.Equal(t, io.EOF, err)
+						break
+					}
+					assert.NoError(t, l.WriteFrame(ctx, nil, f))
+				}
+				assert.NoError(t, l.Close())
+			})
+		}
+	})
+	for i := range connections {
+		wg.Go(func() {
+			name := fmt.Sprint(i)
+			l, answer, _, err := machlink.Dial(ctx, m.client, service, []byte(name))
+			if !assert.NoError(t, err) {
+				return
+			}
+			assert.Equal(t, name, string(answer))
+			for range 20 {
+				assert.NoError(t, l.WriteFrame(ctx, nil, []byte(name)))
+				f, err := l.ReadFrame(ctx)
+				assert.NoError(t, err)
+				assert.Equal(t, name, string(f))
+			}
+			assert.NoError(t, l.Close())
+		})
+	}
+	wg.Wait()
+	require.NoError(t, ln.Close())
+}
