@@ -88,6 +88,10 @@ func connect(ctx context.Context, k mach.Kernel, service mach.Name, hello []byte
 		switch {
 		case err == nil:
 			return c, nil
+		case errors.Is(err, mach.SendInterrupted):
+			if ctx.Err() == nil {
+				continue
+			}
 		case errors.Is(err, mach.SendInvalidDest):
 			return nil, fmt.Errorf("%w: %w", ErrNotFound, err) // it ended since the look-up
 		case !errors.Is(err, mach.SendTimedOut):
@@ -103,8 +107,7 @@ func connect(ctx context.Context, k mach.Kernel, service mach.Name, hello []byte
 	}
 }
 
-// tryConnect makes new ports for each attempt: undoing a send uses up the
-// send-once right and the no-senders request of the ports it offered.
+// tryConnect makes new ports for each attempt: see send.
 func tryConnect(k mach.Kernel, service mach.Name, hello []byte) (*Link, error) {
 	l, err := retain(k)
 	if err != nil {

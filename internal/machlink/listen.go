@@ -198,18 +198,35 @@ func (p *Pending) Accept(hello []byte) (link.Link, error) {
 		return nil, fmt.Errorf("accepting a connection twice: %w", link.ErrClosed)
 	}
 	p.decided = true
-	c, err := newLink(p.loop, nil)
+	var c *Link
+	err := error(mach.SendInterrupted)
+	for try := 0; try < sendTries && errors.Is(err, mach.SendInterrupted); try++ {
+		c, err = p.tryAccept(hello)
+	}
 	if err != nil {
 		err = errors.Join(err, p.loop.giveUpRights(p.rights))
 		p.loop.leave()
 		return nil, fmt.Errorf("accepting a connection: %w", err)
+	}
+	return c, nil
+}
+
+// tryAccept makes new ports for each attempt: see send. On error the rights to
+// the client's ports are still the Pending's.
+func (p *Pending) tryAccept(hello []byte) (*Link, error) {
+	c, err := newLink(p.loop, nil)
+	if err != nil {
+		return nil, err
 	}
 	err = c.attach(p.rights, p.token)
 	if err == nil {
 		err = p.answer(idAccept, offer(c.data, c.control), hello)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("accepting a connection: %w", errors.Join(err, c.Close()))
+		c.out.mu.Lock()
+		c.out.rights = rights{}
+		c.out.mu.Unlock()
+		return nil, errors.Join(err, c.abandon())
 	}
 	return c, nil
 }

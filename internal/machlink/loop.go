@@ -222,17 +222,22 @@ const sendTries = 64
 // send sends msg without waiting for room in the queue, and restores the rights
 // if it fails: moved is the new name of a send-once right that was to be moved
 // and came back, or Null if it kept its name.
+//
+// A message that offers rights is not repeated when a signal interrupts it: the
+// kernel had made them, and giving them up uses up the no-senders request and
+// leaves a notification on the ports they were made of. New ports are needed.
 func send(k mach.Kernel, msg []byte, options mach.Options) (moved mach.Name, err error) {
 	// Header and descriptors as they were: a send that fails rewrites them.
 	var sent [mach.HeaderSize + mach.BodySize + 3*mach.PortDescriptorSize]byte
 	n := copy(sent[:], msg)
+	h, _ := mach.ParseHeader(msg) // we composed it
 	for range sendTries {
 		if err = k.Send(msg, nil, options|mach.SendTimeout|mach.SendInterrupt, 0); err == nil {
 			return mach.Null, nil
 		}
 		// What could not be restored was gone already; err is what matters.
 		moved, _ = mach.Undo(k, sent[:], msg)
-		if moved != mach.Null || !errors.Is(err, mach.SendInterrupted) {
+		if moved != mach.Null || h.Complex || !errors.Is(err, mach.SendInterrupted) {
 			return moved, err
 		}
 		copy(msg, sent[:n])

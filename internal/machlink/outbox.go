@@ -244,16 +244,18 @@ func (c *Link) CloseWrite() error {
 	out.failLocked(link.ErrClosed)
 	err := mach.Release(c.sendEndLocked)
 	if errors.Is(err, mach.SendInvalidDest) {
-		return nil // the peer is gone
+		return nil // the peer is gone; release gives up the dead name
 	}
 	if err != nil {
+		// The peer is told by the kernel instead, as if we had died.
+		err = errors.Join(err, deallocate(c.loop.k, out.rights.end))
+		out.rights.end = mach.Null
 		return fmt.Errorf("sending the end: %w", err)
 	}
 	return nil
 }
 
-// sendEndLocked sends the end. Failing, the right is still there, for the next
-// try or to be given up by release.
+// sendEndLocked sends the end. Failing, the right is still there.
 func (c *Link) sendEndLocked() error {
 	end := c.out.rights.end
 	if end == mach.Null {

@@ -35,7 +35,8 @@ type Call struct {
 //
 // A failed call has no effect, except that Send with SendTimedOut or
 // SendInterrupted fails late, handing rights and memory back as the kernel does,
-// and Receive with RcvHeaderError waits for a message and loses it.
+// and Receive with RcvHeaderError waits for a message and loses it, if it carries
+// rights.
 func (t *Task) Inject(f func(Call) mach.Errno) {
 	t.k.mu.Lock()
 	defer t.k.mu.Unlock()

@@ -89,6 +89,8 @@ func (t *Task) take(p *port, buf []byte, options mach.Options, lose bool) error 
 		binary.LittleEndian.PutUint32(buf[4:], uint32(m.size()))
 		return mach.RcvTooLarge
 	}
+	// A header error comes of a name space without room for the message's rights.
+	lose = lose && (m.reply != nil || len(m.descriptors) > 0)
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
 	p.seqno++
