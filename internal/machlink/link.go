@@ -185,10 +185,11 @@ func (c *Link) drain() {
 }
 
 // fail ends both directions: the peer, or the kernel, has broken the rules.
-// Frames that arrived before are still read.
+// Frames that arrived before are still read. Who reads the error finds the other
+// direction failed as well.
 func (c *Link) fail(err error) {
-	c.endRead(err)
 	c.out.fail(err)
+	c.endRead(err)
 }
 
 // died is told that the peer's ports are gone.
