@@ -60,18 +60,24 @@ func attack(t *testing.T) (m machine, host link.Link, a *attacker) {
 	t.Cleanup(func() { closeLink(t, host) })
 	t.Cleanup(m.client.Kill)
 
+	a.takeAnswer()
+	return m, host, a
+}
+
+// takeAnswer receives the host's rights.
+func (a *attacker) takeAnswer() {
+	a.t.Helper()
 	buf := make([]byte, 4096)
-	require.NoError(t, a.task.Receive(buf, a.data, mach.RcvAuditTrailer, 0))
+	require.NoError(a.t, a.task.Receive(buf, a.data, mach.RcvAuditTrailer, 0))
 	answer, err := mach.ParseMessage(buf)
-	require.NoError(t, err)
-	require.Equal(t, idAccept, answer.ID)
+	require.NoError(a.t, err)
+	require.Equal(a.t, idAccept, answer.ID)
 	var names []mach.Name
 	for d := range answer.Descriptors() {
 		names = append(names, d.Name)
 	}
-	require.Len(t, names, 3)
+	require.Len(a.t, names, 3)
 	a.hostData, a.hostControl, a.hostEnd = names[0], names[1], names[2]
-	return m, host, a
 }
 
 func newAttacker(t *testing.T, task *machsim.Task) *attacker {
