@@ -83,6 +83,11 @@ type Link interface {
 	// and the same for both ends and both directions.
 	MaxFrame() int
 
+	// Costly reports whether a frame costs a system call rather than a few
+	// stores, so that it pays to ask Behind and to collect small messages. It
+	// never changes.
+	Costly() bool
+
 	// Behind reports whether the peer has fallen behind what was written: the
 	// sign to the layer above to collect small messages into one frame. Each
 	// carrier says how far behind that is.

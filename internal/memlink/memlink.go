@@ -139,6 +139,9 @@ func (l *Link) ReadFrame(ctx context.Context) (frame []byte, err error) {
 // Buffered implements link.Link.
 func (l *Link) Buffered() bool { return false }
 
+// Costly implements link.Link.
+func (l *Link) Costly() bool { return true }
+
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return MaxFrame }
 

@@ -182,9 +182,6 @@ func (c *Conn) readFrame(ctx context.Context) (err error) {
 		c.rest, err = c.l.ReadFrame(ctx)
 	} else {
 		c.received.publish()
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		if err := c.rmu.lock(ctx); err != nil {
 			return err
 		}

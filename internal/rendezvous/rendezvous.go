@@ -3,6 +3,7 @@ package rendezvous
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 )
 
 var (
@@ -13,10 +14,10 @@ var (
 	ErrInUse = errors.New("endpoint in use")
 
 	// ErrNotFound means that no host serves the endpoint.
-	ErrNotFound = errors.New("no host at this endpoint")
+	ErrNotFound = fmt.Errorf("no host at this endpoint: %w", fs.ErrNotExist)
 
 	// ErrPermission means that this process may not serve or reach the endpoint.
-	ErrPermission = errors.New("permission denied")
+	ErrPermission = fmt.Errorf("endpoint: %w", fs.ErrPermission)
 
 	// ErrNotEndpoint means that something else is where the endpoint should be:
 	// a plain file, or a socket that does not speak sealport.

@@ -170,10 +170,8 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 	if frame, ok := l.in.Next(); ok {
 		return frame, nil
 	}
+	l.in.Release()
 	for {
-		if l.in.Release() {
-			l.sock.Ring()
-		}
 		// Before the look at the ring: what a peer wrote before it went is there
 		// when we see that it has gone.
 		state := l.state.Load()
@@ -185,6 +183,9 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		l.poll.looked(n)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", link.ErrProtocol, err)
+		}
+		if l.in.MustWake() {
+			l.sock.Ring()
 		}
 		if frame, ok := l.in.Next(); ok {
 			return frame, nil
@@ -229,10 +230,13 @@ func (l *Link) waitData(ctx context.Context) error {
 // Buffered implements link.Link.
 func (l *Link) Buffered() bool { return l.in.Buffered() }
 
+// Costly implements link.Link.
+func (l *Link) Costly() bool { return false }
+
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return l.out.MaxFrame() }
 
-// Behind implements link.Link: the peer has not dealt with every frame.
+// Behind implements link.Link: the peer has not copied out every frame.
 func (l *Link) Behind() bool { return l.out.Behind() }
 
 // WaitTaken implements link.Link.

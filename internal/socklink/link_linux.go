@@ -248,6 +248,9 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 // Buffered implements link.Link: what has arrived is known to the kernel only.
 func (l *Link) Buffered() bool { return false }
 
+// Costly implements link.Link.
+func (l *Link) Costly() bool { return true }
+
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return MaxFrame }
 
@@ -275,14 +278,13 @@ func (l *Link) WaitTaken(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	select {
-	case <-l.gone: // the kernel has dropped what waited
-		return link.ErrPeerGone
-	case <-l.interrupted:
+	switch {
+	case l.stopped.Load():
 		return link.ErrClosed
-	default:
-		return nil
+	case l.sock.HungUp(): // the kernel has dropped what waited
+		return link.ErrPeerGone
 	}
+	return nil
 }
 
 // Unread implements link.Link: 1 if any waits or was lost, since the kernel does

@@ -1,0 +1,2 @@
+// Package priority sets the scheduling priority of the calling thread.
+package priority

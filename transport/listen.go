@@ -1,0 +1,199 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sealport/sealport/internal/message"
+	"github.com/sealport/sealport/internal/rendezvous"
+)
+
+// acceptRetry is how long a listener waits after an error of the system's, such
+// as too many open files, before it accepts again.
+const acceptRetry = 50 * time.Millisecond
+
+// Listener accepts connections to one endpoint.
+type Listener struct {
+	s        *settings
+	endpoint string
+	l        *rendezvous.Listener
+
+	ctx    context.Context // ended by Close
+	cancel context.CancelFunc
+	ready  chan *Conn     // accepted, not yet fetched
+	wg     sync.WaitGroup // accept loop and set-ups
+	once   sync.Once
+	err    error // of Close
+
+	counters hostCounters
+
+	mu   sync.Mutex
+	open int // connections and set-ups
+}
+
+// Listen serves an endpoint. It does not block. On Linux it adopts the socket
+// that systemd has passed with the endpoint's name as FileDescriptorName=, which
+// must be a ListenSequentialPacket= one.
+//
+// Errors: ErrInvalidEndpoint, ErrEndpointInUse, ErrPermission, ErrNotEndpoint,
+// ErrUnsafeFolder, ErrNoHost (the folder's parent does not exist), ErrConfig.
+func Listen(endpoint string, cfg *Config) (*Listener, error) {
+	s, err := cfg.resolve()
+	if err != nil {
+		return nil, err
+	}
+	return listen(endpoint, s)
+}
+
+func listen(endpoint string, s *settings) (*Listener, error) {
+	rl, err := rendezvous.Listen(endpoint, s.options())
+	if err != nil {
+		return nil, fmt.Errorf("serving %q: %w", endpoint, err)
+	}
+	l := &Listener{s: s, endpoint: endpoint, l: rl, ready: make(chan *Conn)}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.wg.Add(1)
+	go l.acceptLoop()
+	return l, nil
+}
+
+// Endpoint is the name of the endpoint.
+func (l *Listener) Endpoint() string { return l.endpoint }
+
+// Accept waits for the next connection whose peer has said hello and passed
+// Config.Peer. It returns ErrClosed after Close, and ctx.Err(). It may be called
+// by several goroutines.
+func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
+	select {
+	case c := <-l.ready:
+		return c, nil
+	case <-l.ctx.Done():
+		return nil, ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Close gives the endpoint up and ends every Accept. Connections that were
+// accepted go on. Idempotent.
+func (l *Listener) Close() error {
+	l.once.Do(func() {
+		l.cancel()
+		l.err = l.l.Close()
+		l.wg.Wait()
+	})
+	return l.err
+}
+
+// acceptLoop takes clients from the system and sets each up in a goroutine of
+// its own, so that one who stalls keeps nobody else waiting. listen starts it,
+// Close joins it.
+func (l *Listener) acceptLoop() {
+	defer l.wg.Done()
+	for {
+		in, err := l.l.Accept()
+		switch {
+		case err == nil:
+			// Its number is bounded by MaxConnections, and for the refused by
+			// as many again.
+			if !l.enter(2 * l.s.MaxConnections) {
+				_ = in.Close()
+				continue
+			}
+			l.wg.Add(1)
+			go l.setUp(in)
+		case errors.Is(err, os.ErrClosed):
+			return
+		default:
+			l.s.report(&ConnError{Err: fmt.Errorf("accepting: %w", err)})
+			select {
+			case <-time.After(acceptRetry):
+			case <-l.ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// enter counts one more connection, unless there are limit.
+func (l *Listener) enter(limit int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open >= limit {
+		return false
+	}
+	l.open++
+	return true
+}
+
+func (l *Listener) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+}
+
+func (l *Listener) connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open
+}
+
+// setUp brings a client from connect to a Conn that waits for Accept.
+func (l *Listener) setUp(in *rendezvous.Incoming) {
+	defer l.wg.Done()
+	ctx, cancel := l.s.withTimeout(l.ctx)
+	defer cancel()
+	c, err := l.judge(ctx, in)
+	if err != nil {
+		l.leave()
+		if l.ctx.Err() == nil {
+			l.s.report(err)
+		}
+		return
+	}
+	l.counters.accepted.Add(1)
+	select {
+	case l.ready <- c:
+	case <-l.ctx.Done():
+		c.abort()
+	}
+}
+
+// judge decides on a client. It ends in.
+func (l *Listener) judge(ctx context.Context, in *rendezvous.Incoming) (*Conn, error) {
+	hello, err := in.Hello(ctx)
+	if err != nil {
+		return nil, &ConnError{Err: errors.Join(err, in.Close())}
+	}
+	answer := l.s.hello()
+	theirs, err := message.ParseHello(hello)
+	if err != nil {
+		return nil, &ConnError{Err: errors.Join(err, in.Close())}
+	}
+	refuse := func(status message.Status, err error) (*Conn, error) {
+		answer.Status = status
+		l.counters.refused.Add(1)
+		// The client may be gone; why it is refused matters more.
+		_ = in.Refuse(ctx, answer.Append(nil))
+		return nil, err
+	}
+	if err := theirs.Check(answer); err != nil {
+		return refuse(message.BadHello, &ConnError{Err: err})
+	}
+	if n := l.connections(); n > l.s.MaxConnections {
+		return refuse(message.Busy, &ConnError{Err: fmt.Errorf("%w: %d", ErrBusy, n)})
+	}
+	id, err := identify(ctx, in, l.s.Peer)
+	if err != nil {
+		return refuse(message.Refused, err)
+	}
+	lk, err := in.Accept(ctx, answer.Append(nil))
+	if err != nil {
+		return nil, &ConnError{Peer: id, Err: errors.Join(err, id.Close())}
+	}
+	return newConn(lk, l.s, theirs, id, l.endpoint, l.leave), nil
+}

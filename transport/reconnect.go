@@ -1,0 +1,107 @@
+package transport
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Pauses between attempts to find a host again: they double from the first to
+// the longest, each shortened by up to half at random, so that the clients of a
+// host that restarts do not all come at once.
+const (
+	firstPause   = 5 * time.Millisecond
+	longestPause = time.Second
+)
+
+// keep replaces the session whenever its host is gone. NewClient starts it, Close
+// joins it.
+func (c *Client[T]) keep() {
+	defer close(c.kept)
+	for {
+		a := c.current.Load()
+		if a != nil {
+			select {
+			case <-a.gone():
+				c.detach(a, ErrPeerGone)
+			case <-a.detached:
+			case <-c.ctx.Done():
+				return
+			}
+		}
+		if !c.redial() {
+			return
+		}
+	}
+}
+
+// redial tries until there is a host (true) or the Client is closed (false).
+func (c *Client[T]) redial() bool {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		next, err := c.dial(c.ctx)
+		if err == nil {
+			c.s.log.Info("connected again", "endpoint", c.endpoint)
+			c.attach(next)
+			return true
+		}
+		c.mu.Lock()
+		c.dialErr = err
+		c.mu.Unlock()
+		if c.ctx.Err() == nil && !errors.Is(err, ErrNoHost) {
+			c.s.log.Warn("connecting again failed", "endpoint", c.endpoint, "err", err)
+		}
+		t := time.NewTimer(pause - rand.N(pause/2))
+		select {
+		case <-t.C:
+		case <-c.ctx.Done():
+			t.Stop()
+			return false
+		}
+	}
+}
+
+// attach makes a session current.
+func (c *Client[T]) attach(s session[T]) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dialErr = nil
+	c.current.Store(&attachment[T]{session: s, detached: make(chan struct{})})
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// detach is called when a session is of no more use for sending. It notes what
+// may be lost, for the next call to report. It is called by several goroutines
+// for the same session; the first counts.
+func (c *Client[T]) detach(a *attachment[T], cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.current.CompareAndSwap(a, nil) {
+		return
+	}
+	close(a.detached)
+	lost := a.unread()
+	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
+	if lost > 0 {
+		if earlier := c.loss.Swap(nil); earlier != nil {
+			lost += earlier.Unconfirmed
+		}
+		c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Unconfirmed: lost, Err: cause})
+	}
+	if !c.receives {
+		c.endLocked(a)
+		return
+	}
+	// Its host may have sent something before it went.
+	c.leaving = append(c.leaving, a)
+	if len(c.leaving) > maxLeaving {
+		c.endLocked(c.leaving[0])
+		c.leaving = c.leaving[1:]
+	}
+}
+
+// endLocked frees a session and keeps its numbers.
+func (c *Client[T]) endLocked(a *attachment[T]) {
+	a.abort()
+	c.past.add(a.stats())
+}

@@ -1,0 +1,68 @@
+package transport
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/sealport/sealport/internal/message"
+)
+
+// Stats are what a Conn, Client or Host has carried since it was made. Bytes are
+// those of encoded messages. Messages between a Client and a Host in one process
+// are counted without their bytes, since they are not encoded.
+type Stats struct {
+	SentMessages, SentBytes         uint64
+	ReceivedMessages, ReceivedBytes uint64
+
+	// Of a Host:
+	Connections  int    // now
+	Accepted     uint64 // connections so far
+	Refused      uint64 // by Config.Peer or for being too many
+	DecodeErrors uint64
+}
+
+func statsOf(c message.Counters) Stats {
+	return Stats{
+		SentMessages: c.SentMessages, SentBytes: c.SentBytes,
+		ReceivedMessages: c.ReceivedMessages, ReceivedBytes: c.ReceivedBytes,
+	}
+}
+
+// add adds what was carried.
+func (s *Stats) add(o Stats) {
+	s.SentMessages += o.SentMessages
+	s.SentBytes += o.SentBytes
+	s.ReceivedMessages += o.ReceivedMessages
+	s.ReceivedBytes += o.ReceivedBytes
+}
+
+// hostCounters are those of Stats that no Conn counts.
+type hostCounters struct {
+	accepted, refused, decodeErrors atomic.Uint64
+	localSent, localReceived        atomic.Uint64 // within the process
+}
+
+// logThroughput logs each second in which something was received, until ctx
+// ends.
+func logThroughput(ctx context.Context, s *settings, endpoint string, stats func() Stats) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	last, then := stats(), time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now, at := stats(), time.Now()
+		if n := now.ReceivedMessages - last.ReceivedMessages; n > 0 {
+			seconds := at.Sub(then).Seconds()
+			s.log.Info("throughput", "endpoint", endpoint,
+				"messages_per_second", uint64(float64(n)/seconds),
+				"bytes_per_second", uint64(float64(now.ReceivedBytes-last.ReceivedBytes)/seconds),
+				"connections", now.Connections)
+		}
+		last, then = now, at
+	}
+}
