@@ -22,7 +22,7 @@ const (
 // so many, or so long after the reader went idle.
 const (
 	ackFrames = 8
-	ackDelay  = time.Millisecond
+	ackDelay  = 200 * time.Microsecond
 	// ackRetry is for when the peer's control queue is full, which takes a peer
 	// that does not receive at all.
 	ackRetry = 100 * time.Millisecond
@@ -220,8 +220,8 @@ func (c *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		if in.timer != nil {
 			in.timer.Stop()
 		}
-		if tell {
-			c.announceLocked()
+		if tell || (err != nil && in.dealt != in.announced) {
+			c.announceLocked() // who gives up may not come back soon
 		}
 		if err != nil {
 			return nil, err

@@ -11,11 +11,10 @@ import (
 	"github.com/sealport/sealport/internal/mach"
 )
 
-// Link implements link.Link. It is behind when behindFrames or more frames were
-// written that the peer has not said to have dealt with, or when the peer's
-// queue was found full. The peer says so after ackFrames frames, or ackDelay
-// after it went idle: so Unread may count frames that were dealt with within
-// that time.
+// Link implements link.Link. The peer is behind from behindFrames frames on that
+// it has not said to have dealt with, until it has said so of all. It says so
+// after ackFrames frames, or ackDelay after it went idle: so Unread may count
+// frames that were dealt with within that time.
 type Link struct {
 	loop          *loop
 	data, control mach.Name // our receive rights
@@ -97,6 +96,9 @@ func (c *Link) requestLocked() error {
 
 // MaxFrame implements link.Link.
 func (c *Link) MaxFrame() int { return MaxFrame }
+
+// Costly implements link.Link: a frame is one mach_msg.
+func (c *Link) Costly() bool { return true }
 
 // Credentials implements link.Link.
 func (c *Link) Credentials() *cred.Credentials { return c.cred }

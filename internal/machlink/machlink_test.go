@@ -80,22 +80,7 @@ func (m machine) pair(t *testing.T) (host, client link.Link) {
 
 func pairOf(t *testing.T, hostTask, clientTask mach.Kernel) (host, client link.Link) {
 	t.Helper()
-	ctx := testContext(t)
-	ln, err := machlink.Listen(hostTask, service)
-	require.NoError(t, err)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		p, err := ln.Accept(ctx)
-		if assert.NoError(t, err) {
-			host, err = p.Accept(nil)
-			assert.NoError(t, err)
-		}
-	})
-	client, _, accepted, err := machlink.Dial(ctx, clientTask, service, nil)
-	wg.Wait()
-	require.NoError(t, err)
-	require.True(t, accepted)
-	require.NoError(t, ln.Close())
+	host, client = connectPair(t, hostTask, clientTask)
 	t.Cleanup(func() {
 		closeLink(t, client)
 		closeLink(t, host)
@@ -356,17 +341,18 @@ func TestBackpressure(t *testing.T) {
 	f, err := host.ReadFrame(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, "last", string(f))
-	wg.Wait()
 
-	// An idle reader tells what it has dealt with, exactly.
+	// A reader that waits tells what it has dealt with, exactly.
 	reading, stopReading := context.WithCancel(ctx)
-	wg.Go(func() {
+	var reader sync.WaitGroup
+	reader.Go(func() {
 		_, err := host.ReadFrame(reading)
 		assert.ErrorIs(t, err, context.Canceled)
 	})
-	assert.Eventually(t, func() bool { return client.Unread() == 0 }, 10*time.Second, time.Millisecond)
-	stopReading()
 	wg.Wait()
+	assert.Zero(t, client.Unread())
+	stopReading()
+	reader.Wait()
 }
 
 func TestUnreadCountsTheFrameBeingDealtWith(t *testing.T) {

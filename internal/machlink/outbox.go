@@ -12,7 +12,8 @@ import (
 )
 
 // behindFrames is how many frames the peer may not have dealt with before it
-// counts as behind: more than it leaves unacknowledged while it keeps up.
+// counts as behind: more than it leaves unacknowledged while it keeps up. It has
+// caught up when it has dealt with all.
 const behindFrames = 2 * ackFrames
 
 // outbox is the way to the peer. The peer's queue in the kernel holds what was
@@ -26,8 +27,9 @@ type outbox struct {
 	buf    []byte // the message being sent
 	change chan struct{}
 
-	sent  atomic.Uint64 // frames in the peer's queue or beyond
-	taken atomic.Uint64 // frames that the peer has dealt with
+	sent   atomic.Uint64 // frames in the peer's queue or beyond
+	taken  atomic.Uint64 // frames that the peer has dealt with
+	behind atomic.Bool   // since behindFrames, until all are taken
 }
 
 // changeLocked returns a channel that is closed when anything changes.
@@ -193,7 +195,13 @@ func (c *Link) tryWrite(head, body []byte) (<-chan struct{}, error) {
 
 // Behind implements link.Link. It makes no system call.
 func (c *Link) Behind() bool {
-	return c.Unread() >= behindFrames
+	switch n := c.Unread(); {
+	case n == 0:
+		c.out.behind.Store(false)
+	case n >= behindFrames:
+		c.out.behind.Store(true)
+	}
+	return c.out.behind.Load()
 }
 
 // Unread implements link.Link.
