@@ -454,3 +454,42 @@ func TestSlowReaderBoundsMemory(t *testing.T) {
 		require.Len(t, f, machlink.MaxFrame)
 	}
 }
+
+// TestFailedAcceptOfADyingClient: a request for notifications that outlives its
+// port would leave a reference of a dead name behind.
+func TestFailedAcceptOfADyingClient(t *testing.T) {
+	m := newMachine(t)
+	ctx := testContext(t)
+	ln, err := machlink.Listen(m.host, service)
+	require.NoError(t, err)
+	newAttacker(t, m.client).connect()
+	p, err := ln.Accept(ctx)
+	require.NoError(t, err)
+	// The client dies when the host has given up its own ports and not yet
+	// the client's: in the call that gives up the first of those.
+	killed := make(chan struct{})
+	release := 0
+	m.host.Inject(func(c machsim.Call) mach.Errno {
+		switch {
+		case c.Op == machsim.OpSend && release == 0:
+			release = 1
+			return mach.KernFailure
+		case c.Op == machsim.OpModRefs && release == 1:
+			release = 2
+		case c.Op == machsim.OpModRefs && release == 2: // control
+			release = 3
+			go func() {
+				m.client.Kill()
+				close(killed)
+			}()
+		case c.Op == machsim.OpDeallocate && release == 3:
+			release = 4
+			return mach.KernResourceShortage // so that it is tried again
+		}
+		return 0
+	})
+	_, err = p.Accept(nil)
+	assert.ErrorIs(t, err, mach.KernFailure)
+	<-killed
+	require.NoError(t, ln.Close())
+}

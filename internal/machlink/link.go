@@ -84,6 +84,25 @@ func (c *Link) attach(r rights, token mach.AuditToken) error {
 	return c.requestLocked()
 }
 
+// detach is the opposite of attach: the rights are no longer the link's. The
+// request for notifications is cancelled, since one that fires when there is
+// nobody to receive it leaves a reference behind.
+func (c *Link) detach() error {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	data := c.out.rights.data
+	c.out.rights = rights{}
+	var previous mach.Name
+	err := mach.Release(func() (err error) {
+		previous, err = c.loop.k.RequestNotification(data, mach.NotifySendPossible, 0, mach.Null)
+		return err
+	})
+	if errors.Is(err, mach.KernInvalidArgument) {
+		return nil // dead already: the notification is on control
+	}
+	return errors.Join(err, deallocate(c.loop.k, previous))
+}
+
 // requestLocked asks to be told when the peer's full queue has room again, and
 // of its death. The request is spent when it fires.
 func (c *Link) requestLocked() error {

@@ -223,10 +223,7 @@ func (p *Pending) tryAccept(hello []byte) (*Link, error) {
 		err = p.answer(idAccept, offer(c.data, c.control), hello)
 	}
 	if err != nil {
-		c.out.mu.Lock()
-		c.out.rights = rights{}
-		c.out.mu.Unlock()
-		return nil, errors.Join(err, c.abandon())
+		return nil, errors.Join(err, c.detach(), c.abandon())
 	}
 	return c, nil
 }
