@@ -3,7 +3,9 @@ module github.com/sealport/sealport
 go 1.26.0
 
 require (
+	github.com/flynn/noise v1.1.0
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/crypto v0.58.0
 	golang.org/x/sys v0.49.0
 )
 

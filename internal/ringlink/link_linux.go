@@ -270,7 +270,7 @@ func (l *Link) Gone() <-chan struct{} { return l.gone }
 func (l *Link) Credentials() *cred.Credentials { return l.cred }
 
 // CloseWrite implements link.Link.
-func (l *Link) CloseWrite() error {
+func (l *Link) CloseWrite(context.Context) error {
 	if l.state.Or(stateWriteEnded)&stateWriteEnded != 0 {
 		return nil
 	}
@@ -295,7 +295,7 @@ func (l *Link) Close() error {
 	}
 	l.closed = true
 	l.Interrupt()
-	err := l.CloseWrite()
+	err := l.CloseWrite(context.Background())
 	l.out.Detach()
 	err = errors.Join(err, l.sock.Close())
 	<-l.watched

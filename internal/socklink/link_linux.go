@@ -312,7 +312,7 @@ func (l *Link) Gone() <-chan struct{} { return l.gone }
 func (l *Link) Credentials() *cred.Credentials { return l.cred }
 
 // CloseWrite implements link.Link.
-func (l *Link) CloseWrite() error {
+func (l *Link) CloseWrite(context.Context) error {
 	if l.writeEnded.Swap(true) {
 		return nil
 	}
@@ -337,7 +337,7 @@ func (l *Link) Close() error {
 	}
 	l.closed = true
 	l.Interrupt()
-	err := l.CloseWrite()
+	err := l.CloseWrite(context.Background())
 	<-l.received
 	return errors.Join(err, l.sock.Close(), l.cred.Close())
 }

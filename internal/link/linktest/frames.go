@@ -234,8 +234,8 @@ func testCloseWrite(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	a.mustWrite([]byte("last"))
-	require.NoError(t, a.CloseWrite())
-	require.NoError(t, a.CloseWrite())
+	require.NoError(t, a.CloseWrite(ended))
+	require.NoError(t, a.CloseWrite(ended))
 	require.ErrorIs(t, a.write(background, nil), link.ErrClosed)
 	b.mustRead([]byte("last"))
 	for range 3 {
@@ -256,7 +256,7 @@ func testCloseWriteFull(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	frames := a.fill(c, 1000)
-	require.NoError(t, a.CloseWrite())
+	require.NoError(t, a.CloseWrite(ended))
 	for i := range frames {
 		b.mustRead(pattern(i, 1000))
 	}
