@@ -13,7 +13,8 @@ import (
 
 // TestNeedsOnlyLibSystem builds the demonstration for both kinds of Mac without
 // cgo and reads which libraries the result loads: Mach ports must not cost
-// Security.framework and what comes with it.
+// Security.framework and what comes with it. Every Go program on Darwin that
+// imports package os loads libresolv too (internal/syscall/unix).
 func TestNeedsOnlyLibSystem(t *testing.T) {
 	goTool, err := exec.LookPath("go")
 	if err != nil {
@@ -31,7 +32,7 @@ func TestNeedsOnlyLibSystem(t *testing.T) {
 			defer f.Close()
 			libraries, err := f.ImportedLibraries()
 			require.NoError(t, err)
-			assert.Equal(t, []string{"/usr/lib/libSystem.B.dylib"}, libraries)
+			assert.Equal(t, []string{"/usr/lib/libSystem.B.dylib", "/usr/lib/libresolv.9.dylib"}, libraries)
 			symbols, err := f.ImportedSymbols()
 			require.NoError(t, err)
 			for _, want := range []string{"_mach_msg", "_mach_task_self_", "_bootstrap_check_in", "_bootstrap_port"} {
