@@ -137,7 +137,7 @@ func (c *Link) Interrupt() {
 func (c *Link) Close() error {
 	c.closeOnce.Do(func() {
 		c.Interrupt()
-		err := c.CloseWrite()
+		err := c.closeWrite()
 		c.closeErr = errors.Join(err, c.abandon(), c.cred.Close())
 		c.loop.leave()
 	})

@@ -104,7 +104,7 @@ func (ln *Listener) wake() {
 
 // Accept waits for the next connect message, until ctx ends (ctx.Err()) or
 // Close (link.ErrClosed). It may be called concurrently. The caller decides on
-// the Pending with its Accept or Refuse, exactly once.
+// the Pending with its Accept, Refuse or Drop.
 func (ln *Listener) Accept(ctx context.Context) (*Pending, error) {
 	for {
 		if p, err := ln.next(); p != nil || err != nil {
@@ -167,8 +167,8 @@ func (ln *Listener) Close() error {
 	return ln.closeErr
 }
 
-// Pending is a connect message that waits for a decision. The sender may have
-// died since; Accept and Refuse find out. Not for concurrent use.
+// Pending is a connect message that waits for a decision, and must get one. The
+// sender may have died since; Accept and Refuse find out. Not for concurrent use.
 type Pending struct {
 	loop    *loop
 	rights  rights
@@ -226,6 +226,18 @@ func (p *Pending) tryAccept(hello []byte) (*Link, error) {
 		return nil, errors.Join(err, c.detach(), c.abandon())
 	}
 	return c, nil
+}
+
+// Drop ends the connection without an answer: the client's Dial returns
+// link.ErrPeerGone. It does nothing after Accept, Refuse or Drop.
+func (p *Pending) Drop() error {
+	if p.decided {
+		return nil
+	}
+	p.decided = true
+	err := p.loop.giveUpRights(p.rights)
+	p.loop.leave()
+	return err
 }
 
 // Refuse answers with hello, at most MaxHello bytes, and ends the connection.

@@ -255,6 +255,24 @@ func TestHostThatDropsTheHelloIsNoticed(t *testing.T) {
 	}
 }
 
+func TestDropIsNoticed(t *testing.T) {
+	m := newMachine(t)
+	ctx := testContext(t)
+	ln, err := machlink.Listen(m.host, service)
+	require.NoError(t, err)
+	defer ln.Close()
+	errs := make(chan error)
+	go func() {
+		_, _, _, err := machlink.Dial(ctx, m.client, service, nil)
+		errs <- err
+	}()
+	p, err := ln.Accept(ctx)
+	require.NoError(t, err)
+	require.NoError(t, p.Drop())
+	require.NoError(t, p.Drop())
+	assert.ErrorIs(t, <-errs, link.ErrPeerGone)
+}
+
 func TestFramesArriveInOrderWhole(t *testing.T) {
 	m := newMachine(t)
 	host, client := m.pair(t)
@@ -273,7 +291,7 @@ func TestFramesArriveInOrderWhole(t *testing.T) {
 				return
 			}
 		}
-		assert.NoError(t, client.CloseWrite())
+		assert.NoError(t, client.CloseWrite(ctx))
 	}()
 	for i := range rounds {
 		f, err := host.ReadFrame(ctx)

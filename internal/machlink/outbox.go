@@ -240,8 +240,10 @@ func (c *Link) WaitTaken(ctx context.Context) error {
 }
 
 // CloseWrite implements link.Link. The end goes by the send-once right that the
-// peer gave for it, so it needs no room in the queue.
-func (c *Link) CloseWrite() error {
+// peer gave for it, so it needs no room in the queue, and ctx is not looked at.
+func (c *Link) CloseWrite(context.Context) error { return c.closeWrite() }
+
+func (c *Link) closeWrite() error {
 	out := &c.out
 	out.mu.Lock()
 	defer out.mu.Unlock()
