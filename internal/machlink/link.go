@@ -150,10 +150,14 @@ func (c *Link) abandon() (err error) {
 	return err
 }
 
-// release gives up all rights. Only on the loop's goroutine, once.
+// release gives up all rights. Only on the loop's goroutine. Idempotent.
 func (c *Link) release() error {
 	k := c.loop.k
 	c.in.mu.Lock()
+	if c.in.released {
+		c.in.mu.Unlock()
+		return nil
+	}
 	c.out.mu.Lock()
 	r, data, control := c.out.rights, c.data, c.control
 	c.out.rights = rights{}

@@ -80,7 +80,7 @@ func (m machine) pair(t *testing.T) (host, client link.Link) {
 
 func pairOf(t *testing.T, hostTask, clientTask mach.Kernel) (host, client link.Link) {
 	t.Helper()
-	host, client = connectPair(t, hostTask, clientTask)
+	host, client = connectPair(t, hostTask, clientTask, service)
 	t.Cleanup(func() {
 		closeLink(t, client)
 		closeLink(t, host)
