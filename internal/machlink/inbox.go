@@ -31,8 +31,9 @@ const (
 // inbox is what has been received and not yet read.
 type inbox struct {
 	mu       sync.Mutex
-	frames   [][]byte // the next one first
-	bytes    int
+	frames   [][]byte // from next on
+	next     int
+	bytes    int      // in those frames
 	free     [][]byte // to be used again; inboxBytes at most
 	freeSize int
 	current  []byte // what ReadFrame returned last
@@ -45,8 +46,9 @@ type inbox struct {
 	announced uint64 // of those, what the peer knows of
 	unheard   bool   // the peer could not be told the last time
 
-	ready chan struct{} // something changed; the reader's only
-	timer *time.Timer   // the reader's only
+	ack   [mach.HeaderSize + 8]byte // the message that tells the peer
+	ready chan struct{}             // something changed; the reader's only
+	timer *time.Timer               // the reader's only
 }
 
 // dataPort receives the peer's frames and its end.
@@ -109,17 +111,20 @@ func (c *Link) deliver(frame []byte) {
 	copy(buf, frame)
 	in.frames = append(in.frames, buf)
 	in.bytes += len(buf)
-	if !in.paused && (len(in.frames) >= inboxFrames || in.bytes >= inboxBytes) {
+	if !in.paused && (in.waiting() >= inboxFrames || in.bytes >= inboxBytes) {
 		// If this fails the next frame tries again; far beyond the bounds it
 		// is the connection that ends.
 		if err := c.loop.k.MoveMember(c.data, mach.Null); err == nil {
 			in.paused = true
-		} else if len(in.frames) > 2*inboxFrames || in.bytes > 2*inboxBytes {
+		} else if in.waiting() > 2*inboxFrames || in.bytes > 2*inboxBytes {
 			in.endLocked(fmt.Errorf("pausing a connection: %w", err))
 		}
 	}
 	in.wake()
 }
+
+// waiting is the number of frames to be read.
+func (in *inbox) waiting() int { return len(in.frames) - in.next }
 
 // buffer returns memory for a frame, used before if possible.
 func (in *inbox) buffer(n int) []byte {
@@ -179,7 +184,7 @@ func (c *Link) endRead(err error) {
 func (c *Link) Buffered() bool {
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
-	return len(c.in.frames) > 0 && !c.stopped.Load()
+	return c.in.waiting() > 0 && !c.stopped.Load()
 }
 
 // ReadFrame implements link.Link.
@@ -198,7 +203,7 @@ func (c *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		if c.stopped.Load() {
 			return nil, link.ErrClosed
 		}
-		if len(in.frames) > 0 {
+		if in.waiting() > 0 {
 			return c.popLocked(), nil
 		}
 		if in.ended {
@@ -250,18 +255,20 @@ func (in *inbox) idleTimer() <-chan time.Time {
 // popLocked takes the next frame, and receives again when half is read.
 func (c *Link) popLocked() []byte {
 	in := &c.in
-	frame := in.frames[0]
-	in.frames[0] = nil
-	if in.frames = in.frames[1:]; len(in.frames) == 0 {
-		in.frames = nil
+	frame := in.frames[in.next]
+	in.frames[in.next] = nil
+	if in.next++; in.next == len(in.frames) || in.next >= inboxFrames {
+		// Move what is left to the front: few, and seldom.
+		in.frames = in.frames[:copy(in.frames, in.frames[in.next:])]
+		in.next = 0
 	}
 	in.bytes -= len(frame)
 	in.current = frame
-	if in.paused && !in.ended && !in.released && len(in.frames) <= inboxFrames/2 && in.bytes <= inboxBytes/2 {
+	if in.paused && !in.ended && !in.released && in.waiting() <= inboxFrames/2 && in.bytes <= inboxBytes/2 {
 		switch err := mach.Release(func() error { return c.loop.k.MoveMember(c.data, c.loop.set) }); {
 		case err == nil:
 			in.paused = false
-		case len(in.frames) == 0: // no later call would try again
+		case in.waiting() == 0: // no later call would try again
 			in.endLocked(fmt.Errorf("resuming a connection: %w", err))
 		}
 	}
@@ -280,9 +287,8 @@ func (c *Link) announceLocked() {
 	}
 	var count [8]byte
 	le.PutUint64(count[:], in.dealt)
-	var buf [mach.HeaderSize + 8]byte
 	h := mach.Header{Remote: to, RemoteBits: mach.CopySend, ID: idTaken}
-	_, err := send(c.loop.k, mach.Compose(buf[:0], h, nil, count[:]), 0)
+	_, err := send(c.loop.k, mach.Compose(in.ack[:0], h, nil, count[:]), 0)
 	if in.unheard = err != nil; err == nil {
 		in.announced = in.dealt
 	}

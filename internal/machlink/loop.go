@@ -31,7 +31,9 @@ type loop struct {
 	users int // guarded by loopsMu
 
 	set, wake mach.Name
-	buf       []byte
+	buf       []byte            // of the message being handled
+	msg       mach.Message      // its parts
+	note      mach.Notification // if it is one
 	ended     chan struct{}
 
 	mu       sync.Mutex
@@ -152,6 +154,9 @@ func (l *loop) run() {
 			<-l.kick
 			continue
 		}
+		// A receive that fails may write nothing: the rights of the message
+		// before must not be taken for its.
+		clear(l.buf[:mach.HeaderSize])
 		err := l.k.Receive(l.buf, l.set, mach.RcvAuditTrailer|mach.RcvInterrupt, 0)
 		switch {
 		case err == nil:
@@ -247,22 +252,24 @@ func send(k mach.Kernel, msg []byte, options mach.Options) (moved mach.Name, err
 
 // dispatch hands the message in the buffer to the port that it arrived on.
 func (l *loop) dispatch() {
-	m, err := mach.ParseMessage(l.buf)
-	if err != nil {
+	var err error
+	if l.msg, err = mach.ParseMessage(l.buf); err != nil {
 		return // the kernel wrote no message: nothing to own
 	}
+	m := &l.msg
 	l.mu.Lock()
 	r := l.ports[m.Local]
 	l.mu.Unlock()
 	var n *mach.Notification
-	if note, ok := mach.ParseNotification(&m); ok {
-		n = &note
+	if note, ok := mach.ParseNotification(m); ok {
+		l.note = note
+		n = &l.note
 	}
-	kept := r != nil && r.message(&m, n)
+	kept := r != nil && r.message(m, n)
 	if n != nil && n.ID == mach.NotifyDeadName {
 		_ = deallocate(l.k, n.Name) // the reference that came with it
 	}
-	if !kept {
+	if !kept && (m.Remote != mach.Null || m.Count > 0) {
 		_ = mach.Destroy(l.k, l.buf)
 	}
 }
