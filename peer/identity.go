@@ -90,7 +90,7 @@ func (id *Identity) Groups() ([]uint32, error) {
 
 // UserName returns the name of the real user, by os/user: it may read files or
 // ask the system's name services, and block as long as they do. The first answer
-// is kept. Not the kernel's word: for people.
+// is kept. Not the kernel's word: for people. Errors are those of os/user.
 func (id *Identity) UserName() (string, error) {
 	if name := id.userName.Load(); name != nil {
 		return *name, nil
@@ -173,6 +173,9 @@ func (id *Identity) Recheck(ctx context.Context) error {
 	}
 	if err := id.Alive(); err != nil {
 		return err
+	}
+	if _, ok := id.proc.(tokenProcess); ok {
+		return nil // that it lives says all: an exec would have changed its token
 	}
 	if id.ids.complete {
 		now, err := lookup(id, process.ids)

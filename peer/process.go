@@ -34,13 +34,15 @@ type openFile interface {
 	verity() (Digest, error)
 }
 
-// ids are the user and group ids of a process. Where only a message told them,
-// complete is false: the effective ids are then a guess and the saved ones unknown.
+// ids are the user and group ids of a process.
 type ids struct {
 	ruid, euid, suid uint32
 	rgid, egid, sgid uint32
-	pid              uint32
-	complete         bool
+	pid              uint32 // in our pid namespace; 0 if unknown
+
+	// complete is false where only a message told them: the effective ids are
+	// then a guess and the saved ones unknown.
+	complete bool
 }
 
 // unknown is a process of which nothing can be learned. The operating systems'

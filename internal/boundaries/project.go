@@ -9,8 +9,8 @@ func Project() Rules {
 		Layers: [][]string{
 			// What knows nothing of the others.
 			{
-				"internal/bech32", "internal/boundaries", "internal/codesign", "internal/cred",
-				"internal/filedigest", "internal/pidfd", "internal/priority", "internal/safefile",
+				"internal/bech32", "internal/boundaries", "internal/codesign", "internal/cred", "internal/ctxlock",
+				"internal/filedigest", "internal/pidfd", "internal/priority", "internal/record", "internal/safefile",
 			},
 			// Kernels, and helpers for tests of the layer below.
 			{

@@ -105,16 +105,25 @@ func GetInfo(fd int) (Info, error) {
 	}, nil
 }
 
+const (
+	ownUserNamespace = "/proc/self/ns/user"
+	ownPIDNamespace  = "/proc/self/ns/pid"
+)
+
 // SameUserNamespace reports whether the process lives in our user namespace. It
-// needs the right to ptrace-read the process (ptrace(2)) and Linux 6.11; other
-// answers of the kernel are returned as errors, ErrExited among them.
+// needs the right to ptrace-read the process (ptrace(2)); other answers of the kernel
+// are returned as errors, ErrExited among them.
 func SameUserNamespace(fd int) (bool, error) {
-	return sameNamespace(fd, unix.PIDFD_GET_USER_NAMESPACE, "/proc/self/ns/user")
+	same, err := sameNamespace(fd, unix.PIDFD_GET_USER_NAMESPACE, ownUserNamespace)
+	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
+		return UserNamespaceByProc(fd)
+	}
+	return same, err
 }
 
-// SamePIDNamespace is SameUserNamespace for the pid namespace.
+// SamePIDNamespace is SameUserNamespace for the pid namespace, from Linux 6.11.
 func SamePIDNamespace(fd int) (bool, error) {
-	return sameNamespace(fd, unix.PIDFD_GET_PID_NAMESPACE, "/proc/self/ns/pid")
+	return sameNamespace(fd, unix.PIDFD_GET_PID_NAMESPACE, ownPIDNamespace)
 }
 
 func sameNamespace(fd int, request uint, own string) (bool, error) {
@@ -127,10 +136,16 @@ func sameNamespace(fd int, request uint, own string) (bool, error) {
 		return false, fmt.Errorf("asking for a namespace: %w", err)
 	}
 	defer unix.Close(ns)
-	var theirs, ours unix.Stat_t
+	var theirs unix.Stat_t
 	if err := unix.Fstat(ns, &theirs); err != nil {
 		return false, fmt.Errorf("stat of a namespace: %w", err)
 	}
+	return isOwnNamespace(&theirs, own)
+}
+
+// isOwnNamespace compares by inode: nsfs has one for each living namespace.
+func isOwnNamespace(theirs *unix.Stat_t, own string) (bool, error) {
+	var ours unix.Stat_t
 	if err := unix.Stat(own, &ours); err != nil {
 		return false, fmt.Errorf("stat of %s: %w", own, err)
 	}

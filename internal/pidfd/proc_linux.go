@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	firstRead  = 512     // most files end within; the buffer grows up to the limits below
 	smallFile  = 4096    // fdinfo, loginuid, boot_id: all far below
 	statusFile = 1 << 20 // 65,536 supplementary groups (NGROUPS_MAX) of 11 bytes each
 	cgroupFile = 1 << 16 // a line for each of a dozen hierarchies, paths below PATH_MAX
@@ -71,7 +72,8 @@ func look[T any](fd int, f func(dir string) (T, error)) (T, error) {
 	return v, nil
 }
 
-// ReadStatus reads the ids and supplementary groups from /proc/PID/status.
+// ReadStatus reads the ids and supplementary groups from /proc/PID/status. The
+// ids are those of GetInfo, for kernels that have no PIDFD_GET_INFO.
 func ReadStatus(fd int) (Status, error) {
 	return look(fd, func(dir string) (Status, error) {
 		b, err := readFile(dir+"/status", statusFile)
@@ -80,16 +82,6 @@ func ReadStatus(fd int) (Status, error) {
 		}
 		return ParseStatus(b)
 	})
-}
-
-// InfoFromProc is GetInfo for kernels without PIDFD_GET_INFO: the ids come from
-// /proc/PID/status, PID is the process's number in that /proc, PPID is unknown.
-func InfoFromProc(fd int) (Info, error) {
-	s, err := ReadStatus(fd)
-	if err != nil {
-		return Info{}, err
-	}
-	return Info{IDs: s.IDs, PID: s.PID}, nil
 }
 
 // ReadSession returns the audit login uid and session id of the process
@@ -126,6 +118,17 @@ func ReadCgroup(fd int) (string, error) {
 			return "", err
 		}
 		return ParseCgroup(b)
+	})
+}
+
+// UserNamespaceByProc is SameUserNamespace for kernels before Linux 6.11.
+func UserNamespaceByProc(fd int) (bool, error) {
+	return look(fd, func(dir string) (bool, error) {
+		var theirs unix.Stat_t
+		if err := unix.Stat(dir+"/ns/user", &theirs); err != nil {
+			return false, fmt.Errorf("stat of a namespace: %w", err)
+		}
+		return isOwnNamespace(&theirs, ownUserNamespace)
 	})
 }
 
@@ -228,7 +231,8 @@ func StatPath(path string) (File, error) {
 
 func fileOf(st *unix.Stat_t) File {
 	return File{
-		Dev: uint64(st.Dev), Ino: st.Ino, Size: st.Size, //nolint:unconvert // Dev is 32 bits wide on some architectures
+		// Dev is narrower on some architectures.
+		Dev: uint64(st.Dev), Ino: st.Ino, Size: st.Size,
 		Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
 	}
 }
@@ -241,7 +245,7 @@ func readFile(path string, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, min(limit, smallFile))
+	buf := make([]byte, firstRead)
 	n := 0
 	for {
 		m, err := Read(fd, buf[n:])

@@ -220,6 +220,16 @@ func (c *Conn) Unsent() (int, error) {
 	return n, errors.Join(err, serr)
 }
 
+// HungUp reports whether the peer has closed its socket.
+func (c *Conn) HungUp() bool {
+	fds := []unix.PollFd{{}}
+	err := c.rc.Control(func(fd uintptr) {
+		fds[0].Fd = int32(fd)
+		_, _ = unix.Poll(fds, 0)
+	})
+	return err != nil || fds[0].Revents&unix.POLLHUP != 0
+}
+
 // SendBuffer is SO_SNDBUF in bytes, as the kernel accounts them.
 func (c *Conn) SendBuffer() (int, error) {
 	var n int
