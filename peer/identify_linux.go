@@ -10,6 +10,7 @@ import (
 
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/pidfd"
+	"github.com/sealport/sealport/internal/remember"
 )
 
 // Identify makes an Identity of what the kernel attached to the peer's hello.
@@ -184,7 +185,7 @@ func oneOf(n uint32, of ...uint32) bool {
 	return false
 }
 
-var bootID = remember(pidfd.BootID)
+var bootID = remember.Success(pidfd.BootID)
 
 func bindingOf(inode uint64) ([]byte, error) {
 	boot, err := bootID()
@@ -199,7 +200,7 @@ func bindingOf(inode uint64) ([]byte, error) {
 }
 
 // pidfsHere reports whether this kernel's pidfds have inodes of their own.
-var pidfsHere = remember(func() (bool, error) {
+var pidfsHere = remember.Success(func() (bool, error) {
 	fd, err := pidfd.Open(os.Getpid())
 	if errors.Is(err, errors.ErrUnsupported) {
 		return false, nil // ENOSYS: before Linux 5.3
