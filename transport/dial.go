@@ -52,7 +52,11 @@ func connect(ctx context.Context, endpoint string, s *settings) (*Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, id.Close())
 	}
-	return newConn(l, s, theirs, id, endpoint, nil), nil
+	l, proof, err := secured(ctx, l, s, endpoint, id, false)
+	if err != nil {
+		return nil, errors.Join(err, id.Close())
+	}
+	return newConn(l, s, theirs, id, proof, endpoint, nil), nil
 }
 
 // judgeHost looks at the host's answer and at who gave it.

@@ -191,9 +191,20 @@ func (l *Listener) judge(ctx context.Context, in *rendezvous.Incoming) (*Conn, e
 	if err != nil {
 		return refuse(message.Refused, err)
 	}
+	if l.s.upgrade != nil {
+		leave, err := l.s.upgrade.Enter(ctx, id.Token().EUID())
+		if err != nil {
+			return refuse(message.Busy, &ConnError{Peer: id, Err: errors.Join(ErrBusy, err, id.Close())})
+		}
+		defer leave()
+	}
 	lk, err := in.Accept(ctx, answer.Append(nil))
 	if err != nil {
 		return nil, &ConnError{Peer: id, Err: errors.Join(err, id.Close())}
 	}
-	return newConn(lk, l.s, theirs, id, l.endpoint, l.leave), nil
+	lk, proof, err := secured(ctx, lk, l.s, l.endpoint, id, true)
+	if err != nil {
+		return nil, &ConnError{Peer: id, Err: errors.Join(err, id.Close())}
+	}
+	return newConn(lk, l.s, theirs, id, proof, l.endpoint, l.leave), nil
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync"
 
+	"github.com/sealport/sealport/internal/upgrade"
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -63,12 +65,13 @@ func (l *localHost[T]) enter() bool {
 // localSession is one Client's way to a Host in the same process: a function
 // call. It implements session.
 type localSession[T any] struct {
-	host    *localHost[T]
-	self    *peer.Identity
-	turn    chan struct{} // one message at a time, as on a connection
-	replies chan T
-	closed  chan struct{}
-	once    sync.Once
+	host             *localHost[T]
+	self             *peer.Identity
+	ofHost, ofClient upgrade.Result // what a secure check has shown
+	turn             chan struct{}  // one message at a time, as on a connection
+	replies          chan T
+	closed           chan struct{}
+	once             sync.Once
 }
 
 // dialLocal returns a session with a Host of the same type in this process, or
@@ -82,6 +85,10 @@ func dialLocal[T any](ctx context.Context, endpoint string, s *settings) (sessio
 	if !ok {
 		return nil, nil
 	}
+	ofHost, ofClient, err := checkKeys(ctx, endpoint, s, host.h.s)
+	if err != nil {
+		return nil, err
+	}
 	self, err := peer.Self()
 	if err != nil {
 		return nil, err
@@ -93,11 +100,19 @@ func dialLocal[T any](ctx context.Context, endpoint string, s *settings) (sessio
 		}
 	}
 	return &localSession[T]{
-		host: host, self: self,
+		host: host, self: self, ofHost: ofHost, ofClient: ofClient,
 		turn:    make(chan struct{}, 1),
 		replies: make(chan T, localReplies),
 		closed:  make(chan struct{}),
 	}, nil
+}
+
+// checkKeys is what a handshake is for clients of other processes.
+func checkKeys(ctx context.Context, endpoint string, client, host *settings) (ofHost, ofClient upgrade.Result, err error) {
+	if err := host.hello().Check(client.hello()); err != nil || client.upgrade == nil {
+		return ofHost, ofClient, err
+	}
+	return client.upgrade.Local(ctx, endpoint, host.upgrade)
 }
 
 func (l *localSession[T]) send(ctx context.Context, v T) error {
@@ -176,6 +191,8 @@ func (l *localSession[T]) flush(ctx context.Context) error { return ctx.Err() }
 func (l *localSession[T]) gone() <-chan struct{}           { return l.host.retired }
 func (l *localSession[T]) unread() uint64                  { return 0 }
 func (l *localSession[T]) peer() *peer.Identity            { return l.self }
+func (l *localSession[T]) peerKey() keys.PublicKey         { return l.ofClient.Key }
+func (l *localSession[T]) hostKey() keys.PublicKey         { return l.ofHost.Key }
 func (l *localSession[T]) stats() Stats                    { return Stats{} }
 
 func (l *localSession[T]) close() error {

@@ -285,6 +285,16 @@ func (c *Conn) Unread() uint64 {
 	return c.l.Unread() + min(1, uint64(c.hold.messages))
 }
 
+// Behind reports whether the peer has fallen behind; see link.Link.
+func (c *Conn) Behind() bool { return c.l.Behind() }
+
+// WaitTaken waits until it has not; see link.Link.
+func (c *Conn) WaitTaken(ctx context.Context) error { return c.l.WaitTaken(ctx) }
+
+// Interrupt makes every blocked and every later call return link.ErrClosed. It
+// frees nothing.
+func (c *Conn) Interrupt() { c.l.Interrupt() }
+
 // Gone is closed when the peer is known to be dead or to have closed.
 func (c *Conn) Gone() <-chan struct{} { return c.l.Gone() }
 
