@@ -1,0 +1,51 @@
+package boundaries
+
+// Project returns the rules of this project.
+func Project() Rules {
+	return Rules{
+		Module: "github.com/sealport/sealport",
+		// docs/ARCHITECTURE.md says what each is for. What is listed here and
+		// does not exist yet does no harm.
+		Layers: [][]string{
+			// What knows nothing of the others.
+			{
+				"internal/bech32", "internal/boundaries", "internal/codesign", "internal/cred", "internal/ctxlock",
+				"internal/filedigest", "internal/pidfd", "internal/priority", "internal/record", "internal/safefile",
+			},
+			// Kernels, and helpers for tests of the layer below.
+			{
+				"internal/codesign/codesigntest", "internal/mach", "internal/pidfd/pidfdtest",
+				"internal/shmring", "internal/unixsock",
+			},
+			{"internal/link", "internal/machsim"},
+			// Carriers of frames, and the suite that all of them pass.
+			{
+				"internal/link/linktest", "internal/machlink", "internal/memlink",
+				"internal/ringlink", "internal/socklink",
+			},
+			{"internal/message", "internal/rendezvous"},
+			{"peer"},
+			{"keys"},
+			{"handshake"},
+			{"transport"},
+			{"secure"},
+			{"rpc"},
+			// What people run.
+			{
+				"cmd/sealport", "examples/hello", "examples/secure-helper",
+				"internal/mach/machdemo",
+			},
+		},
+		KernelFolder:  "internal",
+		SystemModules: []string{"golang.org/x/sys"},
+		NoWeb:         "transport",
+		Web:           []string{"net/http", "crypto/tls", "crypto/x509"},
+		Requires: []string{
+			"github.com/flynn/noise",
+			"github.com/stretchr/testify",
+			"golang.org/x/crypto",
+			"golang.org/x/sys",
+		},
+		TestOnly: []string{"github.com/stretchr/testify"},
+	}
+}
