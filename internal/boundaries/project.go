@@ -10,29 +10,34 @@ func Project() Rules {
 			// What knows nothing of the others.
 			{
 				"internal/bech32", "internal/boundaries", "internal/codesign", "internal/cred", "internal/ctxlock",
-				"internal/filedigest", "internal/pidfd", "internal/priority", "internal/record", "internal/safefile",
+				"internal/filedigest", "internal/priority", "internal/record", "internal/remember", "internal/safefile",
 			},
 			// Kernels, and helpers for tests of the layer below.
 			{
-				"internal/codesign/codesigntest", "internal/mach", "internal/pidfd/pidfdtest",
-				"internal/shmring", "internal/unixsock",
+				"internal/codesign/codesigntest", "internal/mach", "internal/pidfd", "internal/shmring",
+				"internal/unixsock",
 			},
-			{"internal/link", "internal/machsim"},
+			{
+				"internal/link", "internal/mach/codesource", "internal/mach/security", "internal/machsim",
+				"internal/pidfd/pidfdtest",
+			},
 			// Carriers of frames, and the suite that all of them pass.
 			{
 				"internal/link/linktest", "internal/machlink", "internal/memlink",
 				"internal/ringlink", "internal/socklink",
 			},
 			{"internal/message", "internal/rendezvous"},
-			{"peer"},
+			{"peer", "peer/coderequirement"},
 			{"keys"},
 			{"handshake"},
+			{"internal/upgrade"}, // the seam between the next two
 			{"transport"},
+			{"internal/transporttest"}, // the suite that both of them pass
 			{"secure"},
 			{"rpc"},
 			// What people run.
 			{
-				"cmd/sealport", "examples/hello", "examples/secure-helper",
+				"cmd/sealport", "examples/hello", "examples/launchd", "examples/secure-helper",
 				"internal/mach/machdemo",
 			},
 		},
