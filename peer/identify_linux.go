@@ -4,12 +4,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
-	"sync"
 
+	"github.com/sealport/sealport/internal/codesign"
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/pidfd"
+	"github.com/sealport/sealport/internal/remember"
 )
 
 // Identify makes an Identity of what the kernel attached to the peer's hello.
@@ -23,6 +25,10 @@ import (
 func Identify(c *cred.Credentials) (*Identity, error) {
 	if c == nil {
 		return nil, ErrNoIdentity
+	}
+	if c.AuditToken != [8]uint32{} {
+		// Only a Mach kernel gives one, so this one is simulated.
+		return identifyToken(c.AuditToken, codesign.Installed())
 	}
 	if c.PIDFD < 0 {
 		return identifyWeak(c)
@@ -63,25 +69,27 @@ func identifyPidfd(fd int, c *cred.Credentials) (*Identity, error) {
 	if err := p.alive(); err != nil {
 		return nil, err
 	}
-	session := [2]uint32{unset, unset}
 	who, err := p.ids()
 	switch {
 	case err == nil:
-		if session[0], session[1], err = pidfd.ReadSession(fd); err != nil {
-			if errors.Is(err, pidfd.ErrExited) {
-				return nil, ErrGone
-			}
-			session = [2]uint32{unset, unset} // /proc hides other users' processes
-		}
-	case errors.Is(err, ErrGone), c == nil:
-		return nil, err
+	case c != nil && invisible(err):
+		who = claimed(c) // the message is all there is
 	default:
-		// Not visible from here: the message is all there is.
-		who = claimed(c)
+		return nil, err
+	}
+	pid := who.pid
+	if pid == 0 && c != nil {
+		pid = uint32(max(c.Message.PID, 0))
+	} else if pid == 0 {
+		pid = uint32(os.Getpid())
+	}
+	auid, asid, err := pidfd.ReadSession(fd)
+	if err != nil && !invisible(err) { // else both are unset
+		return nil, known(err)
 	}
 	id := &Identity{ids: who, proc: p}
 	id.token = Token{
-		words: [8]uint32{session[0], who.euid, who.egid, who.ruid, who.rgid, who.pid, session[1], uint32(inode)},
+		words: [8]uint32{auid, who.euid, who.egid, who.ruid, who.rgid, pid, asid, uint32(inode)},
 		weak:  inode == 0,
 	}
 	if id.binding, err = bindingOf(inode); err != nil {
@@ -95,11 +103,18 @@ func identifyPidfd(fd int, c *cred.Credentials) (*Identity, error) {
 	return id, nil
 }
 
+// invisible reports whether a process's ids could not be had because it lives in
+// another pid namespace, or /proc hides it, rather than for want of descriptors or
+// memory, which would let a peer choose to be judged by less.
+func invisible(err error) bool {
+	return errors.Is(err, pidfd.ErrForeign) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)
+}
+
 // identifyWeak is for kernels before Linux 6.5, which send no pidfds: what a
 // message and a socket say can be judged, but /proc cannot be trusted.
 func identifyWeak(c *cred.Credentials) (*Identity, error) {
-	if hasPidfs() {
-		return nil, fmt.Errorf("the kernel gave no pidfd: %w", ErrNoIdentity)
+	if here, err := pidfsHere(); here || err != nil {
+		return nil, errors.Join(fmt.Errorf("the kernel gave no pidfd: %w", ErrNoIdentity), err)
 	}
 	if c.Message.PID <= 0 {
 		// Zero pid and ids are also what forgotten credentials look like.
@@ -142,6 +157,9 @@ func claimed(c *cred.Credentials) ids {
 func (id *Identity) addCredentials(c *cred.Credentials) error {
 	who, m, s := id.ids, c.Message, c.Socket
 	if who.complete {
+		if who.pid != 0 && m.PID > 0 && who.pid != uint32(m.PID) {
+			return fmt.Errorf("the hello came with pid %d, the pidfd is that of %d: %w", m.PID, who.pid, ErrContradiction)
+		}
 		// A sender with rights over its pid namespace may name another process
 		// there, whose pidfd the kernel then attaches; but not with ids that
 		// do not exist in its user namespace.
@@ -172,7 +190,7 @@ func oneOf(n uint32, of ...uint32) bool {
 	return false
 }
 
-var bootID = sync.OnceValues(pidfd.BootID)
+var bootID = remember.Success(pidfd.BootID)
 
 func bindingOf(inode uint64) ([]byte, error) {
 	boot, err := bootID()
@@ -186,13 +204,16 @@ func bindingOf(inode uint64) ([]byte, error) {
 	return binary.BigEndian.AppendUint64(b, inode), nil
 }
 
-// hasPidfs reports whether this kernel's pidfds have inodes of their own.
-var hasPidfs = sync.OnceValue(func() bool {
+// pidfsHere reports whether this kernel's pidfds have inodes of their own.
+var pidfsHere = remember.Success(func() (bool, error) {
 	fd, err := pidfd.Open(os.Getpid())
+	if errors.Is(err, errors.ErrUnsupported) {
+		return false, nil // ENOSYS: before Linux 5.3
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer pidfd.Close(fd)
 	inode, err := pidfd.Inode(fd)
-	return err == nil && inode != 0
+	return inode != 0, err
 })

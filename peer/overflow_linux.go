@@ -1,20 +1,24 @@
 package peer
 
 import (
-	"sync"
-
 	"github.com/sealport/sealport/internal/pidfd"
+	"github.com/sealport/sealport/internal/remember"
 )
 
 // defaultOverflow is DEFAULT_OVERFLOWUID of linux/highuid.h.
 const defaultOverflow = 65534
 
+var (
+	readOverflowUID = remember.Success(pidfd.OverflowUID)
+	readOverflowGID = remember.Success(pidfd.OverflowGID)
+)
+
 // overflowUID is the user id that stands for those who do not exist in our user
-// namespace, as it was when first asked.
-var overflowUID = sync.OnceValue(func() uint32 { return overflow(pidfd.OverflowUID()) })
+// namespace.
+func overflowUID() uint32 { return overflow(readOverflowUID()) }
 
 // overflowGID is overflowUID for groups.
-var overflowGID = sync.OnceValue(func() uint32 { return overflow(pidfd.OverflowGID()) })
+func overflowGID() uint32 { return overflow(readOverflowGID()) }
 
 func overflow(n uint32, err error) uint32 {
 	if err != nil {

@@ -34,20 +34,21 @@ type openFile interface {
 	verity() (Digest, error)
 }
 
-// ids are the user and group ids of a process. Where only a message told them,
-// complete is false: the effective ids are then a guess and the saved ones unknown.
+// ids are the user and group ids of a process.
 type ids struct {
 	ruid, euid, suid uint32
 	rgid, egid, sgid uint32
-	pid              uint32
-	complete         bool
+	pid              uint32 // in our pid namespace; 0 if unknown
+
+	// complete is false where only a message told them: the effective ids are
+	// then a guess and the saved ones unknown.
+	complete bool
 }
 
 // unknown is a process of which nothing can be learned. The operating systems'
-// own types embed it for what they do not have.
+// own types embed it for what they do not have; whether it lives they all answer.
 type unknown struct{}
 
-func (unknown) alive() error              { return nil }
 func (unknown) ids() (ids, error)         { return ids{}, unavailable("ids") }
 func (unknown) groups() ([]uint32, error) { return nil, unavailable("supplementary groups") }
 func (unknown) executable() (ExecutableFile, error) {
@@ -61,13 +62,15 @@ func (unknown) sameUsers() error                          { return unavailable("
 func (unknown) descends() error                           { return unavailable("proof of descent") }
 func (unknown) code() (codesign.Code, error)              { return codesign.Code{}, unavailable("code signature") }
 func (unknown) requirement(context.Context, string) error { return unavailable("code requirement") }
-func (unknown) close() error                              { return nil }
 
-// nowhere is a process of which only a message is known. Whether it lives
-// cannot be told.
+// nowhere is a process of which only a message is known.
 type nowhere struct{ unknown }
 
-func (nowhere) alive() error { return fmt.Errorf("liveness without a pidfd %w", ErrUnavailable) }
+func (nowhere) alive() error { return errBlind }
+func (nowhere) close() error { return nil }
+
+// errBlind is the answer of alive where nothing can tell whether a process lives.
+var errBlind = fmt.Errorf("liveness %w", ErrUnavailable)
 
 func unavailable(what string) error {
 	return fmt.Errorf("%s %w on %s", what, ErrUnavailable, runtime.GOOS)

@@ -20,17 +20,18 @@ func (p linuxProcess) close() error { return pidfd.Close(p.fd) }
 func (p linuxProcess) ids() (ids, error) {
 	info, err := pidfd.GetInfo(p.fd)
 	if errors.Is(err, pidfd.ErrNoInfo) {
-		// Linux 6.5 to 6.12.
-		info, err = pidfd.InfoFromProc(p.fd)
+		// Linux 6.5 to 6.12. The number that /proc shows need not be ours.
+		s, err := pidfd.ReadStatus(p.fd)
+		return idsOf(s.IDs, 0), known(err)
 	}
-	if err != nil {
-		return ids{}, known(err)
-	}
+	return idsOf(info.IDs, info.PID), known(err)
+}
+
+func idsOf(k pidfd.IDs, pid uint32) ids {
 	return ids{
-		ruid: info.RUID, euid: info.EUID, suid: info.SUID,
-		rgid: info.RGID, egid: info.EGID, sgid: info.SGID,
-		pid: info.PID, complete: true,
-	}, nil
+		ruid: k.RUID, euid: k.EUID, suid: k.SUID, rgid: k.RGID, egid: k.EGID, sgid: k.SGID,
+		pid: pid, complete: true,
+	}
 }
 
 func (p linuxProcess) groups() ([]uint32, error) {

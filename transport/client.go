@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -251,6 +252,15 @@ func (c *Client[T]) Peer() *peer.Identity {
 		return a.peer()
 	}
 	return nil
+}
+
+// PeerKey is the static key that the host has proved to hold, zero while there is
+// none and for plain clients.
+func (c *Client[T]) PeerKey() keys.PublicKey {
+	if a := c.current.Load(); a != nil {
+		return a.hostKey()
+	}
+	return keys.PublicKey{}
 }
 
 // Endpoint is the name of the endpoint.

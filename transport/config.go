@@ -14,6 +14,7 @@ import (
 	"github.com/sealport/sealport/internal/rendezvous"
 	"github.com/sealport/sealport/internal/ringlink"
 	"github.com/sealport/sealport/internal/shmring"
+	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -103,6 +104,9 @@ type Config struct {
 	// any others. Without it a Client whose Host (of the same type of message)
 	// is in the same process calls the handler directly.
 	NoInProcess bool
+
+	// upgrade makes connections secure; see package secure.
+	upgrade upgrade.Upgrader
 }
 
 // Priority is a scheduling priority.
@@ -194,7 +198,11 @@ func (s *settings) options() rendezvous.Options {
 
 // hello is what this side says first.
 func (s *settings) hello() message.Hello {
-	return message.Hello{Version: message.Version, Mode: message.Plain, MaxMessage: uint64(s.MaxMessageSize)}
+	mode := message.Plain
+	if s.upgrade != nil {
+		mode = message.Secure
+	}
+	return message.Hello{Version: message.Version, Mode: mode, MaxMessage: uint64(s.MaxMessageSize)}
 }
 
 // report logs an error that no call returns and gives it to OnError.

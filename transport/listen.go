@@ -20,7 +20,7 @@ const acceptRetry = 50 * time.Millisecond
 type Listener struct {
 	s        *settings
 	endpoint string
-	l        *rendezvous.Listener
+	l        rendezvous.Listener
 
 	ctx    context.Context // ended by Close and finish: no more set-ups
 	cancel context.CancelFunc
@@ -160,7 +160,7 @@ func (l *Listener) connections() int {
 }
 
 // setUp brings a client from connect to a Conn that waits for Accept.
-func (l *Listener) setUp(in *rendezvous.Incoming) {
+func (l *Listener) setUp(in rendezvous.Incoming) {
 	defer l.wg.Done()
 	ctx, cancel := l.s.withTimeout(l.ctx)
 	defer cancel()
@@ -181,7 +181,7 @@ func (l *Listener) setUp(in *rendezvous.Incoming) {
 }
 
 // judge decides on a client. It ends in.
-func (l *Listener) judge(ctx context.Context, in *rendezvous.Incoming) (*Conn, error) {
+func (l *Listener) judge(ctx context.Context, in rendezvous.Incoming) (*Conn, error) {
 	hello, err := in.Hello(ctx)
 	if err != nil {
 		return nil, &ConnError{Err: errors.Join(err, in.Close())}
@@ -210,9 +210,20 @@ func (l *Listener) judge(ctx context.Context, in *rendezvous.Incoming) (*Conn, e
 	} else if err != nil {
 		return refuse(message.Refused, err)
 	}
+	if l.s.upgrade != nil {
+		leave, err := l.s.upgrade.Enter(ctx, id.Token().EUID())
+		if err != nil {
+			return refuse(message.Busy, &ConnError{Peer: id, Err: errors.Join(ErrBusy, err, id.Close())})
+		}
+		defer leave()
+	}
 	lk, err := in.Accept(ctx, answer.Append(nil))
 	if err != nil {
 		return nil, &ConnError{Peer: id, Err: errors.Join(err, id.Close())}
 	}
-	return newConn(lk, l.s, theirs, id, l.endpoint, l.leave), nil
+	lk, proof, err := secured(ctx, lk, l.s, l.endpoint, id, true)
+	if err != nil {
+		return nil, &ConnError{Peer: id, Err: errors.Join(err, id.Close())}
+	}
+	return newConn(lk, l.s, theirs, id, proof, l.endpoint, l.leave), nil
 }

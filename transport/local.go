@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync"
 
+	"github.com/sealport/sealport/internal/upgrade"
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -63,13 +65,14 @@ func (l *localHost[T]) enter() bool {
 // localSession is one Client's way to a Host in the same process: a function
 // call. It implements session.
 type localSession[T any] struct {
-	host    *localHost[T]
-	self    *peer.Identity
-	limit   int           // bytes, both sides' MaxMessageSize considered
-	turn    chan struct{} // one message at a time, as on a connection
-	replies chan T
-	closed  chan struct{}
-	once    sync.Once
+	host             *localHost[T]
+	self             *peer.Identity
+	ofHost, ofClient upgrade.Result // what a secure check has shown
+	limit            int            // bytes, both sides' MaxMessageSize considered
+	turn             chan struct{}  // one message at a time, as on a connection
+	replies          chan T
+	closed           chan struct{}
+	once             sync.Once
 }
 
 // dialLocal returns a session with a Host of the same type in this process, or
@@ -83,6 +86,10 @@ func dialLocal[T any](ctx context.Context, endpoint string, s *settings) (sessio
 	if !ok {
 		return nil, nil
 	}
+	ofHost, ofClient, err := checkKeys(ctx, endpoint, s, host.h.s)
+	if err != nil {
+		return nil, err
+	}
 	self, err := peer.Self()
 	if err != nil {
 		return nil, err
@@ -92,12 +99,20 @@ func dialLocal[T any](ctx context.Context, endpoint string, s *settings) (sessio
 		return nil, fmt.Errorf("connecting to %q: %w", endpoint, err)
 	}
 	return &localSession[T]{
-		host: host, self: self,
+		host: host, self: self, ofHost: ofHost, ofClient: ofClient,
 		limit:   min(s.MaxMessageSize, host.h.s.MaxMessageSize),
 		turn:    make(chan struct{}, 1),
 		replies: make(chan T, localReplies),
 		closed:  make(chan struct{}),
 	}, nil
+}
+
+// checkKeys is what a handshake is for clients of other processes.
+func checkKeys(ctx context.Context, endpoint string, client, host *settings) (ofHost, ofClient upgrade.Result, err error) {
+	if err := host.hello().Check(client.hello()); err != nil || client.upgrade == nil {
+		return ofHost, ofClient, err
+	}
+	return client.upgrade.Local(ctx, endpoint, host.upgrade)
 }
 
 // judge asks both sides' policies as a connection would, the host's first, and
@@ -192,6 +207,8 @@ func (l *localSession[T]) flush(ctx context.Context) error { return ctx.Err() }
 func (l *localSession[T]) gone() <-chan struct{}           { return l.host.retired }
 func (l *localSession[T]) unread() uint64                  { return 0 }
 func (l *localSession[T]) peer() *peer.Identity            { return l.self }
+func (l *localSession[T]) peerKey() keys.PublicKey         { return l.ofClient.Key }
+func (l *localSession[T]) hostKey() keys.PublicKey         { return l.ofHost.Key }
 func (l *localSession[T]) stats() Stats                    { return Stats{} }
 
 func (l *localSession[T]) close() error {

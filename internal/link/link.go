@@ -113,15 +113,17 @@ type Link interface {
 	Credentials() *cred.Credentials
 
 	// CloseWrite ends this side's frames: the peer reads what was written, then
-	// io.EOF. It does not block. ReadFrame goes on. Idempotent.
-	CloseWrite() error
+	// io.EOF. ReadFrame goes on. Idempotent. Carriers do not block; a layer that
+	// has to say goodbye in a frame of its own may, until ctx ends, and then ends
+	// without it.
+	CloseWrite(ctx context.Context) error
 
 	// Interrupt makes every blocked and every later call return ErrClosed. It
 	// does not block, frees nothing and may be called at any time, more than
 	// once.
 	Interrupt()
 
-	// Close does CloseWrite if that has not happened, releases memory,
+	// Close does CloseWrite, without waiting, if that has not happened, releases memory,
 	// descriptors and goroutines, and waits for those goroutines. Frames written
 	// before still reach the peer. No WriteFrame, ReadFrame or WaitTaken may be
 	// running. Idempotent; after it only Close, Interrupt, Unread and Gone may

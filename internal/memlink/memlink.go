@@ -180,7 +180,7 @@ func (l *Link) Gone() <-chan struct{} { return l.p.gone[l.side] }
 func (l *Link) Credentials() *cred.Credentials { return nil }
 
 // CloseWrite implements link.Link.
-func (l *Link) CloseWrite() error {
+func (l *Link) CloseWrite(context.Context) error {
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	l.out().ended = true

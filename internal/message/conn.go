@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sealport/sealport/internal/ctxlock"
 	"github.com/sealport/sealport/internal/link"
 )
 
@@ -50,19 +51,19 @@ type Conn struct {
 	maxWhole int // the largest message that is sent in one frame
 	maxPiece int
 
-	wmu    mutex
+	wmu    ctxlock.Mutex
 	werr   error // final
 	word   [firstWord]byte
 	hold   holder
 	sent   counter
 	closed bool // with wmu and rmu held
 
-	rmu      mutex  // held while the link may touch what Close frees
-	rest     []byte // of the frame being read
-	buffered bool   // the link has a frame in private memory
-	assembly []byte // the pieces of a large message
-	total    int    // its size; 0 if there is none
-	rerr     error  // final
+	rmu      ctxlock.Mutex // held while the link may touch what Close frees
+	rest     []byte        // of the frame being read
+	buffered bool          // the link has a frame in private memory
+	assembly []byte        // the pieces of a large message
+	total    int           // its size; 0 if there is none
+	rerr     error         // final
 	received counter
 }
 
@@ -74,8 +75,8 @@ func NewConn(l link.Link, cfg Config) *Conn {
 		maxWhole: most - itemWord,
 		// Whole pages copy faster.
 		maxPiece: max((most-firstWord)&^4095, min(most-firstWord, 4095)),
-		wmu:      newMutex(),
-		rmu:      newMutex(),
+		wmu:      ctxlock.New(),
+		rmu:      ctxlock.New(),
 	}
 	if cfg.Coalesce {
 		c.startHolder()
@@ -88,11 +89,11 @@ func (c *Conn) Send(ctx context.Context, p []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := c.wmu.lock(ctx); err != nil {
+	if err := c.wmu.Lock(ctx); err != nil {
 		return err
 	}
 	err := c.sendLocked(ctx, p)
-	c.wmu.unlock()
+	c.wmu.Unlock()
 	return err
 }
 
@@ -194,7 +195,7 @@ func (c *Conn) readFrame(ctx context.Context) (err error) {
 	if c.buffered {
 		c.rest, err = c.l.ReadFrame(ctx)
 	} else {
-		if err := c.rmu.lock(ctx); err != nil {
+		if err := c.rmu.Lock(ctx); err != nil {
 			return err
 		}
 		if c.closed {
@@ -202,7 +203,7 @@ func (c *Conn) readFrame(ctx context.Context) (err error) {
 		} else {
 			c.rest, err = c.l.ReadFrame(ctx)
 		}
-		c.rmu.unlock()
+		c.rmu.Unlock()
 	}
 	switch {
 	case err == nil && len(c.rest) == 0:
@@ -292,10 +293,20 @@ func (c *Conn) dropAssembly() {
 // Unread is the number of frames that the peer is not known to have dealt with,
 // what is held back counting as one.
 func (c *Conn) Unread() uint64 {
-	_ = c.wmu.lock(context.Background())
-	defer c.wmu.unlock()
+	_ = c.wmu.Lock(context.Background())
+	defer c.wmu.Unlock()
 	return c.l.Unread() + min(1, uint64(c.hold.messages))
 }
+
+// Behind reports whether the peer has fallen behind; see link.Link.
+func (c *Conn) Behind() bool { return c.l.Behind() }
+
+// WaitTaken waits until it has not; see link.Link.
+func (c *Conn) WaitTaken(ctx context.Context) error { return c.l.WaitTaken(ctx) }
+
+// Interrupt makes every blocked and every later call return link.ErrClosed. It
+// frees nothing.
+func (c *Conn) Interrupt() { c.l.Interrupt() }
 
 // Gone is closed when the peer is known to be dead or to have closed.
 func (c *Conn) Gone() <-chan struct{} { return c.l.Gone() }
@@ -303,16 +314,16 @@ func (c *Conn) Gone() <-chan struct{} { return c.l.Gone() }
 // CloseWrite pushes out what is held back, as far as ctx allows, and ends this
 // side's messages. The peer reads them, then io.EOF.
 func (c *Conn) CloseWrite(ctx context.Context) error {
-	if err := c.wmu.lock(ctx); err != nil {
+	if err := c.wmu.Lock(ctx); err != nil {
 		return err
 	}
-	defer c.wmu.unlock()
+	defer c.wmu.Unlock()
 	if c.closed || c.werr != nil {
 		return c.werr
 	}
 	err := c.flushLocked(ctx)
 	c.werr = link.ErrClosed
-	return errors.Join(err, c.l.CloseWrite())
+	return errors.Join(err, c.l.CloseWrite(ctx))
 }
 
 // Close pushes out what is held back (5 seconds at most), ends this side's
@@ -321,7 +332,7 @@ func (c *Conn) Close() error {
 	var err error
 	if c.cfg.Coalesce {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		if err = c.Flush(ctx); errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrPeerGone) {
+		if err = c.CloseWrite(ctx); errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrPeerGone) {
 			err = nil
 		}
 		cancel()
@@ -329,18 +340,29 @@ func (c *Conn) Close() error {
 	return errors.Join(err, c.Abort())
 }
 
-// Interrupt makes every blocked and every later call return link.ErrClosed. It
-// does not block and frees nothing: Close or Abort follow.
-func (c *Conn) Interrupt() { c.l.Interrupt() }
+// ended is a context that is over: calls do what they can without blocking.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
-// Abort is Close without pushing out what is held back.
+// Abort is Close without pushing out what is held back, and without waiting.
 func (c *Conn) Abort() error {
+	if c.wmu.TryLock() {
+		if !c.closed {
+			// Say goodbye if that is possible at once; Close of the link does
+			// what else there is to do.
+			_ = c.l.CloseWrite(ended)
+		}
+		c.wmu.Unlock()
+	}
 	c.l.Interrupt()
 	c.joinHolder()
-	_ = c.wmu.lock(context.Background())
-	defer c.wmu.unlock()
-	_ = c.rmu.lock(context.Background())
-	defer c.rmu.unlock()
+	_ = c.wmu.Lock(context.Background())
+	defer c.wmu.Unlock()
+	_ = c.rmu.Lock(context.Background())
+	defer c.rmu.Unlock()
 	if c.closed {
 		return nil
 	}

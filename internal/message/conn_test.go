@@ -173,7 +173,7 @@ func TestEndOfFileWithinGivenUpMessage(t *testing.T) {
 	b, _, raw := half(t, message.Config{MaxReceive: megabyte})
 	ctx := hung(t)
 	require.NoError(t, raw.WriteFrame(ctx, first(100, "half of"), nil))
-	require.NoError(t, raw.CloseWrite())
+	require.NoError(t, raw.CloseWrite(t.Context()))
 	_, err := b.Receive(ctx)
 	require.Equal(t, io.EOF, err)
 }

@@ -37,9 +37,9 @@ type Counters struct {
 // Counters returns what the Conn has carried. The numbers are exact for a
 // direction that is idle and lag by at most 255 messages for a busy one.
 func (c *Conn) Counters() Counters {
-	if c.wmu.tryLock() {
+	if c.wmu.TryLock() {
 		c.sent.publish()
-		c.wmu.unlock()
+		c.wmu.Unlock()
 	}
 	return Counters{
 		SentMessages:     c.sent.published[0].Load(),

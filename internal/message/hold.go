@@ -106,10 +106,10 @@ func (c *Conn) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil || !c.cfg.Coalesce {
 		return err
 	}
-	if err := c.wmu.lock(ctx); err != nil {
+	if err := c.wmu.Lock(ctx); err != nil {
 		return err
 	}
-	defer c.wmu.unlock()
+	defer c.wmu.Unlock()
 	if c.werr != nil {
 		return c.werr
 	}

@@ -11,7 +11,6 @@ import (
 // Status is what ParseStatus takes from /proc/PID/status.
 type Status struct {
 	IDs
-	PID    uint32   // thread group, in the pid namespace of that /proc
 	Groups []uint32 // supplementary groups; may be empty
 }
 
@@ -34,11 +33,6 @@ func ParseFdinfo(b []byte) (int, error) {
 // The process chooses its Name: line, but the kernel escapes line ends in it.
 func ParseStatus(b []byte) (Status, error) {
 	var s Status
-	tgid, err := one(b, "Tgid:")
-	if err != nil {
-		return Status{}, err
-	}
-	s.PID = tgid
 	for _, l := range []struct {
 		name                       string
 		real, effective, savedIDOf *uint32
@@ -58,6 +52,7 @@ func ParseStatus(b []byte) (Status, error) {
 	if !ok {
 		return Status{}, fmt.Errorf("status Groups: %w", ErrMalformed)
 	}
+	var err error
 	if s.Groups, err = numbers(v); err != nil {
 		return Status{}, fmt.Errorf("status Groups: %w", err)
 	}
@@ -109,16 +104,6 @@ func field(b []byte, name string) ([]byte, bool) {
 		}
 	}
 	return nil, false
-}
-
-// one returns the only number of a line.
-func one(b []byte, name string) (uint32, error) {
-	v, ok := field(b, name)
-	ns, err := numbers(v)
-	if !ok || err != nil || len(ns) != 1 {
-		return 0, fmt.Errorf("status %s %w", name, ErrMalformed)
-	}
-	return ns[0], nil
 }
 
 // numbers reads decimal numbers separated by white space.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/remember"
 )
 
 // pidfsMagic is PID_FS_MAGIC of linux/magic.h: the file system whose inode
@@ -105,19 +107,48 @@ func GetInfo(fd int) (Info, error) {
 	}, nil
 }
 
+// nsfs has one inode for each living namespace. Our own never change: a process
+// with several threads, as every Go program is one, cannot leave its user
+// namespace, and nobody his pid namespace.
+type namespace struct{ dev, ino uint64 }
+
+var (
+	ownUserNamespace = remember.Success(func() (namespace, error) { return statNamespace("/proc/self/ns/user") })
+	ownPIDNamespace  = remember.Success(func() (namespace, error) { return statNamespace("/proc/self/ns/pid") })
+)
+
+func statNamespace(path string) (namespace, error) {
+	f, err := StatPath(path)
+	return namespace{f.Dev, f.Ino}, err
+}
+
 // SameUserNamespace reports whether the process lives in our user namespace. It
-// needs the right to ptrace-read the process (ptrace(2)) and Linux 6.11; other
-// answers of the kernel are returned as errors, ErrExited among them.
+// needs the right to ptrace-read the process (ptrace(2)); other answers of the kernel
+// are returned as errors, ErrExited among them.
 func SameUserNamespace(fd int) (bool, error) {
-	return sameNamespace(fd, unix.PIDFD_GET_USER_NAMESPACE, "/proc/self/ns/user")
+	same, err := sameNamespace(fd, unix.PIDFD_GET_USER_NAMESPACE, ownUserNamespace)
+	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
+		return UserNamespaceByProc(fd)
+	}
+	return same, err
 }
 
-// SamePIDNamespace is SameUserNamespace for the pid namespace.
+// SamePIDNamespace is SameUserNamespace for the pid namespace, from Linux 6.11.
 func SamePIDNamespace(fd int) (bool, error) {
-	return sameNamespace(fd, unix.PIDFD_GET_PID_NAMESPACE, "/proc/self/ns/pid")
+	return sameNamespace(fd, unix.PIDFD_GET_PID_NAMESPACE, ownPIDNamespace)
 }
 
-func sameNamespace(fd int, request uint, own string) (bool, error) {
+// UserNamespaceByProc is SameUserNamespace for kernels before Linux 6.11.
+func UserNamespaceByProc(fd int) (bool, error) {
+	theirs, err := look(fd, func(dir string) (namespace, error) { return statNamespace(dir + "/ns/user") })
+	if err != nil {
+		return false, err
+	}
+	ours, err := ownUserNamespace()
+	return theirs == ours, err
+}
+
+func sameNamespace(fd int, request uint, own func() (namespace, error)) (bool, error) {
 	// The ioctl takes no argument: the kernel refuses any but zero.
 	ns, err := unix.IoctlRetInt(fd, request)
 	if err != nil {
@@ -127,12 +158,10 @@ func sameNamespace(fd int, request uint, own string) (bool, error) {
 		return false, fmt.Errorf("asking for a namespace: %w", err)
 	}
 	defer unix.Close(ns)
-	var theirs, ours unix.Stat_t
-	if err := unix.Fstat(ns, &theirs); err != nil {
-		return false, fmt.Errorf("stat of a namespace: %w", err)
+	theirs, err := Stat(ns)
+	if err != nil {
+		return false, err
 	}
-	if err := unix.Stat(own, &ours); err != nil {
-		return false, fmt.Errorf("stat of %s: %w", own, err)
-	}
-	return theirs.Ino == ours.Ino && theirs.Dev == ours.Dev, nil
+	ours, err := own()
+	return theirs.Dev == ours.dev && theirs.Ino == ours.ino, err
 }

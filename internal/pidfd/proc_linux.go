@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	firstRead  = 512     // most files end within; the buffer grows up to the limits below
 	smallFile  = 4096    // fdinfo, loginuid, boot_id: all far below
 	statusFile = 1 << 20 // 65,536 supplementary groups (NGROUPS_MAX) of 11 bytes each
 	cgroupFile = 1 << 16 // a line for each of a dozen hierarchies, paths below PATH_MAX
@@ -71,7 +72,8 @@ func look[T any](fd int, f func(dir string) (T, error)) (T, error) {
 	return v, nil
 }
 
-// ReadStatus reads the ids and supplementary groups from /proc/PID/status.
+// ReadStatus reads the ids and supplementary groups from /proc/PID/status. The
+// ids are those of GetInfo, for kernels that have no PIDFD_GET_INFO.
 func ReadStatus(fd int) (Status, error) {
 	return look(fd, func(dir string) (Status, error) {
 		b, err := readFile(dir+"/status", statusFile)
@@ -82,34 +84,22 @@ func ReadStatus(fd int) (Status, error) {
 	})
 }
 
-// InfoFromProc is GetInfo for kernels without PIDFD_GET_INFO: the ids come from
-// /proc/PID/status, PID is the process's number in that /proc, PPID is unknown.
-func InfoFromProc(fd int) (Info, error) {
-	s, err := ReadStatus(fd)
-	if err != nil {
-		return Info{}, err
-	}
-	return Info{IDs: s.IDs, PID: s.PID}, nil
-}
-
 // ReadSession returns the audit login uid and session id of the process
 // (/proc/PID/loginuid and sessionid; 0xFFFFFFFF when unset). Kernels without
 // CONFIG_AUDIT have neither and give unset.
 func ReadSession(fd int) (loginuid, sessionid uint32, err error) {
 	const unset = ^uint32(0)
-	s, err := look(fd, func(dir string) ([2]uint32, error) {
-		s := [2]uint32{unset, unset}
-		for i, name := range []string{"/loginuid", "/sessionid"} {
-			n, err := readNumber(dir + name)
-			if errors.Is(err, unix.ENOENT) {
-				continue
-			}
-			if err != nil {
-				return s, err
-			}
-			s[i] = n
+	s, err := look(fd, func(dir string) (s [2]uint32, err error) {
+		s = [2]uint32{unset, unset}
+		s[0], err = readNumber(dir + "/loginuid")
+		// Who has no login uid has no session: the kernel sets both at once.
+		if err == nil && s[0] != unset {
+			s[1], err = readNumber(dir + "/sessionid")
 		}
-		return s, nil
+		if errors.Is(err, unix.ENOENT) {
+			err = nil
+		}
+		return s, err
 	})
 	if err != nil {
 		return unset, unset, err
@@ -228,7 +218,8 @@ func StatPath(path string) (File, error) {
 
 func fileOf(st *unix.Stat_t) File {
 	return File{
-		Dev: uint64(st.Dev), Ino: st.Ino, Size: st.Size, //nolint:unconvert // Dev is 32 bits wide on some architectures
+		// Dev is narrower on some architectures.
+		Dev: uint64(st.Dev), Ino: st.Ino, Size: st.Size,
 		Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
 	}
 }
@@ -241,7 +232,7 @@ func readFile(path string, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, min(limit, smallFile))
+	buf := make([]byte, firstRead)
 	n := 0
 	for {
 		m, err := Read(fd, buf[n:])

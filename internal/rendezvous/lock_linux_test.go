@@ -168,7 +168,7 @@ func TestLongNamesAndPaths(t *testing.T) {
 	for _, n := range []int{71, 72, 73, 74} {
 		served = append(served, strings.Repeat("m", n))
 	}
-	listeners := make(map[string]*rendezvous.Listener)
+	listeners := make(map[string]rendezvous.Listener)
 	for _, name := range served {
 		listeners[name] = listen(t, name, o)
 	}

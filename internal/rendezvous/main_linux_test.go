@@ -177,7 +177,7 @@ func inFolder(t *testing.T) rendezvous.Options {
 	return rendezvous.Options{Folder: filepath.Join(t.TempDir(), "endpoints")}
 }
 
-func listen(t *testing.T, name string, o rendezvous.Options) *rendezvous.Listener {
+func listen(t *testing.T, name string, o rendezvous.Options) rendezvous.Listener {
 	t.Helper()
 	l, err := rendezvous.Listen(name, o)
 	require.NoError(t, err)
@@ -186,7 +186,7 @@ func listen(t *testing.T, name string, o rendezvous.Options) *rendezvous.Listene
 }
 
 // reach checks that a client reaches a listener by a name.
-func reach(t *testing.T, l *rendezvous.Listener, name string, o rendezvous.Options) {
+func reach(t *testing.T, l rendezvous.Listener, name string, o rendezvous.Options) {
 	t.Helper()
 	ctx := hung(t)
 	accepted := make(chan error, 1)

@@ -170,10 +170,8 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 	if frame, ok := l.in.Next(); ok {
 		return frame, nil
 	}
+	l.in.Release()
 	for {
-		if l.in.Release() {
-			l.sock.Ring()
-		}
 		// Before the look at the ring: what a peer wrote before it went is there
 		// when we see that it has gone.
 		state := l.state.Load()
@@ -185,6 +183,9 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		l.poll.looked(n)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", link.ErrProtocol, err)
+		}
+		if l.in.MustWake() {
+			l.sock.Ring()
 		}
 		if frame, ok := l.in.Next(); ok {
 			return frame, nil
@@ -239,7 +240,7 @@ func (l *Link) Costly() bool { return false }
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return l.out.MaxFrame() }
 
-// Behind implements link.Link: the peer has not dealt with every frame.
+// Behind implements link.Link: the peer has not copied out every frame.
 func (l *Link) Behind() bool { return l.out.Behind() }
 
 // WaitTaken implements link.Link.
@@ -273,7 +274,7 @@ func (l *Link) Gone() <-chan struct{} { return l.gone }
 func (l *Link) Credentials() *cred.Credentials { return l.cred }
 
 // CloseWrite implements link.Link.
-func (l *Link) CloseWrite() error {
+func (l *Link) CloseWrite(context.Context) error {
 	if l.state.Or(stateWriteEnded)&stateWriteEnded != 0 {
 		return nil
 	}
@@ -298,7 +299,7 @@ func (l *Link) Close() error {
 	}
 	l.closed = true
 	l.Interrupt()
-	err := l.CloseWrite()
+	err := l.CloseWrite(context.Background())
 	l.out.Detach()
 	err = errors.Join(err, l.sock.Close())
 	<-l.watched

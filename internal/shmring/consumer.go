@@ -22,7 +22,7 @@ type Consumer struct {
 	mask     uint64
 	pos      uint64 // our head: bytes copied out
 	frames   uint64 // handed out
-	released uint64 // pos as last published
+	released uint64 // frames as last published
 	buf      []byte
 	r, end   int // buf[r:end] is copied out, not yet handed out
 	maxFrame int
@@ -74,15 +74,19 @@ func (c *Consumer) Frames() uint64 { return c.frames }
 // Ended reports whether the peer's end marker was reached.
 func (c *Consumer) Ended() bool { return c.ended }
 
-// Release tells the producer that every frame handed out has been dealt with
-// and that their room is free. It returns true if the caller has to ring the
-// producer's doorbell. It costs nothing when nothing has changed.
-func (c *Consumer) Release() bool {
-	if c.released != c.pos {
-		c.released = c.pos
+// Release tells the producer that every frame handed out has been dealt with. It
+// costs nothing when nothing has changed.
+func (c *Consumer) Release() {
+	if c.released != c.frames {
+		c.released = c.frames
 		c.w.taken.Store(c.frames)
-		c.w.head.Store(c.pos)
 	}
+}
+
+// MustWake reports, at most once for each time that the producer's side went to
+// sleep, that the caller has to ring its doorbell. To be asked after each Fill,
+// and before the consumer sleeps.
+func (c *Consumer) MustWake() bool {
 	need := c.w.producerWaits.Load()
 	if need == 0 {
 		return false
@@ -97,9 +101,9 @@ func (c *Consumer) Release() bool {
 	return c.w.producerWaits.Swap(0) != 0
 }
 
-// Fill copies what has arrived into private memory and returns the number of
-// bytes, 0 if there was nothing. Slices returned by Next are invalid then. It
-// does not block. ErrCorrupt is final.
+// Fill copies what has arrived into private memory, frees its room in the ring,
+// and returns the number of bytes, 0 if there was nothing. Slices returned by
+// Next are invalid then. It does not block. ErrCorrupt is final.
 func (c *Consumer) Fill() (int, error) {
 	if c.err != nil || c.ended {
 		return 0, c.err
@@ -133,6 +137,7 @@ func (c *Consumer) Fill() (int, error) {
 	k := copy(c.buf[have:have+n], c.data[at:])
 	copy(c.buf[have+k:have+n], c.data)
 	c.pos += uint64(n)
+	c.w.head.Store(c.pos)
 	c.end = have + n
 	c.pending()
 	return n, c.err

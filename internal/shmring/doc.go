@@ -11,7 +11,8 @@
 //
 //	word             written by        meaning
 //	tail             producer          bytes written
-//	head, taken      consumer          bytes, frames dealt with
+//	head             consumer          bytes copied out; their room is free
+//	taken            consumer          frames dealt with
 //	consumer waits   both              1: the consumer sleeps, ring the doorbell
 //	producer waits   both              n > 0: the producer sleeps until n bytes are free
 //

@@ -142,7 +142,7 @@ func (p *Producer) Arm(n int) (bool, error) {
 }
 
 // ArmTaken announces that somebody on the producer's side sleeps until the
-// consumer has dealt with everything. It returns false if it already has. It may
+// consumer has copied everything out. It returns false if it already has. It may
 // be called concurrently with everything else, Arm included: whichever wish
 // stands last, both are woken at the latest when the ring is empty.
 func (p *Producer) ArmTaken() bool {
@@ -156,7 +156,7 @@ func (p *Producer) Room(n int) (bool, error) {
 	return err == nil && free >= align(frameHeader+uint64(n))+reserved, err
 }
 
-// Behind reports whether the consumer has not dealt with all that was written.
+// Behind reports whether the consumer has not copied out all that was written.
 // It may be called concurrently with everything else.
 func (p *Producer) Behind() bool {
 	// Both words are in the peer's reach, but then it deceives itself.

@@ -301,14 +301,13 @@ func (l *Link) WaitTaken(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	select {
-	case <-l.gone: // the kernel has dropped what waited
-		return link.ErrPeerGone
-	case <-l.interrupted:
+	switch {
+	case l.stopped.Load():
 		return link.ErrClosed
-	default:
-		return nil
+	case l.sock.HungUp(): // the kernel has dropped what waited
+		return link.ErrPeerGone
 	}
+	return nil
 }
 
 // Unread implements link.Link: 1 if any waits or was lost, since the kernel does
@@ -336,7 +335,7 @@ func (l *Link) Gone() <-chan struct{} { return l.gone }
 func (l *Link) Credentials() *cred.Credentials { return l.cred }
 
 // CloseWrite implements link.Link.
-func (l *Link) CloseWrite() error {
+func (l *Link) CloseWrite(context.Context) error {
 	if l.writeEnded.Swap(true) {
 		return nil
 	}
@@ -361,7 +360,7 @@ func (l *Link) Close() error {
 	}
 	l.closed = true
 	l.Interrupt()
-	err := l.CloseWrite()
+	err := l.CloseWrite(context.Background())
 	<-l.received
 	return errors.Join(err, l.sock.Close(), l.cred.Close())
 }

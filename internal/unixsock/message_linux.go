@@ -227,6 +227,16 @@ func (c *Conn) Unsent() (int, error) {
 	return n, errors.Join(err, serr)
 }
 
+// HungUp reports whether the peer has closed its socket.
+func (c *Conn) HungUp() bool {
+	fds := []unix.PollFd{{}}
+	err := c.rc.Control(func(fd uintptr) {
+		fds[0].Fd = int32(fd)
+		_, _ = unix.Poll(fds, 0)
+	})
+	return err != nil || fds[0].Revents&unix.POLLHUP != 0
+}
+
 // Idle reports whether nothing waits to be received and the goroutine that calls
 // Receive has nothing in hand: it has called it again and waits. It may be called
 // by any goroutine. A moment of doubt counts as not idle.

@@ -1,19 +1,20 @@
-package message_test
+package ctxlock_test
 
 import (
 	"context"
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sealport/sealport/internal/message"
+	"github.com/sealport/sealport/internal/ctxlock"
 )
 
-func TestMutexExcludes(t *testing.T) {
-	m := message.NewMutex()
+func TestExcludes(t *testing.T) {
+	m := newMutex()
 	const workers, n = 8, 2000
 	counter := 0 // the race detector watches it
 	var all sync.WaitGroup
@@ -40,8 +41,8 @@ func TestMutexExcludes(t *testing.T) {
 }
 
 // Waiters that give up take nobody else's turn away.
-func TestMutexWaitersThatGiveUp(t *testing.T) {
-	m := message.NewMutex()
+func TestWaitersThatGiveUp(t *testing.T) {
+	m := newMutex()
 	for range 300 {
 		require.NoError(t, m.Lock(hung(t)))
 		var all sync.WaitGroup
@@ -67,8 +68,8 @@ func TestMutexWaitersThatGiveUp(t *testing.T) {
 	assert.True(t, m.TryLock())
 }
 
-func TestMutexObeysContext(t *testing.T) {
-	m := message.NewMutex()
+func TestObeysContext(t *testing.T) {
+	m := newMutex()
 	require.True(t, m.TryLock())
 	require.False(t, m.TryLock())
 	ended, cancel := context.WithCancel(t.Context())
@@ -78,4 +79,27 @@ func TestMutexObeysContext(t *testing.T) {
 	require.ErrorIs(t, await(t, waiting), context.Canceled)
 	m.Unlock()
 	require.NoError(t, m.Lock(ended), "an ended context does not matter if nobody has it")
+}
+
+func newMutex() *ctxlock.Mutex {
+	m := ctxlock.New()
+	return &m
+}
+
+// hung is the context of what must not hang.
+func hung(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// await returns what comes.
+func await[T any](t *testing.T, from <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-hung(t).Done():
+		require.FailNow(t, "nothing came")
+	}
+	return v
 }

@@ -1,0 +1,85 @@
+// Package linktest is the conformance suite of link.Link: what every carrier must
+// do, whatever it is made of. A carrier's test calls Run.
+package linktest
+
+import (
+	"testing"
+
+	"github.com/sealport/sealport/internal/link"
+)
+
+// Carrier is how the suite makes and breaks connections of one kind.
+type Carrier struct {
+	// Pair returns the two ends of a new connection. The suite closes them.
+	Pair func(t testing.TB) (a, b link.Link)
+
+	// Kill ends a link as the sudden death of its process would: nothing is
+	// said to the peer. The suite then calls Close on it, which must not hang.
+	Kill func(l link.Link)
+
+	// Held is how much one direction holds at most before WriteFrame blocks, in
+	// bytes: the bound on memory against a reader who does not read. Generous.
+	Held int
+
+	// CountsUnread is whether Unread is an exact number of frames, also after
+	// the peer's death; else it is 0 or not.
+	CountsUnread bool
+}
+
+// Run runs the suite.
+func Run(t *testing.T, c Carrier) {
+	t.Helper()
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, c Carrier)
+	}{
+		{"FramesArriveInOrder", testOrder},
+		{"AllSizes", testSizes},
+		{"TooLargeIsRefused", testTooLarge},
+		{"FrameIsPrivate", testPrivate},
+		{"FullBufferBlocks", testBackpressure},
+		{"CancelledWriteSendsNothing", testCancelWrite},
+		{"CancelledReadLosesNothing", testCancelRead},
+		{"InterruptUnblocks", testInterrupt},
+		{"CloseWriteIsHalf", testCloseWrite},
+		{"CloseWriteDoesNotBlock", testCloseWriteFull},
+		{"CloseDrains", testCloseDrains},
+		{"DeathDrains", testDeathDrains},
+		{"DeathUnblocks", testDeathUnblocks},
+		{"UnreadIsKnown", testUnread},
+		{"BehindAndWaitTaken", testTaken},
+		{"WaitTakenIsCancelled", testWaitTakenCancel},
+		{"ManyConnections", testMany},
+		{"CloseIsIdempotent", testCloseTwice},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := snapshot()
+			test.run(t, c)
+			before.check(t)
+		})
+	}
+}
+
+// pair makes a connection and closes it when the test ends.
+func (c Carrier) pair(t *testing.T) (a, b *end) {
+	t.Helper()
+	la, lb := c.Pair(t)
+	a, b = &end{Link: la, t: t}, &end{Link: lb, t: t}
+	return a, b
+}
+
+// end is a Link with shorthands that fail the test.
+type end struct {
+	link.Link
+	t *testing.T
+}
+
+// finish closes both ends.
+func finish(t *testing.T, ends ...*end) {
+	t.Helper()
+	for _, e := range ends {
+		if err := e.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+}

@@ -1,0 +1,26 @@
+//go:build !linux && !darwin
+
+package safefile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"time"
+)
+
+const (
+	noFollow = 0
+	nonBlock = 0
+)
+
+// supported refuses: nobody has checked what owners and modes mean here.
+func supported() error {
+	return fmt.Errorf("key and trust files on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+}
+
+func owner(fs.FileInfo) (uint32, error)   { return 0, supported() }
+func changeTime(fi fs.FileInfo) time.Time { return fi.ModTime() }
+func tryLock(*os.File) (bool, error)      { return false, supported() }

@@ -1,0 +1,144 @@
+package keys
+
+import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sealport/sealport/internal/bech32"
+)
+
+// PrivateKeySize is the length of a raw private key in bytes (RFC 7748).
+const PrivateKeySize = 32
+
+// secretPrefix starts the text of a private key, before bech32m's "1".
+const secretPrefix = "SEALPORT-SECRET-KEY-"
+
+// ErrNoKey is returned where the zero PrivateKey or PublicKey was given.
+var ErrNoKey = errors.New("keys: no key given")
+
+// PrivateKey is an identity: whoever has it is that host or client.
+//
+// It is opaque. Copies share the secret, == does not compile, and whatever prints
+// or marshals one prints a placeholder. The zero PrivateKey is no key; see IsZero.
+// All methods may be called concurrently.
+type PrivateKey struct {
+	redacted
+
+	// nil for no key. See redacted for why it is a function. It also forbids ==,
+	// which would tell by its timing.
+	secret func() *secret
+}
+
+type secret struct {
+	key    *ecdh.PrivateKey // parsed once: its public half costs as much as a DH
+	public PublicKey
+}
+
+// Generate returns a new random key.
+func Generate() PrivateKey {
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		// crypto/rand can't fail; what is left is a FIPS-only program, which
+		// this package can't serve.
+		panic("keys: " + err.Error())
+	}
+	return newPrivateKey(key)
+}
+
+// NewPrivateKey returns the key with these 32 bytes, which it copies: the caller
+// should clear them. It is for keys kept in some other form; use Generate for new
+// ones. The bytes must come from a good random source, which can't be checked.
+// It fails with ErrMalformedKey on another length and on 32 zeros.
+func NewPrivateKey(raw []byte) (PrivateKey, error) {
+	var zero [PrivateKeySize]byte
+	if len(raw) != PrivateKeySize || subtle.ConstantTimeCompare(raw, zero[:]) == 1 {
+		return PrivateKey{}, fmt.Errorf("%w: a private key is %d random bytes", ErrMalformedKey, PrivateKeySize)
+	}
+	key, err := ecdh.X25519().NewPrivateKey(raw)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("%w: %w", ErrMalformedKey, err)
+	}
+	return newPrivateKey(key), nil
+}
+
+func newPrivateKey(key *ecdh.PrivateKey) PrivateKey {
+	hidden := &secret{key: key, public: PublicKey{raw: [PublicKeySize]byte(key.PublicKey().Bytes())}}
+	return PrivateKey{secret: func() *secret { return hidden }}
+}
+
+// ParsePrivateKey reads the text form, "SEALPORT-SECRET-KEY-1…", without
+// surrounding space. Errors: ErrNotSecretKey if the text is that of a public key,
+// ErrLockedKey if it is that of a key under a passphrase (see Unlock), else
+// ErrMalformedKey; the text is not part of the error.
+func ParsePrivateKey(text string) (PrivateKey, error) {
+	switch {
+	case strings.HasPrefix(text, publicPrefix):
+		return PrivateKey{}, ErrNotSecretKey
+	case strings.HasPrefix(text, lockedPrefix):
+		return PrivateKey{}, ErrLockedKey
+	}
+	raw, err := bech32.Decode(secretPrefix, text)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("%w: not %s1… or mistyped", ErrMalformedKey, secretPrefix)
+	}
+	defer clear(raw)
+	return NewPrivateKey(raw)
+}
+
+// RevealSecretText returns the secret itself as text, "SEALPORT-SECRET-KEY-1…",
+// 79 characters. Whoever sees it can be this host or client. It is the only
+// method that lets the secret out. It returns "" for the zero value.
+func (k PrivateKey) RevealSecretText() string {
+	if k.secret == nil {
+		return ""
+	}
+	raw := k.secret().key.Bytes()
+	defer clear(raw)
+	return bech32.Encode(secretPrefix, raw)
+}
+
+// IsZero reports whether k is the zero value, which is no key.
+func (k PrivateKey) IsZero() bool { return k.secret == nil }
+
+// Public returns the public key, or its zero value for the zero PrivateKey.
+func (k PrivateKey) Public() PublicKey {
+	if k.secret == nil {
+		return PublicKey{}
+	}
+	return k.secret().public
+}
+
+// Equal reports in constant time whether k and other are the same key. The zero
+// value equals nothing, not even itself.
+func (k PrivateKey) Equal(other PrivateKey) bool {
+	if k.secret == nil || other.secret == nil {
+		return false
+	}
+	a, b := k.secret().key.Bytes(), other.secret().key.Bytes()
+	defer clear(a)
+	defer clear(b)
+	return subtle.ConstantTimeCompare(a, b) == 1
+}
+
+// SharedSecret returns the 32 bytes of X25519 (RFC 7748) between k and peer in a
+// new slice, which the caller clears. Noise calls it DH. Do not use the result as
+// a key without hashing it. It fails with ErrNoKey for zero values, and never
+// returns 32 zeros.
+func (k PrivateKey) SharedSecret(peer PublicKey) ([]byte, error) {
+	if k.secret == nil || peer.IsZero() {
+		return nil, ErrNoKey
+	}
+	remote, err := ecdh.X25519().NewPublicKey(peer.raw[:])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformedKey, err)
+	}
+	shared, err := k.secret().key.ECDH(remote) // refuses an all-zero result
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformedKey, err)
+	}
+	return shared, nil
+}

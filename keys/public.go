@@ -1,0 +1,174 @@
+package keys
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/blake2b"
+
+	"github.com/sealport/sealport/internal/bech32"
+)
+
+// PublicKeySize is the length of a raw public key in bytes (RFC 7748).
+const PublicKeySize = 32
+
+// publicPrefix starts the text of a public key, before bech32m's "1".
+const publicPrefix = "sealport"
+
+var (
+	// ErrMalformedKey is returned for text or bytes that are no key of the
+	// expected kind: a typing error, a piece missing, or a value that no key
+	// generation produces.
+	ErrMalformedKey = errors.New("keys: malformed key")
+
+	// ErrSecretKey is returned by ParsePublicKey for the text of a private key.
+	// Whoever reads it has probably just pasted a secret in the wrong place. It
+	// is an ErrMalformedKey too.
+	ErrSecretKey = fmt.Errorf("%w: this is a secret key; give out the public key that belongs to it", ErrMalformedKey)
+
+	// ErrNotSecretKey is returned by ParsePrivateKey for the text of a public
+	// key. It is an ErrMalformedKey too.
+	ErrNotSecretKey = fmt.Errorf("%w: this is a public key, where a secret key is needed", ErrMalformedKey)
+
+	// ErrLockedKey is returned where the text of a key under a passphrase was
+	// given without the passphrase. It is an ErrMalformedKey too.
+	ErrLockedKey = fmt.Errorf("%w: this key is locked by a passphrase", ErrMalformedKey)
+)
+
+// PublicKey is the public half of an identity. It is a value: copies are equal,
+// and it may be a map's key. The zero PublicKey is no key; see IsZero.
+//
+// Compare keys with Equal. A PublicKey made by this package is always canonical,
+// so one identity never has two values. All methods may be called concurrently.
+type PublicKey struct {
+	raw [PublicKeySize]byte
+}
+
+// lowOrder are the canonical u coordinates of X25519 points of small order. A
+// shared secret with one of them is zero whatever the private key (RFC 7748 §6.1).
+var lowOrder = [...]string{
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+	"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+}
+
+var lowOrderPoints = func() (set map[[PublicKeySize]byte]bool) {
+	set = make(map[[PublicKeySize]byte]bool, len(lowOrder))
+	for _, text := range lowOrder {
+		raw, err := hex.DecodeString(text)
+		if err != nil {
+			panic(err)
+		}
+		set[[PublicKeySize]byte(raw)] = true
+	}
+	return set
+}()
+
+// NewPublicKey returns the key with these 32 bytes, which it copies. It refuses
+// with ErrMalformedKey what no key generation yields: another length, a value
+// that is not reduced modulo 2^255-19 (a second spelling of some other key), and
+// points of small order.
+func NewPublicKey(raw []byte) (PublicKey, error) {
+	if len(raw) != PublicKeySize {
+		return PublicKey{}, fmt.Errorf("%w: %d bytes, not %d", ErrMalformedKey, len(raw), PublicKeySize)
+	}
+	k := PublicKey{raw: [PublicKeySize]byte(raw)}
+	if !k.canonical() {
+		return PublicKey{}, fmt.Errorf("%w: not reduced", ErrMalformedKey)
+	}
+	if lowOrderPoints[k.raw] {
+		return PublicKey{}, fmt.Errorf("%w: point of small order", ErrMalformedKey)
+	}
+	return k, nil
+}
+
+// canonical reports whether the little-endian value is below 2^255-19.
+func (k PublicKey) canonical() bool {
+	if top := k.raw[PublicKeySize-1]; top != 0x7f {
+		return top < 0x7f
+	}
+	for _, b := range k.raw[1 : PublicKeySize-1] {
+		if b != 0xff {
+			return true
+		}
+	}
+	return k.raw[0] < 0xed
+}
+
+// ParsePublicKey reads the text form, "sealport1…", without surrounding space.
+// Errors: ErrSecretKey or ErrLockedKey if the text is that of a private key,
+// else ErrMalformedKey; the text is not part of the error.
+func ParsePublicKey(text string) (PublicKey, error) {
+	switch upper := strings.ToUpper(text); {
+	case strings.HasPrefix(upper, secretPrefix), strings.HasPrefix(upper, presharedPrefix):
+		return PublicKey{}, ErrSecretKey
+	case strings.HasPrefix(upper, lockedPrefix):
+		return PublicKey{}, ErrLockedKey
+	}
+	raw, err := bech32.Decode(publicPrefix, text)
+	if err != nil {
+		return PublicKey{}, fmt.Errorf("%w: not %s1… or mistyped", ErrMalformedKey, publicPrefix)
+	}
+	return NewPublicKey(raw)
+}
+
+// IsZero reports whether k is the zero value, which is no key.
+func (k PublicKey) IsZero() bool { return k.raw == [PublicKeySize]byte{} }
+
+// Equal reports in constant time whether k and other are the same key. The zero
+// value equals nothing, not even itself, so two forgotten keys never match.
+func (k PublicKey) Equal(other PublicKey) bool {
+	return subtle.ConstantTimeCompare(k.raw[:], other.raw[:]) == 1 && !k.IsZero()
+}
+
+// Bytes returns the 32 raw bytes in a new slice.
+func (k PublicKey) Bytes() []byte { return bytes.Clone(k.raw[:]) }
+
+// String returns the text form, "sealport1…", 67 characters.
+func (k PublicKey) String() string {
+	if k.IsZero() {
+		return "(no public key)"
+	}
+	return bech32.Encode(publicPrefix, k.raw[:])
+}
+
+// Fingerprint returns six groups of four hexadecimal digits for comparison by
+// people, as in "1f3a-9c02-77b1-e4d0-5a68-c93b". It is 96 bits of a hash: nobody
+// can make another key that has the same. Machines compare keys with Equal.
+func (k PublicKey) Fingerprint() string {
+	if k.IsZero() {
+		return "(no public key)"
+	}
+	sum := blake2b.Sum256(append([]byte("sealport fingerprint\x00"), k.raw[:]...))
+	digits := hex.EncodeToString(sum[:12])
+	groups := make([]string, 0, 6)
+	for i := 0; i < len(digits); i += 4 {
+		groups = append(groups, digits[i:i+4])
+	}
+	return strings.Join(groups, "-")
+}
+
+// MarshalText returns the text form. It fails with ErrMalformedKey for the zero
+// value.
+func (k PublicKey) MarshalText() ([]byte, error) {
+	if k.IsZero() {
+		return nil, fmt.Errorf("%w: zero public key", ErrMalformedKey)
+	}
+	return []byte(k.String()), nil
+}
+
+// UnmarshalText is ParsePublicKey. After an error k is unchanged.
+func (k *PublicKey) UnmarshalText(text []byte) error {
+	parsed, err := ParsePublicKey(string(text))
+	if err != nil {
+		return err
+	}
+	*k = parsed
+	return nil
+}

@@ -1,0 +1,4 @@
+package peer
+
+// Weaken is what Identify does on kernels without pidfds.
+var Weaken = weakIdentity

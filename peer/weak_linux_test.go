@@ -1,0 +1,77 @@
+package peer_test
+
+import (
+	"encoding/hex"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/peer"
+)
+
+// TestWeakIdentity is all that kernels without pidfds allow: the message and the
+// socket can be judged, /proc cannot be trusted.
+func TestWeakIdentity(t *testing.T) {
+	id, err := peer.Weaken(&cred.Credentials{
+		PIDFD: -1, Message: cred.UCred{PID: 4711, UID: 1234, GID: 5}, Socket: cred.UCred{PID: 4711, UID: 1234, GID: 6},
+	})
+	require.NoError(t, err)
+	defer id.Close()
+	assert.True(t, id.Token().Weak())
+	assert.Contains(t, id.Token().String(), "weak")
+	assert.NotEqual(t, peer.TokenFromWords(id.Token().Words()), id.Token(), "a weak token equals no strong one")
+	assert.Contains(t, string(id.Binding()), "linux-weak/1")
+	assert.False(t, id.Assurance(peer.AttributeProcess).PIDReuse)
+
+	requireAnswer(t, allowed, peer.UIDs(1234), id)
+	requireAnswer(t, refused, peer.Root(), id)
+	requireAnswer(t, unknown, peer.GIDs(5), id) // the effective group is another one
+	for _, p := range []peer.Policy{
+		peer.Executable("/bin/sh"), peer.Unit("x.service"), peer.Descendant(), peer.GIDs(99), peer.Label("x"),
+		peer.ExecutableDigest(ownDigest(t)), peer.TeamID("x"),
+	} {
+		requireAnswer(t, unknown, p, id)
+	}
+	require.ErrorIs(t, id.Alive(), peer.ErrUnavailable)
+	require.ErrorIs(t, id.Recheck(t.Context()), peer.ErrUnavailable)
+}
+
+// TestWeakIdentityOfASetUserIDProgram: the message has the real id, the socket the
+// effective one.
+func TestWeakIdentityOfASetUserIDProgram(t *testing.T) {
+	id, err := peer.Weaken(&cred.Credentials{
+		PIDFD: -1, Message: cred.UCred{PID: 4711, UID: 1234}, Socket: cred.UCred{PID: 4711},
+	})
+	require.NoError(t, err)
+	defer id.Close()
+	requireAnswer(t, refused, peer.Root(), id)
+	requireAnswer(t, refused, peer.UIDs(1234), id)
+}
+
+// TestWeakIdentityOfAnotherUsersConnection: who connected is not who speaks.
+func TestWeakIdentityOfAnotherUsersConnection(t *testing.T) {
+	_, err := peer.Weaken(&cred.Credentials{
+		PIDFD: -1, Message: cred.UCred{PID: 4711}, Socket: cred.UCred{PID: 4712, UID: 1234},
+	})
+	require.ErrorIs(t, err, peer.ErrContradiction)
+}
+
+func TestAssuranceIsWhatTheDocumentSays(t *testing.T) {
+	_, id := newSite(t).connect(nil)
+	require.Len(t, hex.EncodeToString(id.Binding()), 2*(len("linux-pidfs/1")+16+8))
+	for attribute, want := range map[peer.Attribute]peer.Assurance{
+		peer.AttributeIDs:        {Kernel: true, Moment: peer.AtLook, PIDReuse: true},
+		peer.AttributeProcess:    {Kernel: true, Moment: peer.ForLife, PIDReuse: true},
+		peer.AttributeGroups:     {Kernel: true, Moment: peer.AtLook, PIDReuse: true},
+		peer.AttributeNames:      {Moment: peer.AtLook, PIDReuse: true},
+		peer.AttributePath:       {Moment: peer.AtLook, PIDReuse: true},
+		peer.AttributeExecutable: {Kernel: true, Moment: peer.AtLook, PIDReuse: true},
+		peer.AttributeLabel:      {Kernel: true, Moment: peer.AtConnect},
+		peer.AttributeUnit:       {Kernel: true, Moment: peer.AtLook, PIDReuse: true},
+		peer.AttributeSignature:  {Kernel: true, Moment: peer.AtLook, PIDReuse: true},
+	} {
+		assert.Equal(t, want, id.Assurance(attribute), "attribute %d", attribute)
+	}
+}
