@@ -19,6 +19,7 @@ const flushEvery = 20 * time.Millisecond
 func host(endpoint string) error {
 	out := &screen{w: bufio.NewWriter(os.Stdout)}
 	gone := make(chan struct{})
+	end := sync.OnceFunc(func() { close(gone) })
 	var lines uint64 // one client, so one handler at a time
 
 	h, err := transport.NewHost(endpoint, func(m transport.Message[note]) {
@@ -35,9 +36,14 @@ func host(endpoint string) error {
 				fmt.Fprintln(os.Stderr, "hello:", err)
 			}
 		case bye:
-			close(gone)
+			end()
 		}
-	}, nil)
+	}, &transport.Config{OnError: func(err error) {
+		fmt.Fprintln(os.Stderr, "hello:", err)
+		if errors.Is(err, transport.ErrPeerGone) {
+			end() // the client was killed
+		}
+	}})
 	if err != nil {
 		return err
 	}
