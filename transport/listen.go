@@ -20,7 +20,7 @@ const acceptRetry = 50 * time.Millisecond
 type Listener struct {
 	s        *settings
 	endpoint string
-	l        *rendezvous.Listener
+	l        rendezvous.Listener
 
 	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
@@ -143,7 +143,7 @@ func (l *Listener) connections() int {
 }
 
 // setUp brings a client from connect to a Conn that waits for Accept.
-func (l *Listener) setUp(in *rendezvous.Incoming) {
+func (l *Listener) setUp(in rendezvous.Incoming) {
 	defer l.wg.Done()
 	ctx, cancel := l.s.withTimeout(l.ctx)
 	defer cancel()
@@ -164,7 +164,7 @@ func (l *Listener) setUp(in *rendezvous.Incoming) {
 }
 
 // judge decides on a client. It ends in.
-func (l *Listener) judge(ctx context.Context, in *rendezvous.Incoming) (*Conn, error) {
+func (l *Listener) judge(ctx context.Context, in rendezvous.Incoming) (*Conn, error) {
 	hello, err := in.Hello(ctx)
 	if err != nil {
 		return nil, &ConnError{Err: errors.Join(err, in.Close())}
