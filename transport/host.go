@@ -170,10 +170,12 @@ func (h *Host[T]) Close() error {
 
 // retire takes no more clients and has connections end when they are idle.
 func (h *Host[T]) retire(listener func() error) error {
+	err := listener()
 	if h.local != nil {
+		// Not before: a client of this process would look for the next host at
+		// once, and find this one's socket.
 		h.local.retire()
 	}
-	err := listener()
 	h.stop()
 	return err
 }
