@@ -197,6 +197,26 @@ func testReceiveAcrossHosts(t *testing.T, e *env) {
 	receive("second 2")
 }
 
+// What ends in good order is not reported as an error, on either side's end.
+func testQuiet(t *testing.T, e *env) {
+	quiet := func(c *transport.Config) {
+		c.OnError = func(err error) { t.Error(err) }
+	}
+	for round := range 40 {
+		ctx := context30(t)
+		h, err := e.Strings.NewHost(endpoint, nil, func(transport.Message[string]) {}, e.config(quiet))
+		require.NoError(t, err)
+		c, err := e.Strings.NewClient(ctx, endpoint, nil, e.config(quiet))
+		require.NoError(t, err)
+		require.NoError(t, c.Send(ctx, "hello"))
+		if round%2 == 0 {
+			require.NoError(t, c.Close())
+		}
+		require.NoError(t, h.Shutdown(ctx))
+		require.NoError(t, c.Close())
+	}
+}
+
 func testInUse(t *testing.T, e *env) {
 	handler := func(transport.Message[string]) {}
 	h := host(t, e.Strings, handler, e.config())

@@ -35,6 +35,7 @@ var typedTests = []test{
 	{"CloseTellsClients", testCloseTells},
 	{"ClientFindsNextHost", testNextHost},
 	{"ReceiveAcrossHosts", testReceiveAcrossHosts},
+	{"GoodEndsAreNoErrors", testQuiet},
 	{"EndpointInUse", testInUse},
 	{"NoHost", testNoHost},
 	{"RefusedByHost", testRefusedByHost},
