@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/sealport/sealport/internal/codesign"
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/pidfd"
 	"github.com/sealport/sealport/internal/remember"
@@ -24,6 +25,10 @@ import (
 func Identify(c *cred.Credentials) (*Identity, error) {
 	if c == nil {
 		return nil, ErrNoIdentity
+	}
+	if c.AuditToken != [8]uint32{} {
+		// Only a Mach kernel gives one, so this one is simulated.
+		return identifyToken(c.AuditToken, codesign.Installed())
 	}
 	if c.PIDFD < 0 {
 		return identifyWeak(c)

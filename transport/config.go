@@ -112,15 +112,16 @@ type Config struct {
 // Priority is a scheduling priority.
 type Priority int
 
-// The priorities. Linux: nice 0, 10 and -10 of the receiver's thread. High needs
-// CAP_SYS_NICE or RLIMIT_NICE, else constructors return an error.
+// The priorities. Linux: the thread's nice value is the process's, 10 or -10; High
+// needs CAP_SYS_NICE or RLIMIT_NICE, else constructors return ErrPermission.
+// Darwin: quality of service utility or user-interactive.
 const (
 	PriorityDefault Priority = iota
 	PriorityLow
 	PriorityHigh
 )
 
-var niceOf = map[Priority]int{PriorityLow: 10, PriorityHigh: -10}
+var levelOf = map[Priority]priority.Level{PriorityLow: priority.Low, PriorityHigh: priority.High}
 
 // settings are a checked Config with defaults filled in.
 type settings struct {
@@ -220,10 +221,10 @@ func (s *settings) report(err error) {
 
 // asReceiver runs f on a thread of the configured priority.
 func (s *settings) asReceiver(f func()) {
-	if nice, ok := niceOf[s.ReceiverPriority]; ok {
+	if level, ok := levelOf[s.ReceiverPriority]; ok {
 		// Never unlocked, so that the thread ends with the goroutine.
 		runtime.LockOSThread()
-		if err := priority.SetThread(nice); err != nil {
+		if err := priority.SetThread(level); err != nil {
 			s.log.Warn("receiver priority", "err", err)
 		}
 	}
@@ -232,14 +233,14 @@ func (s *settings) asReceiver(f func()) {
 
 // tryPriority finds out whether asReceiver will be able to do what it should.
 func (s *settings) tryPriority() error {
-	nice, ok := niceOf[s.ReceiverPriority]
+	level, ok := levelOf[s.ReceiverPriority]
 	if !ok {
 		return nil
 	}
 	tried := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		tried <- priority.SetThread(nice)
+		tried <- priority.SetThread(level)
 	}()
 	if err := <-tried; err != nil {
 		return fmt.Errorf("%w: ReceiverPriority: %w", ErrPermission, err)

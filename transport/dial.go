@@ -60,7 +60,7 @@ func connect(ctx context.Context, endpoint string, s *settings) (*Conn, error) {
 }
 
 // judgeHost looks at the host's answer and at who gave it.
-func judgeHost(ctx context.Context, out *rendezvous.Outgoing, s *settings) (theirs message.Hello, id *peer.Identity, err error) {
+func judgeHost(ctx context.Context, out rendezvous.Outgoing, s *settings) (theirs message.Hello, id *peer.Identity, err error) {
 	if theirs, err = message.ParseHello(out.Hello()); err != nil {
 		return theirs, nil, err
 	}

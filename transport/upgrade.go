@@ -8,6 +8,7 @@ import (
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/message"
+	"github.com/sealport/sealport/internal/rendezvous"
 	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/peer"
 )
@@ -28,7 +29,7 @@ func secured(ctx context.Context, l link.Link, s *settings, endpoint string, id 
 }
 
 func handshake(ctx context.Context, l link.Link, u upgrade.Upgrader, endpoint string, id *peer.Identity, host bool) (link.Link, upgrade.Result, error) {
-	self, err := peer.Self()
+	self, err := ownIdentity()
 	if err != nil {
 		l.Interrupt()
 		return nil, upgrade.Result{}, errors.Join(err, l.Close())
@@ -42,6 +43,15 @@ func handshake(ctx context.Context, l link.Link, u upgrade.Upgrader, endpoint st
 		return u.Host(ctx, l, side)
 	}
 	return u.Client(ctx, l, side)
+}
+
+// ownIdentity is this process as its peers see it.
+func ownIdentity() (*peer.Identity, error) {
+	c, err := rendezvous.Self()
+	if c == nil || err != nil {
+		return peer.Self()
+	}
+	return peer.Identify(c)
 }
 
 // wrap makes a secure Conn of a plain one, whose messages become its frames.

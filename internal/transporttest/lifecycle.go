@@ -51,6 +51,23 @@ func testShutdownDrains(t *testing.T, e *env) {
 	}
 }
 
+// A client that the host has accepted just before Shutdown counts as well as any.
+func testShutdownNew(t *testing.T, e *env) {
+	e = newEnv(t, e.Layer, e.variant)
+	for round := range 200 {
+		ctx := context30(t)
+		handled := 0
+		h, err := e.Strings.NewHost(endpoint, nil, func(transport.Message[string]) { handled++ }, e.config())
+		require.NoError(t, err)
+		c, err := e.Strings.NewClient(ctx, endpoint, nil, e.config())
+		require.NoError(t, err)
+		require.NoError(t, c.Send(ctx, "just in time"))
+		require.NoError(t, h.Shutdown(ctx))
+		require.NoError(t, c.Close())
+		require.Equal(t, 1, handled, "round %d", round)
+	}
+}
+
 // When its context ends, Shutdown does what Close does.
 func testShutdownContext(t *testing.T, e *env) {
 	entered, free := make(chan struct{}), make(chan struct{})

@@ -30,6 +30,7 @@ var typedTests = []test{
 	{"CancelledContext", testCancelled},
 	{"UseAfterClose", testAfterClose},
 	{"ShutdownDrains", testShutdownDrains},
+	{"ShutdownDrainsNewClients", testShutdownNew},
 	{"ShutdownObeysContext", testShutdownContext},
 	{"CloseTellsClients", testCloseTells},
 	{"ClientFindsNextHost", testNextHost},
