@@ -23,7 +23,7 @@ var program string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	if runtime.GOOS != "linux" {
+	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
 		fmt.Println("hello has no carrier here")
 		return 0
 	}
@@ -137,6 +137,9 @@ func TestFailures(t *testing.T) {
 		})
 	}
 	t.Run("no folder for the endpoint", func(t *testing.T) {
+		if runtime.GOOS != "linux" {
+			t.Skip("endpoints have no folder here")
+		}
 		cmd := exec.Command(program)
 		cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+filepath.Join(t.TempDir(), "missing"))
 		out, err := cmd.CombinedOutput()
