@@ -298,25 +298,23 @@ func (p *player) talk() {
 	p.send(p.client, record.Data, whole("another"), "another")
 }
 
-// renew has the records of a renewal, and others between them.
+// renew has the records of a renewal, and others between them. Who writes the
+// last message switches first.
 func (p *player) renew(messages [][]byte) {
-	p.send(p.client, record.Handshake, messages[0])
-	p.send(p.client, record.Data, whole("meanwhile"), "meanwhile")
-	last := p.host // who writes the last message switches first
-	p.send(p.host, record.Handshake, messages[1])
-	if len(messages) > 2 {
-		p.send(p.client, record.Handshake, messages[2])
-		last = p.client
-	}
 	first, second := p.host, p.client
 	firstKey, secondKey := p.out.Renewal.HostKey, p.out.Renewal.ClientKey
-	if last == p.client {
+	if len(messages) > 2 {
 		first, second, firstKey, secondKey = second, first, secondKey, firstKey
 	}
+	p.send(p.client, record.Handshake, messages[0])
+	if len(messages) > 2 {
+		p.send(p.host, record.Handshake, messages[1])
+	}
+	p.send(second, record.Data, whole("meanwhile"), "meanwhile")
+	p.send(first, record.Handshake, messages[len(messages)-1])
 	p.send(first, record.Switch, nil)
 	first.replace(firstKey)
 	p.send(first, record.Data, whole("new key"), "new key")
-	p.send(second, record.Data, whole("old key still"), "old key still")
 	p.send(second, record.Switch, nil)
 	second.replace(secondKey)
 	p.send(second, record.Data, whole("new key too"), "new key too")
