@@ -30,10 +30,11 @@ type side struct {
 	took    time.Duration // until all lines had arrived, without waiting for the input
 }
 
-// newSide starts a host and connects to it; with key for a secure one.
-func newSide(ctx context.Context, p part, key keys.PrivateKey) (*side, error) {
+// newSide starts a host and connects to it; with key for a secure one. For gone
+// see start.
+func newSide(ctx context.Context, p part, key keys.PrivateKey, gone func(error)) (*side, error) {
 	p.Client = key.Public()
-	h, err := start(p)
+	h, err := start(p, gone)
 	if err != nil {
 		return nil, err
 	}
@@ -68,13 +69,16 @@ func (s *side) settle(ctx context.Context) (err error) {
 	return err
 }
 
-// agree returns an error unless the host has got the very lines that were sent.
+// errDisagree means that the lines that arrived are not those that were sent.
+var errDisagree = errors.New("what arrived is not what was sent")
+
+// agree returns errDisagree unless the host has got the very lines that were sent.
 func (s *side) agree() error {
 	switch sent := s.sent.note(); {
 	case s.arrived.number != sent.number:
-		return fmt.Errorf("%s: %d lines sent, but %d arrived", s.name, sent.number, s.arrived.number)
+		return fmt.Errorf("%s: %w: %d lines, not %d", s.name, errDisagree, s.arrived.number, sent.number)
 	case s.arrived != sent:
-		return fmt.Errorf("%s: what arrived is not what was sent", s.name)
+		return fmt.Errorf("%s: %w", s.name, errDisagree)
 	}
 	return nil
 }
@@ -91,15 +95,15 @@ func (s *side) ask(ctx context.Context) (note, error) {
 // sendLines sends each line, as soon as it is read, to all sides. It returns the
 // last one that is worth looking for in memory; "" if there is none.
 func sendLines(ctx context.Context, input io.Reader, sides ...*side) (sample string, err error) {
-	for lines := scanLines(input); ; {
-		if !lines.Scan() {
-			err = lines.Err()
-			if errors.Is(err, bufio.ErrTooLong) {
-				err = fmt.Errorf("line %d has more than %d bytes: %w", sides[0].sent.lines+1, maxLine, err)
-			}
+	lines := &lineReader{r: bufio.NewReaderSize(input, 64<<10)}
+	for {
+		read, err := lines.next()
+		if err == io.EOF {
 			break
+		} else if err != nil {
+			return "", fmt.Errorf("line %d: %w", sides[0].sent.lines+1, err)
 		}
-		text := lines.Text()
+		text := string(read)
 		for _, s := range sides {
 			if err := s.send(ctx, text); err != nil {
 				return "", err
@@ -115,21 +119,33 @@ func sendLines(ctx context.Context, input io.Reader, sides ...*side) (sample str
 	return sample, err
 }
 
-// scanLines splits input into lines, of which it holds one at a time. Unlike
-// bufio.ScanLines it leaves a carriage return where it is.
-func scanLines(input io.Reader) *bufio.Scanner {
-	s := bufio.NewScanner(input)
-	s.Buffer(nil, maxLine+len("\n")+1) // the buffer may not be full
-	s.Split(func(data []byte, atEOF bool) (advance int, token []byte, err error) {
-		if i := bytes.IndexByte(data, '\n'); i >= 0 {
-			return i + 1, data[:i], nil
+// errLineTooLong means that a line has more than maxLine bytes.
+var errLineTooLong = fmt.Errorf("more than %d bytes in one line", maxLine)
+
+// lineReader splits input into lines, of which it holds one at a time. A carriage
+// return stays where it is.
+type lineReader struct {
+	r    *bufio.Reader
+	line []byte
+}
+
+// next returns the next line without its end, valid until the next call; io.EOF
+// after the last.
+func (l *lineReader) next() ([]byte, error) {
+	l.line = l.line[:0]
+	for {
+		piece, err := l.r.ReadSlice('\n')
+		l.line = append(l.line, piece...)
+		line, ended := bytes.CutSuffix(l.line, []byte("\n"))
+		switch {
+		case len(line) > maxLine:
+			return nil, errLineTooLong
+		case ended, err == io.EOF && len(line) > 0:
+			return line, nil
+		case err != nil && err != bufio.ErrBufferFull:
+			return nil, err
 		}
-		if atEOF && len(data) > 0 {
-			return len(data), data, nil
-		}
-		return 0, nil, nil
-	})
-	return s
+	}
 }
 
 // How long each measurement takes.

@@ -27,8 +27,8 @@ const (
 var errNoSharedMemory = errors.New("no memory is shared between the two processes")
 
 // spy shows what is in the memory that each host shares with the client after
-// sample has passed. It returns an error if that gives the secure host's away,
-// and only tells if it can't look.
+// sample has passed. found is errGivenAway if the secure host's has it. Where it
+// can't look it only says so.
 func spy(ctx context.Context, sample string, plain, sealed *side) (found, err error) {
 	if sample == "" {
 		return nil, nil
@@ -44,7 +44,7 @@ func spy(ctx context.Context, sample string, plain, sealed *side) (found, err er
 			return nil, err
 		}
 		if seen.found && s == sealed {
-			found = fmt.Errorf("%q was found in the secure host's shared memory", sample)
+			found = fmt.Errorf("%w: %q", errGivenAway, sample)
 		}
 		say(label+"%s", s.name+" host", map[bool]string{true: "found:", false: "not found; what came instead:"}[seen.found])
 		for i := range rows {
@@ -54,6 +54,9 @@ func spy(ctx context.Context, sample string, plain, sealed *side) (found, err er
 	}
 	return found, nil
 }
+
+// errGivenAway means that the secure host's shared memory had a line in it.
+var errGivenAway = errors.New("found in the secure host's shared memory")
 
 // errEavesdrop means that the shared memory could not be read. The lines are none
 // the worse for it.
@@ -68,8 +71,7 @@ type sight struct {
 
 // eavesdrop sends sample and looks for it.
 func (s *side) eavesdrop(ctx context.Context, sample string) (sight, error) {
-	pid := s.host.cmd.Process.Pid
-	before, err := sharedMemory(pid)
+	before, err := sharedMemory(s.host.pid)
 	if err != nil {
 		return sight{}, fmt.Errorf("%w: %w", errEavesdrop, err)
 	}
@@ -82,7 +84,7 @@ func (s *side) eavesdrop(ctx context.Context, sample string) (sight, error) {
 	if _, err := s.ask(ctx); err != nil {
 		return sight{}, err
 	}
-	after, err := sharedMemory(pid)
+	after, err := sharedMemory(s.host.pid)
 	if err != nil || len(after) != len(before) {
 		return sight{}, fmt.Errorf("%w: it changed meanwhile: %w", errEavesdrop, err)
 	}

@@ -57,8 +57,10 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	defer input.Close()
 
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	name := fmt.Sprintf("com.example.hello.%d", os.Getpid())
-	plain, err := newSide(ctx, part{Name: "plain", Endpoint: name, Show: "host: "}, keys.PrivateKey{})
+	plain, err := newSide(ctx, part{Name: "plain", Endpoint: name, Show: "host: "}, keys.PrivateKey{}, cancel)
 	if err != nil {
 		return err
 	}
@@ -67,7 +69,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if isText {
 		show = "secure host: "
 	}
-	sealed, err := newSide(ctx, part{Name: "secure", Endpoint: name + ".secure", Show: show}, keys.Generate())
+	sealed, err := newSide(ctx, part{Name: "secure", Endpoint: name + ".secure", Show: show}, keys.Generate(), cancel)
 	if err != nil {
 		return err
 	}

@@ -24,17 +24,21 @@ const (
 
 // process is a host's process, as seen from the client's.
 type process struct {
-	cmd   *exec.Cmd
+	pid   int
 	stdin io.Closer      // closed: the host ends
 	key   keys.PublicKey // zero for the plain host
+	ended <-chan struct{}
+	err   error // how it ended; read after ended is closed
 }
 
-// start runs this program again as a host and waits until it serves.
+// start runs this program again as a host and waits until it serves. gone is
+// called when its process has ended: a client waits for the next host of its
+// endpoint, and there won't be one.
 //
 // No secret leaves a process: the host gets the client's public key by its
 // environment, and makes a key of its own, whose public half it sends through a
 // pipe that only the two have.
-func start(p part) (*process, error) {
+func start(p part, gone func(error)) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -60,7 +64,15 @@ func start(p part) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &process{cmd: cmd, stdin: stdin}
+	ended := make(chan struct{})
+	h := &process{pid: cmd.Process.Pid, stdin: stdin, ended: ended}
+	go func() {
+		defer close(ended)
+		if err := cmd.Wait(); err != nil {
+			h.err = fmt.Errorf("the %s host's process: %w", p.Name, err)
+		}
+		gone(h.err)
+	}()
 	if h.key, err = heard(ready); err != nil {
 		return nil, errors.Join(fmt.Errorf("the %s host's process: %w", p.Name, err), h.end())
 	}
@@ -85,5 +97,7 @@ func heard(ready io.Reader) (key keys.PublicKey, err error) {
 
 // end lets the host finish and returns what is wrong with how it ended.
 func (h *process) end() error {
-	return errors.Join(h.stdin.Close(), h.cmd.Wait())
+	_ = h.stdin.Close() // it is already if the process has ended
+	<-h.ended
+	return h.err
 }
