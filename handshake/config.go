@@ -69,8 +69,10 @@ type Config struct {
 	InitiatorIdentity []byte
 	ResponderIdentity []byte
 
-	// Binding is further context, up to MaxBinding bytes: nil, or the Hash of the
-	// handshake that protects the channel in which this one is run.
+	// Binding is further context, up to MaxBinding bytes, or nil: the Hash of the
+	// handshake that protects the channel in which this one is run, or random bytes
+	// that the responder sent beforehand, which make a first message good for one
+	// connection only.
 	Binding []byte
 
 	// Limits are told to the peer, protected. This package does not act on them.
@@ -78,9 +80,10 @@ type Config struct {
 
 	// VerifyPeer decides whether the peer is who it should be. It is called once,
 	// by ReadMessage, after the peer has proved that it holds key and before this
-	// side reveals its own (XX) or sends anything else. payload is what came
-	// with the proof, unverified until VerifyPeer returns nil; do not keep it. An
-	// error ends the handshake.
+	// side reveals its own (XX) or sends anything else. payload came with the
+	// proof, from whoever holds key; do not keep it. An error ends the handshake.
+	// For the responder of IK the proof may be a replay of the peer's, so nothing
+	// should be done here that must not happen twice.
 	//
 	// It is required where the peer has a static key (XX, IK, the initiator of
 	// NK, also if PeerStatic is set), and refused where it has none.

@@ -28,6 +28,7 @@
 //
 // Authentication is classical: it falls to an attacker who can break X25519 while
 // the handshake runs. The static keys that travel (XX and IK) are hidden by
-// X25519 alone. The responder of XX, IK and NK can't know that a first message
-// is no replay; nothing should be done for a client before the second or third.
+// X25519 alone. A first message may be a replay: of IK, NK and NN by the very process
+// that sent it, unless Binding has something fresh from the responder. What must
+// not happen twice waits for a later message or the first record.
 package handshake

@@ -55,7 +55,7 @@ var (
 type Error struct {
 	Role    Role
 	Pattern Pattern
-	Message int // 1 to 3: the message that failed; 0 in New
+	Message int // 1 to 3: the message that failed; 0 in New and ReadOffer
 	Cause   error
 }
 

@@ -148,7 +148,7 @@ func (o Offer) encode(h hint) [offerSize]byte {
 func ReadOffer(message []byte) (Offer, error) {
 	o, _, err := parseOffer(message)
 	if err != nil {
-		return Offer{}, &Error{Role: Responder, Message: 1, Cause: err}
+		return Offer{}, &Error{Role: Responder, Cause: err}
 	}
 	return o, nil
 }

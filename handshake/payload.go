@@ -21,8 +21,8 @@ type layout struct {
 }
 
 const (
-	dhLen  = 32
-	tagLen = 16
+	dhLen  = 32 // DHLEN of 25519, Noise §12.1
+	tagLen = 16 // of Poly1305, Noise §5.1
 
 	// limitsSize is MaxRecord, 4 bytes, and MaxMessage, 8, big-endian.
 	limitsSize = 4 + 8
@@ -51,6 +51,8 @@ func (o Offer) layout(i int) layout {
 	if i == 0 {
 		l.prefix = offerSize
 	}
+	// The encapsulation key always goes in the payload, where Noise hashes it. So
+	// does the ciphertext in XX, whose slot for the secret is one message later.
 	switch {
 	case !o.Hybrid:
 	case i == 0:

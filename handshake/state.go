@@ -60,7 +60,8 @@ func (s *State) Writes() bool {
 
 // WriteMessage appends the next message to dst, with payload in it, and returns
 // the longer slice. dst and payload stay the caller's and must not overlap. The
-// message is at most MaxMessageSize bytes.
+// message is at most MaxMessageSize bytes. After an error what is between dst's
+// length and capacity is undefined.
 //
 // payload is up to MaxPayload bytes, and must be empty in the first message of XX,
 // which protects nothing. Elsewhere it is secret, but from whom, and how well the
@@ -85,7 +86,7 @@ func (s *State) write(dst, application []byte) ([]byte, error) {
 	l := s.offer.layout(s.next)
 	var kemBytes []byte
 	switch s.next {
-	case 0:
+	case 0: // the initiator's first: only now is it known what the prologue is
 		if err := s.start(hintFor(s.config.PeerStatic), s.config.Key); err != nil {
 			return nil, err
 		}
@@ -97,7 +98,7 @@ func (s *State) write(dst, application []byte) ([]byte, error) {
 			}
 			kemBytes = key
 		}
-	case 1:
+	case 1: // the responder's: IK and NK mix the KEM's secret in this very message
 		if s.offer.Hybrid {
 			ciphertext, psk, err := s.kem.answer(s.rng, s.config.PSK)
 			if err != nil {
@@ -332,6 +333,7 @@ func (s *State) fail(cause error) error {
 func (s *State) forget() {
 	s.noise, s.dh, s.kem = nil, dh{}, kem{}
 	s.config.Key, s.config.NextKey, s.config.PSK = keys.PrivateKey{}, keys.PrivateKey{}, keys.PresharedKey{}
+	s.config.VerifyPeer = nil
 }
 
 // String says what the State is at, without its secrets.

@@ -194,6 +194,34 @@ func TestResultPrintsNoSecrets(t *testing.T) {
 	require.Contains(t, out.String(), hostKey.Public().Fingerprint())
 }
 
+// TestStatePrintsNoSecrets looks for the PSK and the ephemeral key, which is fixed.
+func TestStatePrintsNoSecrets(t *testing.T) {
+	for _, v := range variants {
+		client, host := v.fixedStates(t)
+		m, err := client.WriteMessage(nil, nil)
+		require.NoError(t, err)
+		_, err = host.ReadMessage(m)
+		require.NoError(t, err)
+		_, err = host.WriteMessage(nil, nil)
+		require.NoError(t, err)
+		type holder struct {
+			hidden *handshake.State
+			Shown  *handshake.State
+		}
+		var out strings.Builder
+		for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%s", "%q", "%d", "%p"} {
+			for _, s := range []*handshake.State{client, host} {
+				fmt.Fprintf(&out, verb+"\n", s)
+				fmt.Fprintf(&out, verb+"\n", holder{s, s})
+			}
+		}
+		require.Contains(t, out.String(), v.pattern.String())
+		requireAbsent(t, out.String(), fixedRaw(0xe1))
+		requireAbsent(t, out.String(), fixedRaw(0xe2))
+		requireAbsent(t, out.String(), sharedPSK.RevealSecretBytes())
+	}
+}
+
 // requireAbsent looks for eight bytes of a secret in the forms in which fmt and
 // encoding/json print bytes.
 func requireAbsent(t *testing.T, text string, secret []byte) {

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -30,12 +31,19 @@ type AllowFile struct {
 	file trustFile
 }
 
-var _ Trust = (*AllowFile)(nil)
+var (
+	_ Trust   = (*AllowFile)(nil)
+	_ Watcher = (*AllowFile)(nil)
+)
 
 // OpenAllowFile reads an allow-list. It blocks on the disk. Errors: ErrTrustFile
 // if a line is no key, or if the file is missing, too large or writable by others
 // (ErrInsecureFile).
 func OpenAllowFile(path string) (*AllowFile, error) {
+	path, err := filepath.Abs(path) // whatever the working directory will be
+	if err != nil {
+		return nil, err
+	}
 	f := &AllowFile{file: trustFile{path: path, parse: parseAllowLine}}
 	if err := f.Reload(); err != nil {
 		return nil, err
@@ -77,10 +85,7 @@ func (f *AllowFile) OnRevoke(_ string, key PublicKey, revoked func()) (cancel fu
 // from before, and Verify repeats the error until the file has been mended.
 func (f *AllowFile) Reload() error { return f.file.reload() }
 
-// Watch looks at the file every interval (0: DefaultWatchInterval) until ctx ends,
-// whose error it returns, and reloads it when it changed. Run it on a goroutine of
-// yours; it starts none. failed, which may be nil, is called with the error of
-// each look at a file that can't be used.
+// Watch implements Watcher: it reloads the file when it changed.
 func (f *AllowFile) Watch(ctx context.Context, interval time.Duration, failed func(error)) error {
 	return f.file.watch(ctx, interval, failed)
 }

@@ -18,8 +18,8 @@
 // # Which trust to choose
 //
 // A host that knows its clients lists them: AllowFile for a list that is edited
-// while it runs (removing a line ends that client's connections), Allow for a
-// list in the program. A client that was told the host's key pins it: Pin. A
+// while it runs (removing a line ends that client's connections, if Watch runs),
+// Allow for a list in the program. A client that was told the host's key pins it: Pin. A
 // client that was told nothing can at least insist that the host stays the same:
 // TrustOnFirstUse, which believes the first key it sees for an endpoint and
 // refuses any other from then on. Prefer Pin where you can hand out keys.
@@ -35,8 +35,9 @@
 // # What it does not
 //
 // Go can't guarantee that a secret leaves no copy in memory: the runtime moves
-// stacks and crypto/ecdh keeps its own copy. What this package allocated it
-// clears; against a reader of this process's memory it does not protect. File
+// stacks, strings can't be cleared and crypto/ecdh keeps its own copy. This package
+// clears the buffers that it can reach; against a reader of this process's memory
+// it does not protect. File
 // checks look at owners and mode bits, not at access control lists. Files work
 // on Linux and Darwin; elsewhere they return errors.ErrUnsupported, and keys in
 // memory work everywhere.

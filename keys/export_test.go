@@ -28,10 +28,18 @@ func ParseKeyFile(content []byte) (PrivateKey, error) { return parseKeyFile(cont
 
 // ParseAllowFile is the parser of allow-lists, for fuzzing.
 func ParseAllowFile(content []byte) (map[string][]PublicKey, error) {
-	return parseTrustFile(content, parseAllowLine)
+	return listed(parseTrustFile(content, parseAllowLine))
 }
 
 // ParseKnownHosts is the parser of known hosts, for fuzzing.
 func ParseKnownHosts(content []byte) (map[string][]PublicKey, error) {
-	return parseTrustFile(content, parseKnownLine)
+	return listed(parseTrustFile(content, parseKnownLine))
+}
+
+func listed(sets map[string]*keySet, err error) (map[string][]PublicKey, error) {
+	lists := make(map[string][]PublicKey)
+	for endpoint, set := range sets {
+		lists[endpoint] = set.list()
+	}
+	return lists, err
 }

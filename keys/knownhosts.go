@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -57,12 +56,17 @@ type KnownHosts struct {
 var (
 	_ Trust    = (*KnownHosts)(nil)
 	_ Expecter = (*KnownHosts)(nil)
+	_ Watcher  = (*KnownHosts)(nil)
 )
 
 // TrustOnFirstUse opens a file of known hosts, which need not exist yet. Beside it
 // there will be a lock file, "<path>.lock". The folder is made with mode 0700 if it
 // is missing. It blocks on the disk. Errors: ErrTrustFile, ErrInsecureFile.
 func TrustOnFirstUse(path string) (*KnownHosts, error) {
+	path, err := filepath.Abs(path) // whatever the working directory will be
+	if err != nil {
+		return nil, err
+	}
 	if _, err := os.Lstat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
 		if err := safefile.MkdirPrivate(filepath.Dir(path)); err != nil {
 			return nil, fmt.Errorf("keys: folder of known hosts: %w", err)
@@ -119,10 +123,10 @@ func (h *KnownHosts) checkLocked(endpoint string, key PublicKey) (known bool, er
 	switch keys := h.file.keys[endpoint]; {
 	case h.file.err != nil:
 		return false, h.file.err
-	case len(keys) == 0:
+	case keys == nil:
 		return false, nil
-	case !contains(keys, key):
-		return false, &KeyChangedError{Endpoint: endpoint, Known: slices.Clone(keys), Got: key, Path: h.file.path}
+	case !keys.has(key):
+		return false, &KeyChangedError{Endpoint: endpoint, Known: keys.list(), Got: key, Path: h.file.path}
 	default:
 		return true, nil
 	}
@@ -143,17 +147,17 @@ func (h *KnownHosts) Remember(ctx context.Context, endpoint string, key PublicKe
 // next key seen there is believed. It blocks like Verify.
 func (h *KnownHosts) Forget(ctx context.Context, endpoint string) error {
 	return h.update(ctx, func(content []byte) ([]byte, error) {
-		if h.file.err != nil || len(h.file.keys[endpoint]) == 0 {
+		if h.file.err != nil || h.file.keys[endpoint] == nil {
 			return nil, h.file.err
 		}
-		var kept []byte
+		kept := []byte{} // nil would leave the file as it is
 		for line := range strings.Lines(string(content)) {
 			if fields := strings.Fields(line); len(fields) > 0 && fields[0] == endpoint {
 				continue
 			}
 			kept = append(kept, line...)
 		}
-		return append(kept, '\n'), nil
+		return kept, nil
 	})
 }
 
@@ -220,7 +224,7 @@ func (h *KnownHosts) OnRevoke(endpoint string, key PublicKey, revoked func()) (c
 func (h *KnownHosts) Expected(endpoint string) []PublicKey {
 	h.file.mu.Lock()
 	revoked := h.file.refreshLocked()
-	keys := slices.Clone(h.file.keys[endpoint])
+	keys := h.file.keys[endpoint].list()
 	h.file.mu.Unlock()
 	callAll(revoked)
 	return keys

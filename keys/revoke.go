@@ -27,6 +27,8 @@ func (s *subscriptions) add(mu *sync.Mutex, valid func(string, PublicKey) bool, 
 		return func() {}
 	}
 	defer mu.Unlock()
+	// A pointer tells subscriptions apart that are otherwise the same: two
+	// connections of one client, one of which is cancelled.
 	at, sub := subscribedKey{endpoint, key}, &subscription{revoked}
 	if s.byKey == nil {
 		s.byKey = make(map[subscribedKey]map[*subscription]struct{})

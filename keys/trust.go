@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Trust decides which keys may be at the other end. Package secure asks it in
@@ -39,6 +40,17 @@ type Expecter interface {
 	// Expected returns the keys that Verify accepts for endpoint, the preferred
 	// one first, in a new slice. Empty if none is known.
 	Expected(endpoint string) []PublicKey
+}
+
+// Watcher is implemented by a Trust whose source can change behind the program's
+// back: a file. Without Watch new handshakes follow the source, but who is
+// connected stays until somebody else connects or reloads.
+type Watcher interface {
+	// Watch looks for changes every interval (0: DefaultWatchInterval) until ctx
+	// ends, whose error it returns, and calls those whose keys were revoked. It
+	// blocks: whoever wants it runs it on a goroutine of his own. failed, which may
+	// be nil, is called with the error of each look that fails.
+	Watch(ctx context.Context, interval time.Duration, failed func(error)) error
 }
 
 // ErrUntrusted is returned by Verify for a key that is not trusted. The key is

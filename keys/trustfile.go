@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,9 +33,31 @@ type trustFile struct {
 	mu     sync.Mutex
 	loaded bool
 	stamp  safefile.Stamp
-	err    error                  // of the last load; keys are then the ones before
-	keys   map[string][]PublicKey // by endpoint, in the order of the file
+	err    error              // of the last load; keys are then the ones before
+	keys   map[string]*keySet // by endpoint
 	subs   subscriptions
+}
+
+// keySet are the keys of one endpoint: a list may be long, so it is not searched.
+type keySet struct {
+	inOrder []PublicKey // of the file
+	index   map[PublicKey]struct{}
+}
+
+func (s *keySet) has(key PublicKey) bool {
+	if s == nil {
+		return false
+	}
+	_, ok := s.index[key]
+	return ok
+}
+
+// list returns the keys in a new slice.
+func (s *keySet) list() []PublicKey {
+	if s == nil {
+		return nil
+	}
+	return slices.Clone(s.inOrder)
 }
 
 // refreshLocked reads the file again if it changed. The caller calls what it
@@ -71,8 +94,8 @@ func (f *trustFile) reloadLocked() []*subscription {
 
 // parseTrustFile reads the lines of a trust file, without "#" comments and empty
 // lines. One bad line refuses the whole file: it may be the one that matters.
-func parseTrustFile(content []byte, parse func(string) (string, PublicKey, error)) (map[string][]PublicKey, error) {
-	keys := make(map[string][]PublicKey)
+func parseTrustFile(content []byte, parse func(string) (string, PublicKey, error)) (map[string]*keySet, error) {
+	keys := make(map[string]*keySet)
 	lines := bufio.NewScanner(bytes.NewReader(content))
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -83,8 +106,13 @@ func parseTrustFile(content []byte, parse func(string) (string, PublicKey, error
 		if err != nil {
 			return nil, fmt.Errorf("%w: line %d: %w", ErrTrustFile, n, err)
 		}
-		if !contains(keys[endpoint], key) {
-			keys[endpoint] = append(keys[endpoint], key)
+		set := keys[endpoint]
+		if set == nil {
+			set = &keySet{index: make(map[PublicKey]struct{})}
+			keys[endpoint] = set
+		}
+		if !set.has(key) {
+			set.inOrder, set.index[key] = append(set.inOrder, key), struct{}{}
 		}
 	}
 	if err := lines.Err(); err != nil { // a line of more than 64 KiB
@@ -94,7 +122,7 @@ func parseTrustFile(content []byte, parse func(string) (string, PublicKey, error
 }
 
 func (f *trustFile) validLocked(endpoint string, key PublicKey) bool {
-	return contains(f.keys[endpoint], key)
+	return f.keys[endpoint].has(key)
 }
 
 // reload is Reload of both kinds of file.

@@ -5,6 +5,7 @@ package keys_test
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -308,6 +309,39 @@ func TestFirstUseAtTheSameTime(t *testing.T) {
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, 9, strings.Count(string(content), "\n"), "no line was lost")
+}
+
+// TestFirstUseByProcesses is the same with processes: the file, not the program, is
+// what they share.
+func TestFirstUseByProcesses(t *testing.T) {
+	if path := os.Getenv("SEALPORT_TEST_KNOWN_HOSTS"); path != "" { // the child
+		h, err := keys.TrustOnFirstUse(path)
+		require.NoError(t, err)
+		require.NoError(t, h.Verify(t.Context(), "one", keys.Generate().Public()))
+		return
+	}
+	path := filepath.Join(folder(t), "known_hosts")
+	var children []*exec.Cmd
+	for range 4 {
+		c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFirstUseByProcesses$")
+		c.Env = append(os.Environ(), "SEALPORT_TEST_KNOWN_HOSTS="+path)
+		require.NoError(t, c.Start())
+		children = append(children, c)
+	}
+	trusted := 0
+	for _, c := range children {
+		err := c.Wait()
+		var exit *exec.ExitError
+		if err == nil {
+			trusted++
+		} else {
+			require.ErrorAs(t, err, &exit)
+		}
+	}
+	require.Equal(t, 1, trusted)
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(content), "\n"))
 }
 
 func FuzzAllowFile(f *testing.F) {

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -128,5 +127,3 @@ func (a alternatives) Error() string {
 
 // Unwrap makes each reason findable by errors.Is and As.
 func (a alternatives) Unwrap() []error { return a }
-
-var errNothing = errors.New("nothing to compare with")

@@ -111,11 +111,7 @@ func (id *Identity) Digest(ctx context.Context, algorithm string) (Digest, error
 	if now.Dev != exe.Dev || now.Ino != exe.Ino {
 		return Digest{}, fmt.Errorf("runs another file than %s: %w", printable(exe.Path), ErrChanged)
 	}
-	d, err := digestOf(ctx, f, algorithm)
-	if err != nil {
-		return Digest{}, err
-	}
-	return d, id.Alive()
+	return digestOf(ctx, f, algorithm)
 }
 
 func digestOf(ctx context.Context, f openFile, algorithm string) (Digest, error) {

@@ -37,6 +37,24 @@ func TestParseDigest(t *testing.T) {
 	assert.Empty(t, peer.Digest{}.String())
 }
 
+func TestVerityDigest(t *testing.T) {
+	for _, row := range []struct {
+		algorithm uint16 // FS_VERITY_HASH_ALG_*
+		size      int
+		want      string
+	}{{1, 32, peer.VeritySHA256}, {2, 64, peer.VeritySHA512}, {1, 64, ""}, {2, 32, ""}, {3, 32, ""}, {0, 0, ""}} {
+		sum := []byte(strings.Repeat("s", row.size))
+		d, err := peer.VerityDigest(row.algorithm, sum)
+		if row.want == "" {
+			assert.ErrorIs(t, err, peer.ErrUnavailable, row)
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, row.want, d.Algorithm)
+		assert.Equal(t, sum, d.Sum())
+	}
+}
+
 // FuzzParseDigest: what is accepted prints as what was read, but for case.
 func FuzzParseDigest(f *testing.F) {
 	f.Add("sha256:" + strings.Repeat("0a", 32))

@@ -9,3 +9,6 @@ func IdentifyToken(words [8]uint32, src codesign.Source) (*Identity, error) {
 
 // UnitOf finds the unit in a cgroup path.
 var UnitOf = unitOf
+
+// VerityDigest makes a Digest of what fs-verity measured.
+var VerityDigest = verityDigest

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sealport/sealport/internal/codesign"
 	"github.com/sealport/sealport/internal/cred"
+	_ "github.com/sealport/sealport/internal/mach/codesource" // asks the kernel
 )
 
 // Identify makes an Identity of the audit token that the kernel attached to the

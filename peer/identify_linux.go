@@ -8,8 +8,10 @@ import (
 	"os"
 	"strings"
 
+	"github.com/sealport/sealport/internal/codesign"
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/pidfd"
+	"github.com/sealport/sealport/internal/remember"
 )
 
 // Identify makes an Identity of what the kernel attached to the peer's hello.
@@ -23,6 +25,10 @@ import (
 func Identify(c *cred.Credentials) (*Identity, error) {
 	if c == nil {
 		return nil, ErrNoIdentity
+	}
+	if c.AuditToken != [8]uint32{} {
+		// Only a Mach kernel gives one, so this one is simulated.
+		return identifyToken(c.AuditToken, codesign.Installed())
 	}
 	if c.PIDFD < 0 {
 		return identifyWeak(c)
@@ -184,7 +190,7 @@ func oneOf(n uint32, of ...uint32) bool {
 	return false
 }
 
-var bootID = remember(pidfd.BootID)
+var bootID = remember.Success(pidfd.BootID)
 
 func bindingOf(inode uint64) ([]byte, error) {
 	boot, err := bootID()
@@ -199,7 +205,7 @@ func bindingOf(inode uint64) ([]byte, error) {
 }
 
 // pidfsHere reports whether this kernel's pidfds have inodes of their own.
-var pidfsHere = remember(func() (bool, error) {
+var pidfsHere = remember.Success(func() (bool, error) {
 	fd, err := pidfd.Open(os.Getpid())
 	if errors.Is(err, errors.ErrUnsupported) {
 		return false, nil // ENOSYS: before Linux 5.3

@@ -30,6 +30,7 @@ type Identity struct {
 	closed bool
 
 	exe      atomic.Pointer[ExecutableFile] // captured once, see Executable
+	last     atomic.Pointer[sighting]       // the last look at what it runs
 	userName atomic.Pointer[string]
 }
 
@@ -73,7 +74,8 @@ func (id *Identity) Token() Token { return id.token }
 // the bindings unequal, so that a handshake across its border fails.
 func (id *Identity) Binding() []byte { return bytes.Clone(id.binding) }
 
-// Connector tells who made the socket's end. Zero on Darwin, where there is none.
+// Connector tells who made the socket's end. Zero for Self, and on Darwin, where
+// there is none.
 func (id *Identity) Connector() Connector { return id.connector }
 
 // Alive returns nil while the process lives, else ErrGone, without blocking.
@@ -122,12 +124,35 @@ func (id *Identity) Executable() (ExecutableFile, error) {
 	if exe := id.exe.Load(); exe != nil {
 		return *exe, nil
 	}
-	exe, err := lookup(id, process.executable)
-	if err != nil {
-		return ExecutableFile{}, err
+	if now := id.look(); now.err != nil {
+		return ExecutableFile{}, now.err
 	}
-	id.exe.CompareAndSwap(nil, &exe) // two may have looked: the first counts
 	return *id.exe.Load(), nil
+}
+
+// sighting is one look at the executable of a process.
+type sighting struct {
+	exe ExecutableFile
+	err error
+}
+
+// look looks what the process runs by now, and captures the first sight of it.
+func (id *Identity) look() sighting {
+	var now sighting
+	now.exe, now.err = lookup(id, process.executable)
+	if now.err == nil {
+		id.exe.CompareAndSwap(nil, &now.exe) // two may look: the first counts
+	}
+	id.last.Store(&now)
+	return now
+}
+
+// is returns nil if the process was seen to run the captured executable.
+func (s sighting) is(captured ExecutableFile) error {
+	if s.err == nil && (s.exe.Dev != captured.Dev || s.exe.Ino != captured.Ino) {
+		return fmt.Errorf("runs %q instead of %q: %w", s.exe.Path, captured.Path, ErrChanged)
+	}
+	return s.err
 }
 
 // Label returns the LSM label (SELinux context, AppArmor profile) that the
@@ -171,36 +196,33 @@ func (id *Identity) Recheck(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := id.Alive(); err != nil {
+	if err := id.same(); err != nil {
 		return err
 	}
 	if _, ok := id.proc.(tokenProcess); ok {
-		return nil // that it lives says all: an exec would have changed its token
+		return nil // an exec would have changed its token
 	}
-	if id.ids.complete {
-		now, err := lookup(id, process.ids)
-		if err != nil {
-			return err
-		}
-		if now != id.ids {
-			return fmt.Errorf("ids are now %d/%d: %w", now.euid, now.ruid, ErrChanged)
-		}
-	}
-	then, err := id.Executable()
+	captured, err := id.Executable()
 	if err != nil {
 		return err
 	}
-	now, err := lookup(id, process.executable)
-	if err != nil {
-		return err
-	}
-	if now.Dev != then.Dev || now.Ino != then.Ino {
-		return fmt.Errorf("runs %q instead of %q: %w", now.Path, then.Path, ErrChanged)
-	}
-	return nil
+	return id.look().is(captured)
 }
 
-// Close releases the pidfd. The process is not touched. Idempotent.
+// same returns nil if the process lives and has the ids that it had.
+func (id *Identity) same() error {
+	if err := id.Alive(); err != nil || !id.ids.complete {
+		return err
+	}
+	now, err := lookup(id, process.ids)
+	if err == nil && now != id.ids {
+		err = fmt.Errorf("effective uid is now %d, real uid %d: %w", now.euid, now.ruid, ErrChanged)
+	}
+	return err
+}
+
+// Close releases the pidfd, after lookups that are under way. The process is not
+// touched. Idempotent.
 func (id *Identity) Close() error {
 	id.mu.Lock()
 	defer id.mu.Unlock()

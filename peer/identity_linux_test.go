@@ -18,6 +18,7 @@ import (
 )
 
 func TestSelfDescribesThisProcess(t *testing.T) {
+	needKernel(t)
 	id, err := peer.Self()
 	require.NoError(t, err)
 	defer id.Close()
@@ -240,6 +241,17 @@ func TestHostWithoutAUser(t *testing.T) {
 	for _, p := range []peer.Policy{peer.SameUser(), peer.Not(peer.SameUser()), peer.Default()} {
 		require.ErrorIs(t, peer.Check(t.Context(), p, id), peer.ErrRefused, p)
 	}
+}
+
+// TestHostThatRunsAsNobody has the id that stands for everybody who has none here.
+func TestHostThatRunsAsNobody(t *testing.T) {
+	needRoot(t)
+	if !inside() {
+		runInside(t, as(65534, 65534), ownHello(t))
+		return
+	}
+	_, c := inheritedHello(t)
+	requireAnswer(t, unknown, peer.SameUser(), identify(t, c))
 }
 
 // userNamespace is the attribute of a child that is root in a user namespace of

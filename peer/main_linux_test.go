@@ -2,6 +2,7 @@ package peer_test
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/pidfd"
 	"github.com/sealport/sealport/internal/pidfd/pidfdtest"
 	"github.com/sealport/sealport/peer"
 )
@@ -70,6 +72,7 @@ type site struct {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
+	needKernel(t)
 	dir := publicDir(t)
 	s := &site{t: t, path: filepath.Join(dir, "s")}
 	var err error
@@ -127,6 +130,18 @@ func (s *site) connect(attr *syscall.SysProcAttr) (*pidfdtest.Child, *peer.Ident
 // as is the attribute of a child with other ids than ours.
 func as(uid, gid uint32, groups ...uint32) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}}
+}
+
+// needKernel skips a test on kernels that tell less of a process than these tests
+// expect. What remains there is tested in weak_linux_test.go.
+func needKernel(t testing.TB) {
+	t.Helper()
+	fd, err := pidfd.Open(os.Getpid())
+	require.NoError(t, err)
+	defer pidfd.Close(fd)
+	if _, err := pidfd.GetInfo(fd); errors.Is(err, pidfd.ErrNoInfo) {
+		t.Skip("needs PIDFD_GET_INFO (Linux 6.13)")
+	}
 }
 
 // needRoot skips a test that needs processes of several users.

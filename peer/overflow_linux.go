@@ -1,13 +1,16 @@
 package peer
 
-import "github.com/sealport/sealport/internal/pidfd"
+import (
+	"github.com/sealport/sealport/internal/pidfd"
+	"github.com/sealport/sealport/internal/remember"
+)
 
 // defaultOverflow is DEFAULT_OVERFLOWUID of linux/highuid.h.
 const defaultOverflow = 65534
 
 var (
-	readOverflowUID = remember(pidfd.OverflowUID)
-	readOverflowGID = remember(pidfd.OverflowGID)
+	readOverflowUID = remember.Success(pidfd.OverflowUID)
+	readOverflowGID = remember.Success(pidfd.OverflowGID)
 )
 
 // overflowUID is the user id that stands for those who do not exist in our user

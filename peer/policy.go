@@ -63,7 +63,8 @@ func Validate(p Policy) error {
 // stands for Default; nil for id is refused.
 //
 // It captures the peer's executable where that can be read (see
-// Identity.Recheck), judges, and lets nobody in who has exited meanwhile. It
+// Identity.Recheck), judges, and lets nobody in who has exited or taken other ids
+// since the identity was made. It may be repeated: what can change is looked at again. It
 // blocks as long as p's rules do, of which ExecutableDigest, CodeRequirement,
 // Users, Groups and Func may take long; all but Users and Groups obey ctx.
 func Check(ctx context.Context, p Policy, id *Identity) error {
@@ -79,14 +80,13 @@ func Check(ctx context.Context, p Policy, id *Identity) error {
 	if err := ctx.Err(); err != nil {
 		return refuse(err)
 	}
-	// The answer does not matter here: what needs the executable asks again
-	// and says why it can't be had.
-	_, _ = id.Executable()
+	// Rules about programs judge this look, and say why it failed if it did.
+	id.look()
 	if j := p.judge(ctx, id); j.verdict != yes {
 		return refuse(j.reason)
 	}
-	// Where liveness can't be told (no pidfd) the connection's end must do.
-	if err := id.Alive(); err != nil && !errors.Is(err, ErrUnavailable) {
+	// Where nothing can tell (no pidfd) the connection's end must do.
+	if err := id.same(); err != nil && !errors.Is(err, errBlind) {
 		return refuse(err)
 	}
 	return nil
@@ -108,6 +108,9 @@ func (e *RefusedError) Error() string {
 
 // Unwrap returns ErrRefused and the reason.
 func (e *RefusedError) Unwrap() []error { return []error{ErrRefused, e.Reason} }
+
+// errNothing is the defect of a rule with an empty list.
+var errNothing = errors.New("nothing to compare with")
 
 // rule is a Policy that looks at one thing.
 type rule struct {

@@ -142,6 +142,7 @@ func TestSetUserIDProgram(t *testing.T) {
 	requireAnswer(t, refused, peer.UIDs(1234), id)
 	requireAnswer(t, refused, peer.Default(), id)
 	requireAnswer(t, allowed, peer.UIDs(0, 1234), id)
+	requireAnswer(t, refused, peer.Users("root", "daemon"), id)
 	assert.Contains(t, id.String(), "uid 1234 euid 0")
 }
 
@@ -371,4 +372,34 @@ func inherit(t *testing.T, s *site) *os.File {
 	f := os.NewFile(uintptr(fd), "listener")
 	t.Cleanup(func() { require.NoError(t, f.Close()) })
 	return f
+}
+
+// TestExecutableServedByAProcess has a peer whose program comes from FUSE: what we
+// would read need not be what it runs, and the one who serves it need not answer.
+func TestExecutableServedByAProcess(t *testing.T) {
+	needRoot(t)
+	if !inside() {
+		runInside(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
+		return
+	}
+	content, err := os.ReadFile("/proc/self/exe")
+	require.NoError(t, err)
+	path := copyProgram(t)
+	served := pidfdtest.ServeFile(t, path, content)
+	s := newSite(t)
+	child := pidfdtest.StartFile(t, path, nil)
+	child.Do("dial", s.path)
+	child.Do("hello")
+	c := s.receive()
+	id := identify(t, c)
+	requireAnswer(t, allowed, peer.Executable(path), id)
+	requireAnswer(t, unknown, peer.ExecutableDigest(ownDigest(t)), id)
+
+	served.Mu.Lock()
+	defer served.Mu.Unlock()
+	again := identify(t, c)
+	requireAnswer(t, allowed, peer.Default(), again)
+	exe, err := again.Executable()
+	require.NoError(t, err)
+	require.Equal(t, path, exe.Path)
 }

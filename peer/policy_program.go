@@ -85,11 +85,16 @@ func anyDigest(ctx context.Context, id *Identity, digests []Digest) judgement {
 // program returns the executable of a process that cannot pretend to run
 // another one: setting /proc/PID/exe (PR_SET_MM_MAP, prctl(2)) takes
 // CAP_CHECKPOINT_RESTORE in the process's user namespace, which anybody has in one of his own.
+// It must still be the one that was captured when Check looked last, at its beginning.
 func program(id *Identity) (ExecutableFile, error) {
 	if err := ask(id, process.sameUsers); err != nil {
 		return ExecutableFile{}, err
 	}
-	return id.Executable()
+	exe, err := id.Executable()
+	if err != nil {
+		return ExecutableFile{}, err
+	}
+	return exe, id.last.Load().is(exe)
 }
 
 // Label lets in processes whose connection has one of these LSM labels

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,25 +47,17 @@ func SameUser() Policy {
 	}}
 }
 
-// Users is UIDs by name, looked up by os/user at each check. A name that is not
-// found, or not now, cannot be judged. Lookups may block on name services.
+// Users is UIDs by name, looked up by os/user at each check. Where a name is not
+// found, or not now, a peer that the others do not let in cannot be judged.
+// Lookups may block on name services.
 func Users(names ...string) Policy {
-	names = slices.Clone(names)
-	r := rule{name: "Users(" + join(names, strconv.Quote) + ")", bad: badNames(names)}
-	r.check = func(_ context.Context, id *Identity) judgement {
-		return anyName(names, func(name string) judgement {
-			u, err := user.Lookup(name)
-			if err != nil {
-				return undecided(fmt.Errorf("user %q %w: %w", name, ErrUnavailable, err))
-			}
-			n, err := strconv.ParseUint(u.Uid, 10, 32)
-			if err != nil {
-				return undecided(fmt.Errorf("user %q has uid %q: %w", name, u.Uid, ErrUnavailable))
-			}
-			return judgeUser(id, []uint32{uint32(n)})
-		})
-	}
-	return r
+	return named("Users", names, judgeUser, func(name string) (string, error) {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", err
+		}
+		return u.Uid, nil
+	})
 }
 
 // GIDs lets in processes that are a member of one of the groups: it is among their
@@ -88,20 +81,36 @@ func GIDs(gids ...uint32) Policy {
 
 // Groups is GIDs by name, looked up as for Users.
 func Groups(names ...string) Policy {
+	return named("Groups", names, judgeGroup, func(name string) (string, error) {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return "", err
+		}
+		return g.Gid, nil
+	})
+}
+
+// named is a rule over ids that have names.
+func named(rulename string, names []string, judge func(*Identity, []uint32) judgement, find func(string) (string, error)) Policy {
 	names = slices.Clone(names)
-	r := rule{name: "Groups(" + join(names, strconv.Quote) + ")", bad: badNames(names)}
+	r := rule{name: rulename + "(" + join(names, strconv.Quote) + ")", bad: badNames(names)}
 	r.check = func(_ context.Context, id *Identity) judgement {
-		return anyName(names, func(name string) judgement {
-			g, err := user.LookupGroup(name)
-			if err != nil {
-				return undecided(fmt.Errorf("group %q %w: %w", name, ErrUnavailable, err))
+		var found []uint32
+		var missing error
+		for _, name := range names {
+			text, err := find(name)
+			n, bad := strconv.ParseUint(text, 10, 32)
+			if err = cmp.Or(err, bad); err != nil {
+				missing = fmt.Errorf("id of %q %w: %w", name, ErrUnavailable, err)
+				continue
 			}
-			n, err := strconv.ParseUint(g.Gid, 10, 32)
-			if err != nil {
-				return undecided(fmt.Errorf("group %q has gid %q: %w", name, g.Gid, ErrUnavailable))
-			}
-			return judgeGroup(id, []uint32{uint32(n)})
-		})
+			found = append(found, uint32(n))
+		}
+		j := judge(id, found)
+		if j.verdict == no && missing != nil {
+			return undecided(missing)
+		}
+		return j
 	}
 	return r
 }
@@ -133,21 +142,6 @@ func judgeGroup(id *Identity, allowed []uint32) judgement {
 		return undecided(fmt.Errorf("some of its groups do not exist in our user namespace (gid %d): %w", o, ErrUnavailable))
 	}
 	return judgement{no, fmt.Errorf("effective gid is %d, real gid %d, supplementary %v", id.ids.egid, id.ids.rgid, truncated(groups))}
-}
-
-// anyName is AnyOf over names.
-func anyName(names []string, judge func(string) judgement) judgement {
-	var last judgement
-	for i, name := range names {
-		j := judge(name)
-		if j.verdict == yes {
-			return j
-		}
-		if i == 0 || j.verdict > last.verdict {
-			last = j
-		}
-	}
-	return last
 }
 
 func badIDs(ids []uint32, overflow uint32) error {

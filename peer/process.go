@@ -46,10 +46,9 @@ type ids struct {
 }
 
 // unknown is a process of which nothing can be learned. The operating systems'
-// own types embed it for what they do not have.
+// own types embed it for what they do not have; whether it lives they all answer.
 type unknown struct{}
 
-func (unknown) alive() error              { return nil }
 func (unknown) ids() (ids, error)         { return ids{}, unavailable("ids") }
 func (unknown) groups() ([]uint32, error) { return nil, unavailable("supplementary groups") }
 func (unknown) executable() (ExecutableFile, error) {
@@ -63,13 +62,15 @@ func (unknown) sameUsers() error                          { return unavailable("
 func (unknown) descends() error                           { return unavailable("proof of descent") }
 func (unknown) code() (codesign.Code, error)              { return codesign.Code{}, unavailable("code signature") }
 func (unknown) requirement(context.Context, string) error { return unavailable("code requirement") }
-func (unknown) close() error                              { return nil }
 
-// nowhere is a process of which only a message is known. Whether it lives
-// cannot be told.
+// nowhere is a process of which only a message is known.
 type nowhere struct{ unknown }
 
-func (nowhere) alive() error { return fmt.Errorf("liveness without a pidfd %w", ErrUnavailable) }
+func (nowhere) alive() error { return errBlind }
+func (nowhere) close() error { return nil }
+
+// errBlind is the answer of alive where nothing can tell whether a process lives.
+var errBlind = fmt.Errorf("liveness %w", ErrUnavailable)
 
 func unavailable(what string) error {
 	return fmt.Errorf("%s %w on %s", what, ErrUnavailable, runtime.GOOS)

@@ -34,7 +34,7 @@ func identifyToken(words [8]uint32, src codesign.Source) (*Identity, error) {
 
 func (p tokenProcess) alive() error {
 	if p.src == nil {
-		return unavailable("liveness")
+		return errBlind
 	}
 	var flags [4]byte
 	err := p.src.Csops(codesign.OpStatus, p.words, flags[:])
@@ -44,6 +44,8 @@ func (p tokenProcess) alive() error {
 	// Any other answer is about a process that exists.
 	return nil
 }
+
+func (tokenProcess) close() error { return nil }
 
 func (p tokenProcess) code() (codesign.Code, error) {
 	if p.src == nil {

@@ -62,6 +62,8 @@ func TestZombieIsGone(t *testing.T) {
 	require.NoError(t, syscall.Kill(pid, 0), "a zombie still has its pid")
 	require.ErrorIs(t, grandchild.Alive(), peer.ErrGone)
 	require.ErrorIs(t, peer.Check(t.Context(), nil, grandchild), peer.ErrGone)
+	_, err = peer.Identify(c)
+	require.ErrorIs(t, err, peer.ErrGone, "though the kernel still tells its ids")
 }
 
 // TestReusedPIDIsGone gives the pid of a peer that has exited to another process.
@@ -128,6 +130,10 @@ func TestExecAfterConnect(t *testing.T) {
 	child.Do("exec", other)
 	require.NoError(t, id.Alive(), "the pidfd and its inode stay")
 	require.ErrorIs(t, id.Recheck(t.Context()), peer.ErrChanged)
+	for _, p := range []peer.Policy{runsUs, peer.Executable(other), peer.Not(peer.Executable(other))} {
+		require.ErrorIs(t, peer.Check(t.Context(), p, id), peer.ErrChanged, p)
+	}
+	require.NoError(t, peer.Check(t.Context(), nil, id), "users do not depend on it")
 	after, err := id.Executable()
 	require.NoError(t, err)
 	assert.Equal(t, before, after, "what was captured stays")
@@ -146,6 +152,23 @@ func TestExecBeforeCheck(t *testing.T) {
 	require.NoError(t, peer.Check(t.Context(), peer.Executable(other), id))
 }
 
+// TestPeerThatHidesAfterConnect was seen to run its program, but is not any more.
+func TestPeerThatHidesAfterConnect(t *testing.T) {
+	needRoot(t)
+	if !inside() {
+		runInside(t, as(1234, 1234))
+		return
+	}
+	child, id := newSite(t).connect(nil)
+	requireAnswer(t, allowed, peer.ExecutableDigest(ownDigest(t)), id)
+	require.NoError(t, id.Recheck(t.Context()))
+	child.Do("hide")
+	requireAnswer(t, unknown, peer.ExecutableDigest(ownDigest(t)), id)
+	requireAnswer(t, unknown, peer.Executable("/bin/sh"), id)
+	require.ErrorIs(t, id.Recheck(t.Context()), peer.ErrUnavailable)
+	requireAnswer(t, allowed, peer.SameUser(), id)
+}
+
 // TestIDsChangeAfterConnect has a peer that drops its rights.
 func TestIDsChangeAfterConnect(t *testing.T) {
 	needRoot(t)
@@ -153,6 +176,9 @@ func TestIDsChangeAfterConnect(t *testing.T) {
 	require.NoError(t, id.Recheck(t.Context()))
 	child.Do("setresuid", 1234, 1234, 1234)
 	require.ErrorIs(t, id.Recheck(t.Context()), peer.ErrChanged)
+	err := peer.Check(t.Context(), peer.Root(), id)
+	require.ErrorIs(t, err, peer.ErrChanged)
+	require.ErrorIs(t, err, peer.ErrRefused)
 }
 
 // TestIDsChangeBetweenHelloAndIdentify finds other ids than the hello's.
@@ -283,17 +309,22 @@ func TestDescriptorTableFull(t *testing.T) {
 
 	var before syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before))
-	// One descriptor is left, then none: each step on the way may be the one that fails.
-	for left := range 2 {
-		full := syscall.Rlimit{Cur: uint64(free + left), Max: before.Max}
-		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &full))
-		_, strong := peer.Identify(c)
-		_, weak := peer.Identify(&cred.Credentials{PIDFD: -1, Message: c.Message, Socket: c.Socket})
-		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
-		require.ErrorIs(t, strong, syscall.EMFILE)
-		require.ErrorIs(t, weak, peer.ErrNoIdentity)
+	// Nothing is known yet, then what is the same for all peers: other steps fail.
+	for range 2 {
+		for left := range 2 {
+			full := syscall.Rlimit{Cur: uint64(free + left), Max: before.Max}
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &full))
+			_, strong := peer.Identify(c)
+			_, weak := peer.Identify(&cred.Credentials{PIDFD: -1, Message: c.Message, Socket: c.Socket})
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
+			require.ErrorIs(t, strong, syscall.EMFILE)
+			require.ErrorIs(t, weak, peer.ErrNoIdentity)
+		}
+		id, err := peer.Identify(c)
+		require.NoError(t, err)
+		require.NoError(t, peer.Check(t.Context(), nil, id))
+		require.NoError(t, id.Close())
 	}
-	require.NoError(t, peer.Check(t.Context(), nil, identify(t, c)))
 }
 
 // TestIdentityIsSafeForConcurrentUse is for the race detector.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -134,6 +135,9 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
+	if errors.Is(err, ErrClosed) {
+		err = ErrPeerGone // it was given up in Receive, below
+	}
 	c.detach(a, err)
 	if lost := c.takeLoss(notSent); lost != nil {
 		return lost
@@ -207,8 +211,11 @@ func (c *Client[T]) reading() *attachment[T] {
 	return c.current.Load()
 }
 
-// read is called when nothing more is to be received from a session.
+// read is called when nothing more is to be received from a session. A Send that
+// waits there waits in vain: the host may still live, but it has ended its side
+// or broken the protocol, and detach needs the sender's lock.
 func (c *Client[T]) read(a *attachment[T]) {
+	a.interrupt()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, b := range c.leaving {
@@ -247,6 +254,15 @@ func (c *Client[T]) Peer() *peer.Identity {
 	return nil
 }
 
+// PeerKey is the static key that the host has proved to hold, zero while there is
+// none and for plain clients.
+func (c *Client[T]) PeerKey() keys.PublicKey {
+	if a := c.current.Load(); a != nil {
+		return a.hostKey()
+	}
+	return keys.PublicKey{}
+}
+
 // Endpoint is the name of the endpoint.
 func (c *Client[T]) Endpoint() string { return c.endpoint }
 
@@ -275,6 +291,11 @@ func (c *Client[T]) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a := c.current.Swap(nil); a != nil {
+		select {
+		case <-a.gone():
+			c.noteLossLocked(a, ErrPeerGone)
+		default:
+		}
 		err = a.close()
 		c.past.add(a.stats())
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/sealport/sealport/internal/rendezvous"
 	"github.com/sealport/sealport/internal/ringlink"
 	"github.com/sealport/sealport/internal/shmring"
+	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -103,20 +104,24 @@ type Config struct {
 	// any others. Without it a Client whose Host (of the same type of message)
 	// is in the same process calls the handler directly.
 	NoInProcess bool
+
+	// upgrade makes connections secure; see package secure.
+	upgrade upgrade.Upgrader
 }
 
 // Priority is a scheduling priority.
 type Priority int
 
-// The priorities. Linux: nice 0, 10 and -10 of the receiver's thread. High needs
-// CAP_SYS_NICE or RLIMIT_NICE, else constructors return an error.
+// The priorities. Linux: the thread's nice value is the process's, 10 or -10; High
+// needs CAP_SYS_NICE or RLIMIT_NICE, else constructors return ErrPermission.
+// Darwin: quality of service utility or user-interactive.
 const (
 	PriorityDefault Priority = iota
 	PriorityLow
 	PriorityHigh
 )
 
-var niceOf = map[Priority]int{PriorityLow: 10, PriorityHigh: -10}
+var levelOf = map[Priority]priority.Level{PriorityLow: priority.Low, PriorityHigh: priority.High}
 
 // settings are a checked Config with defaults filled in.
 type settings struct {
@@ -194,7 +199,11 @@ func (s *settings) options() rendezvous.Options {
 
 // hello is what this side says first.
 func (s *settings) hello() message.Hello {
-	return message.Hello{Version: message.Version, Mode: message.Plain, MaxMessage: uint64(s.MaxMessageSize)}
+	mode := message.Plain
+	if s.upgrade != nil {
+		mode = message.Secure
+	}
+	return message.Hello{Version: message.Version, Mode: mode, MaxMessage: uint64(s.MaxMessageSize)}
 }
 
 // report logs an error that no call returns and gives it to OnError.
@@ -212,10 +221,10 @@ func (s *settings) report(err error) {
 
 // asReceiver runs f on a thread of the configured priority.
 func (s *settings) asReceiver(f func()) {
-	if nice, ok := niceOf[s.ReceiverPriority]; ok {
+	if level, ok := levelOf[s.ReceiverPriority]; ok {
 		// Never unlocked, so that the thread ends with the goroutine.
 		runtime.LockOSThread()
-		if err := priority.SetThread(nice); err != nil {
+		if err := priority.SetThread(level); err != nil {
 			s.log.Warn("receiver priority", "err", err)
 		}
 	}
@@ -224,14 +233,14 @@ func (s *settings) asReceiver(f func()) {
 
 // tryPriority finds out whether asReceiver will be able to do what it should.
 func (s *settings) tryPriority() error {
-	nice, ok := niceOf[s.ReceiverPriority]
+	level, ok := levelOf[s.ReceiverPriority]
 	if !ok {
 		return nil
 	}
 	tried := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		tried <- priority.SetThread(nice)
+		tried <- priority.SetThread(level)
 	}()
 	if err := <-tried; err != nil {
 		return fmt.Errorf("%w: ReceiverPriority: %w", ErrPermission, err)

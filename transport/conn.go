@@ -1,12 +1,15 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
 
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/message"
+	"github.com/sealport/sealport/internal/upgrade"
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -18,6 +21,7 @@ import (
 type Conn struct {
 	m        *message.Conn
 	id       *peer.Identity
+	proof    upgrade.Result // of a secure handshake
 	endpoint string
 	limit    int // bytes, both sides' MaxMessageSize considered
 
@@ -26,8 +30,9 @@ type Conn struct {
 	onClose func() // may be nil
 }
 
-// newConn makes a Conn of a link on which both sides have said hello.
-func newConn(l link.Link, s *settings, theirs message.Hello, id *peer.Identity, endpoint string, onClose func()) *Conn {
+// newConn makes a Conn of a link on which both sides have said hello, and shown
+// proof if they are secure.
+func newConn(l link.Link, s *settings, theirs message.Hello, id *peer.Identity, proof upgrade.Result, endpoint string, onClose func()) *Conn {
 	limit := s.MaxMessageSize
 	if theirs.MaxMessage < uint64(limit) {
 		limit = int(theirs.MaxMessage)
@@ -39,7 +44,7 @@ func newConn(l link.Link, s *settings, theirs message.Hello, id *peer.Identity, 
 		// peer is behind.
 		Coalesce: l.Costly(),
 	})
-	return &Conn{m: m, id: id, endpoint: endpoint, limit: limit, onClose: onClose}
+	return &Conn{m: m, id: id, proof: proof, endpoint: endpoint, limit: limit, onClose: onClose}
 }
 
 // Send sends one message. It blocks while the peer's buffer is full, until ctx
@@ -94,6 +99,15 @@ func (c *Conn) finish(err error) error {
 // It is closed with the Conn, after which it knows no more than it had looked
 // up before.
 func (c *Conn) Peer() *peer.Identity { return c.id }
+
+// PeerKey is the static key that the peer has proved to hold. It is zero for
+// plain connections and for anonymous clients.
+func (c *Conn) PeerKey() keys.PublicKey { return c.proof.Key }
+
+// HandshakeHash is the hash of the handshake with which a secure connection began:
+// 64 bytes that both sides have and no other connection has, to bind what an
+// application does above it (Noise §11.2). Nil for plain connections.
+func (c *Conn) HandshakeHash() []byte { return bytes.Clone(c.proof.Hash) }
 
 // Endpoint is the name of the endpoint.
 func (c *Conn) Endpoint() string { return c.endpoint }

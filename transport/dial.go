@@ -16,8 +16,8 @@ import (
 //
 // Errors: ErrInvalidEndpoint, ErrNoHost, ErrPermission, ErrNotEndpoint,
 // ErrUnsafeFolder, ErrConfig, ErrVersion, ErrMode, ErrRefused, ErrBusy,
-// *peer.RefusedError if cfg.Peer says no to the host, ErrPeerGone if the host
-// went meanwhile, and what ctx says.
+// *peer.RefusedError if cfg.Peer says no to the host, ErrProtocol if what answers
+// is no host, ErrPeerGone if the host went meanwhile, and what ctx says.
 func Dial(ctx context.Context, endpoint string, cfg *Config) (*Conn, error) {
 	s, err := cfg.resolve()
 	if err != nil {
@@ -52,11 +52,15 @@ func connect(ctx context.Context, endpoint string, s *settings) (*Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, id.Close())
 	}
-	return newConn(l, s, theirs, id, endpoint, nil), nil
+	l, proof, err := secured(ctx, l, s, endpoint, id, false)
+	if err != nil {
+		return nil, errors.Join(err, id.Close())
+	}
+	return newConn(l, s, theirs, id, proof, endpoint, nil), nil
 }
 
 // judgeHost looks at the host's answer and at who gave it.
-func judgeHost(ctx context.Context, out *rendezvous.Outgoing, s *settings) (theirs message.Hello, id *peer.Identity, err error) {
+func judgeHost(ctx context.Context, out rendezvous.Outgoing, s *settings) (theirs message.Hello, id *peer.Identity, err error) {
 	if theirs, err = message.ParseHello(out.Hello()); err != nil {
 		return theirs, nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync"
 
+	"github.com/sealport/sealport/internal/upgrade"
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -63,12 +65,14 @@ func (l *localHost[T]) enter() bool {
 // localSession is one Client's way to a Host in the same process: a function
 // call. It implements session.
 type localSession[T any] struct {
-	host    *localHost[T]
-	self    *peer.Identity
-	turn    chan struct{} // one message at a time, as on a connection
-	replies chan T
-	closed  chan struct{}
-	once    sync.Once
+	host             *localHost[T]
+	self             *peer.Identity
+	ofHost, ofClient upgrade.Result // what a secure check has shown
+	limit            int            // bytes, both sides' MaxMessageSize considered
+	turn             chan struct{}  // one message at a time, as on a connection
+	replies          chan T
+	closed           chan struct{}
+	once             sync.Once
 }
 
 // dialLocal returns a session with a Host of the same type in this process, or
@@ -82,22 +86,48 @@ func dialLocal[T any](ctx context.Context, endpoint string, s *settings) (sessio
 	if !ok {
 		return nil, nil
 	}
+	ofHost, ofClient, err := checkKeys(ctx, endpoint, s, host.h.s)
+	if err != nil {
+		return nil, err
+	}
 	self, err := peer.Self()
 	if err != nil {
 		return nil, err
 	}
-	for _, policy := range []peer.Policy{s.Peer, host.h.s.Peer} {
-		if err := peer.Check(ctx, policy, self); err != nil {
-			_ = self.Close()
-			return nil, err
-		}
+	if err := host.judge(ctx, self, s.Peer); err != nil {
+		_ = self.Close()
+		return nil, fmt.Errorf("connecting to %q: %w", endpoint, err)
 	}
 	return &localSession[T]{
-		host: host, self: self,
+		host: host, self: self, ofHost: ofHost, ofClient: ofClient,
+		limit:   min(s.MaxMessageSize, host.h.s.MaxMessageSize),
 		turn:    make(chan struct{}, 1),
 		replies: make(chan T, localReplies),
 		closed:  make(chan struct{}),
 	}, nil
+}
+
+// checkKeys is what a handshake is for clients of other processes.
+func checkKeys(ctx context.Context, endpoint string, client, host *settings) (ofHost, ofClient upgrade.Result, err error) {
+	if err := host.hello().Check(client.hello()); err != nil || client.upgrade == nil {
+		return ofHost, ofClient, err
+	}
+	return client.upgrade.Local(ctx, endpoint, host.upgrade)
+}
+
+// judge asks both sides' policies as a connection would, the host's first, and
+// tells each side of a refusal what it would hear there.
+func (l *localHost[T]) judge(ctx context.Context, self *peer.Identity, ofClient peer.Policy) error {
+	err := peer.Check(ctx, l.h.s.Peer, self)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		l.h.l.counters.refused.Add(1)
+		l.h.s.report(err)
+		return fmt.Errorf("%w; its log says by which rule", ErrRefused)
+	}
+	return peer.Check(ctx, ofClient, self)
 }
 
 func (l *localSession[T]) send(ctx context.Context, v T) error {
@@ -124,8 +154,8 @@ func (l *localSession[T]) send(ctx context.Context, v T) error {
 // check refuses what a connection would refuse, as far as that can be told
 // without encoding.
 func (l *localSession[T]) check(ctx context.Context, v T) error {
-	if bytes := l.host.h.k.bytes; bytes != nil && len(bytes(v)) > l.host.h.s.MaxMessageSize {
-		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrMessageTooLarge, len(bytes(v)), l.host.h.s.MaxMessageSize)
+	if bytes := l.host.h.k.bytes; bytes != nil && len(bytes(v)) > l.limit {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrMessageTooLarge, len(bytes(v)), l.limit)
 	}
 	return ctx.Err()
 }
@@ -136,7 +166,7 @@ func (l *localSession[T]) reply(ctx context.Context, v T) error {
 	}
 	if k := &l.host.h.k; k.bytes != nil {
 		// The handler has its slice back when Reply returns.
-		v = k.value(append([]byte(nil), k.bytes(v)...))
+		v = k.value(append([]byte{}, k.bytes(v)...))
 	}
 	select {
 	case l.replies <- v:
@@ -172,10 +202,13 @@ func (l *localSession[T]) receive(ctx context.Context) (v T, err error) {
 	}
 }
 
+func (l *localSession[T]) interrupt()                      {}
 func (l *localSession[T]) flush(ctx context.Context) error { return ctx.Err() }
 func (l *localSession[T]) gone() <-chan struct{}           { return l.host.retired }
 func (l *localSession[T]) unread() uint64                  { return 0 }
 func (l *localSession[T]) peer() *peer.Identity            { return l.self }
+func (l *localSession[T]) peerKey() keys.PublicKey         { return l.ofClient.Key }
+func (l *localSession[T]) hostKey() keys.PublicKey         { return l.ofHost.Key }
 func (l *localSession[T]) stats() Stats                    { return Stats{} }
 
 func (l *localSession[T]) close() error {

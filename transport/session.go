@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -26,8 +27,12 @@ type Message[T any] struct {
 // see Conn.Send; ErrEncode.
 func (m Message[T]) Reply(ctx context.Context, v T) error { return m.from.reply(ctx, v) }
 
+// PeerKey is the static key that the sender has proved to hold; see Conn.PeerKey.
+func (m Message[T]) PeerKey() keys.PublicKey { return m.from.peerKey() }
+
 type replier[T any] interface {
 	reply(ctx context.Context, v T) error
+	peerKey() keys.PublicKey
 }
 
 // session is a Client's way to its host, until that is gone.
@@ -36,8 +41,10 @@ type session[T any] interface {
 	receive(ctx context.Context) (T, error)
 	flush(ctx context.Context) error
 	gone() <-chan struct{}
+	interrupt()     // ends calls that wait, and later ones, and frees nothing
 	unread() uint64 // frames that the host is not known to have dealt with
 	peer() *peer.Identity
+	hostKey() keys.PublicKey
 	stats() Stats
 	close() error
 	abort()
@@ -87,9 +94,12 @@ func (t *typed[T]) receive(ctx context.Context) (v T, err error) {
 }
 
 func (t *typed[T]) flush(ctx context.Context) error { return t.conn.m.Flush(ctx) }
+func (t *typed[T]) interrupt()                      { t.conn.m.Interrupt() }
 func (t *typed[T]) gone() <-chan struct{}           { return t.conn.m.Gone() }
 func (t *typed[T]) unread() uint64                  { return t.conn.m.Unread() }
 func (t *typed[T]) peer() *peer.Identity            { return t.conn.id }
+func (t *typed[T]) peerKey() keys.PublicKey         { return t.conn.PeerKey() }
+func (t *typed[T]) hostKey() keys.PublicKey         { return t.conn.PeerKey() }
 func (t *typed[T]) stats() Stats                    { return t.conn.Stats() }
 func (t *typed[T]) close() error                    { return t.conn.Close() }
 func (t *typed[T]) abort()                          { t.conn.abort() }

@@ -120,7 +120,14 @@ func TestFileThatChangesMeanwhile(t *testing.T) {
 		k.Ctime += int64(touched.ends) // written to by the time it has been read
 		return k
 	}}
-	for name, f := range map[string]filedigest.File{"longer": longer, "shorter": shorter, "touched": read} {
+	endless := open("", 4, old)
+	endless.Reader = readerFunc(func(p []byte) (int, error) {
+		if endless.ends++; endless.ends > 3 {
+			return 0, errors.New("read on and on")
+		}
+		return len(p), nil
+	})
+	for name, f := range map[string]filedigest.File{"endless": endless, "longer": longer, "shorter": shorter, "touched": read} {
 		_, err := filedigest.New(2, 100, 1).SHA256(t.Context(), f)
 		require.ErrorIs(t, err, filedigest.ErrModified, name)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/sealport/sealport/internal/ctxlock"
@@ -61,6 +60,7 @@ type Conn struct {
 
 	rmu      ctxlock.Mutex // held while the link may touch what Close frees
 	rest     []byte        // of the frame being read
+	buffered bool          // the link has a frame in private memory
 	assembly []byte        // the pieces of a large message
 	total    int           // its size; 0 if there is none
 	rerr     error         // final
@@ -167,22 +167,34 @@ func (c *Conn) Receive(ctx context.Context) ([]byte, error) {
 		p, ok, err := c.next()
 		if err != nil {
 			c.rerr = fmt.Errorf("%w: %w", link.ErrProtocol, err)
+			c.received.publish()
 			return nil, c.rerr
 		}
 		if ok {
 			c.received.add(len(p))
+			if len(c.rest) == 0 {
+				c.frameDone()
+			}
 			return p, nil
 		}
 	}
 	return nil, c.rerr
 }
 
+// frameDone is called when everything in a frame was returned. If that was all
+// there is in private memory, the caller may be idle next: so the numbers are
+// published now, not only when it comes to wait for more.
+func (c *Conn) frameDone() {
+	if c.buffered = c.l.Buffered(); !c.buffered {
+		c.received.publish()
+	}
+}
+
 // readFrame makes the next frame c.rest.
 func (c *Conn) readFrame(ctx context.Context) (err error) {
-	if c.l.Buffered() {
+	if c.buffered {
 		c.rest, err = c.l.ReadFrame(ctx)
 	} else {
-		c.received.publish()
 		if err := c.rmu.Lock(ctx); err != nil {
 			return err
 		}
@@ -198,11 +210,11 @@ func (c *Conn) readFrame(ctx context.Context) (err error) {
 		err = fmt.Errorf("%w: empty frame", link.ErrProtocol)
 	case err == nil:
 		return nil
-	case err == io.EOF && c.total > 0:
-		err = fmt.Errorf("%w: closed within a message", link.ErrProtocol)
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return err
 	}
+	// io.EOF within a message is the end like any other: its sender gave it up,
+	// as it does when the context of its Send ends, and then closed.
 	c.rerr = err
 	return err
 }
@@ -242,6 +254,7 @@ func (c *Conn) next() (p []byte, ok bool, err error) {
 		return nil, false, errors.New("item of unknown kind")
 	}
 	c.rest = nil // a piece is alone in its frame
+	c.buffered = false
 	c.grow(n)
 	c.assembly = append(c.assembly, body...)
 	if len(c.assembly) < c.total {
@@ -284,6 +297,16 @@ func (c *Conn) Unread() uint64 {
 	defer c.wmu.Unlock()
 	return c.l.Unread() + min(1, uint64(c.hold.messages))
 }
+
+// Behind reports whether the peer has fallen behind; see link.Link.
+func (c *Conn) Behind() bool { return c.l.Behind() }
+
+// WaitTaken waits until it has not; see link.Link.
+func (c *Conn) WaitTaken(ctx context.Context) error { return c.l.WaitTaken(ctx) }
+
+// Interrupt makes every blocked and every later call return link.ErrClosed. It
+// frees nothing.
+func (c *Conn) Interrupt() { c.l.Interrupt() }
 
 // Gone is closed when the peer is known to be dead or to have closed.
 func (c *Conn) Gone() <-chan struct{} { return c.l.Gone() }

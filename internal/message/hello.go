@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/sealport/sealport/internal/link"
 )
 
 // Version is the protocol version that this package speaks.
@@ -41,7 +43,8 @@ const (
 
 var (
 	// ErrNotHello means that what the peer said first is not sealport's hello.
-	ErrNotHello = errors.New("peer does not speak sealport")
+	// It answers errors.Is(err, link.ErrProtocol).
+	ErrNotHello = fmt.Errorf("peer does not speak sealport: %w", link.ErrProtocol)
 
 	// ErrVersion means that the peer speaks another protocol version.
 	ErrVersion = errors.New("peer speaks another protocol version")
@@ -94,7 +97,8 @@ func (theirs Hello) Check(mine Hello) error {
 	case theirs.Version != mine.Version:
 		return fmt.Errorf("%w: %d, this side %d", ErrVersion, theirs.Version, mine.Version)
 	case theirs.Mode != mine.Mode:
-		return fmt.Errorf("%w: the peer is %s, this side %s", ErrMode, theirs.Mode, mine.Mode)
+		return fmt.Errorf("%w: the peer is %s, this side %s; use the constructors of package %s", ErrMode, theirs.Mode, mine.Mode,
+			map[Mode]string{Plain: "transport", Secure: "secure"}[theirs.Mode])
 	case theirs.MaxMessage == 0:
 		return fmt.Errorf("%w: it receives no messages", ErrNotHello)
 	}

@@ -103,8 +103,8 @@ func (c *Conn) flushLocked(ctx context.Context) error {
 // Flush writes what is held back. It blocks while the peer's buffer is full,
 // until ctx ends.
 func (c *Conn) Flush(ctx context.Context) error {
-	if !c.cfg.Coalesce {
-		return ctx.Err()
+	if err := ctx.Err(); err != nil || !c.cfg.Coalesce {
+		return err
 	}
 	if err := c.wmu.Lock(ctx); err != nil {
 		return err

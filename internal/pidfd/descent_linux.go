@@ -82,8 +82,8 @@ func parentOf(child int) (int, error) {
 		if err != nil {
 			return -1, err
 		}
-		if before.PPID <= 1 {
-			return -1, fmt.Errorf("the chain ends in pid %d: %w", before.PPID, ErrUnproven)
+		if before.PPID == 0 {
+			return -1, fmt.Errorf("the chain of parents ends elsewhere: %w", ErrUnproven)
 		}
 		parent, err := Open(int(before.PPID))
 		if errors.Is(err, unix.ESRCH) {

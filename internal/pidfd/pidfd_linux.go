@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/remember"
 )
 
 // pidfsMagic is PID_FS_MAGIC of linux/magic.h: the file system whose inode
@@ -105,10 +107,20 @@ func GetInfo(fd int) (Info, error) {
 	}, nil
 }
 
-const (
-	ownUserNamespace = "/proc/self/ns/user"
-	ownPIDNamespace  = "/proc/self/ns/pid"
+// nsfs has one inode for each living namespace. Our own never change: a process
+// with several threads, as every Go program is one, cannot leave its user
+// namespace, and nobody his pid namespace.
+type namespace struct{ dev, ino uint64 }
+
+var (
+	ownUserNamespace = remember.Success(func() (namespace, error) { return statNamespace("/proc/self/ns/user") })
+	ownPIDNamespace  = remember.Success(func() (namespace, error) { return statNamespace("/proc/self/ns/pid") })
 )
+
+func statNamespace(path string) (namespace, error) {
+	f, err := StatPath(path)
+	return namespace{f.Dev, f.Ino}, err
+}
 
 // SameUserNamespace reports whether the process lives in our user namespace. It
 // needs the right to ptrace-read the process (ptrace(2)); other answers of the kernel
@@ -126,7 +138,17 @@ func SamePIDNamespace(fd int) (bool, error) {
 	return sameNamespace(fd, unix.PIDFD_GET_PID_NAMESPACE, ownPIDNamespace)
 }
 
-func sameNamespace(fd int, request uint, own string) (bool, error) {
+// UserNamespaceByProc is SameUserNamespace for kernels before Linux 6.11.
+func UserNamespaceByProc(fd int) (bool, error) {
+	theirs, err := look(fd, func(dir string) (namespace, error) { return statNamespace(dir + "/ns/user") })
+	if err != nil {
+		return false, err
+	}
+	ours, err := ownUserNamespace()
+	return theirs == ours, err
+}
+
+func sameNamespace(fd int, request uint, own func() (namespace, error)) (bool, error) {
 	// The ioctl takes no argument: the kernel refuses any but zero.
 	ns, err := unix.IoctlRetInt(fd, request)
 	if err != nil {
@@ -136,18 +158,10 @@ func sameNamespace(fd int, request uint, own string) (bool, error) {
 		return false, fmt.Errorf("asking for a namespace: %w", err)
 	}
 	defer unix.Close(ns)
-	var theirs unix.Stat_t
-	if err := unix.Fstat(ns, &theirs); err != nil {
-		return false, fmt.Errorf("stat of a namespace: %w", err)
+	theirs, err := Stat(ns)
+	if err != nil {
+		return false, err
 	}
-	return isOwnNamespace(&theirs, own)
-}
-
-// isOwnNamespace compares by inode: nsfs has one for each living namespace.
-func isOwnNamespace(theirs *unix.Stat_t, own string) (bool, error) {
-	var ours unix.Stat_t
-	if err := unix.Stat(own, &ours); err != nil {
-		return false, fmt.Errorf("stat of %s: %w", own, err)
-	}
-	return theirs.Ino == ours.Ino && theirs.Dev == ours.Dev, nil
+	ours, err := own()
+	return theirs.Dev == ours.dev && theirs.Ino == ours.ino, err
 }

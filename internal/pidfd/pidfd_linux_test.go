@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -73,6 +74,19 @@ func TestOtherNamespaces(t *testing.T) {
 		require.NoError(t, err)
 		assert.False(t, ours)
 	}
+}
+
+// TestSessionOfALogin has a process with an audit login uid, which it inherits from
+// the thread that started it.
+func TestSessionOfALogin(t *testing.T) {
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	if err := os.WriteFile("/proc/thread-self/loginuid", []byte("1234"), 0); err != nil {
+		t.Skipf("needs audit (CONFIG_AUDIT, CAP_AUDIT_CONTROL): %v", err)
+	}
+	loginuid, sessionid, err := pidfd.ReadSession(open(t, pidfdtest.Start(t, nil).PID()))
+	require.NoError(t, err)
+	assert.Equal(t, uint32(1234), loginuid)
+	assert.NotEqual(t, ^uint32(0), sessionid)
 }
 
 func TestInodeIsTheProcess(t *testing.T) {

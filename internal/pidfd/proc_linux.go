@@ -89,19 +89,17 @@ func ReadStatus(fd int) (Status, error) {
 // CONFIG_AUDIT have neither and give unset.
 func ReadSession(fd int) (loginuid, sessionid uint32, err error) {
 	const unset = ^uint32(0)
-	s, err := look(fd, func(dir string) ([2]uint32, error) {
-		s := [2]uint32{unset, unset}
-		for i, name := range []string{"/loginuid", "/sessionid"} {
-			n, err := readNumber(dir + name)
-			if errors.Is(err, unix.ENOENT) {
-				continue
-			}
-			if err != nil {
-				return s, err
-			}
-			s[i] = n
+	s, err := look(fd, func(dir string) (s [2]uint32, err error) {
+		s = [2]uint32{unset, unset}
+		s[0], err = readNumber(dir + "/loginuid")
+		// Who has no login uid has no session: the kernel sets both at once.
+		if err == nil && s[0] != unset {
+			s[1], err = readNumber(dir + "/sessionid")
 		}
-		return s, nil
+		if errors.Is(err, unix.ENOENT) {
+			err = nil
+		}
+		return s, err
 	})
 	if err != nil {
 		return unset, unset, err
@@ -118,17 +116,6 @@ func ReadCgroup(fd int) (string, error) {
 			return "", err
 		}
 		return ParseCgroup(b)
-	})
-}
-
-// UserNamespaceByProc is SameUserNamespace for kernels before Linux 6.11.
-func UserNamespaceByProc(fd int) (bool, error) {
-	return look(fd, func(dir string) (bool, error) {
-		var theirs unix.Stat_t
-		if err := unix.Stat(dir+"/ns/user", &theirs); err != nil {
-			return false, fmt.Errorf("stat of a namespace: %w", err)
-		}
-		return isOwnNamespace(&theirs, ownUserNamespace)
 	})
 }
 

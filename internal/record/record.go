@@ -196,19 +196,20 @@ func NewOpener(key *[KeySize]byte) *Opener {
 	return o
 }
 
-// Open opens a record in place and returns its type and plaintext, which is a
-// part of frame. After Rekey it has the next key. Errors are final: ErrOpen,
-// ErrMalformed, ErrExhausted.
-func (o *Opener) Open(frame []byte) (Type, []byte, error) {
+// Open opens a record, appends its plaintext to dst and returns its type and the
+// longer slice. dst must not overlap with frame, which is left as it was. After
+// Rekey it has the next key. Errors are final: ErrOpen, ErrMalformed,
+// ErrExhausted.
+func (o *Opener) Open(dst, frame []byte) (Type, []byte, error) {
 	if o.err != nil {
 		return 0, nil, o.err
 	}
-	t, plain, err := o.open(frame)
+	t, plain, err := o.open(dst, frame)
 	o.err = err
 	return t, plain, err
 }
 
-func (o *Opener) open(frame []byte) (Type, []byte, error) {
+func (o *Opener) open(dst, frame []byte) (Type, []byte, error) {
 	if len(frame) < Overhead {
 		return 0, nil, fmt.Errorf("%w: %d bytes", ErrOpen, len(frame))
 	}
@@ -219,7 +220,7 @@ func (o *Opener) open(frame []byte) (Type, []byte, error) {
 	}
 	header, sealed := frame[:HeaderSize], frame[HeaderSize:]
 	n := len(sealed) - chacha20poly1305.Overhead
-	plain, err := o.aead.Open(sealed[:0], o.nonceOf(counter), sealed, o.adOf(header, n))
+	plain, err := o.aead.Open(dst, o.nonceOf(counter), sealed, o.adOf(header, n))
 	if err != nil {
 		return 0, nil, ErrOpen
 	}
@@ -229,7 +230,7 @@ func (o *Opener) open(frame []byte) (Type, []byte, error) {
 	switch {
 	case t >= types || header[1] != 0:
 		return 0, nil, fmt.Errorf("%w: type %d", ErrMalformed, header[0])
-	case n > 0 && t != Data && t != Handshake:
+	case n > 0 && t != Data && t != Handshake, n == 0 && t == Handshake:
 		return 0, nil, fmt.Errorf("%w: type %d with %d bytes", ErrMalformed, t, n)
 	case o.records > hardFactor*RekeyRecords || o.bytes > hardFactor*RekeyBytes:
 		return 0, nil, fmt.Errorf("%w: the peer does not change its key", ErrMalformed)

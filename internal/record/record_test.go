@@ -35,7 +35,7 @@ func TestRoundTrip(t *testing.T) {
 		plain := bytes.Repeat([]byte{byte(n)}, n)
 		rec := seal(t, s, record.Data, plain)
 		assert.Len(t, rec, n+record.Overhead)
-		typ, got, err := o.Open(rec)
+		typ, got, err := o.Open(nil, rec)
 		require.NoError(t, err)
 		assert.Equal(t, record.Data, typ)
 		assert.True(t, bytes.Equal(plain, got))
@@ -55,18 +55,18 @@ func TestOpenRefusesEveryFlip(t *testing.T) {
 				o := record.NewOpener(&key)
 				bad := bytes.Clone(rec)
 				bad[i] ^= 1 << bit
-				_, _, err := o.Open(bad)
+				_, _, err := o.Open(nil, bad)
 				require.ErrorIs(t, err, record.ErrOpen, "type %d byte %d bit %d", typ, i, bit)
 				// Sticky: not even the right record opens now.
-				_, _, err = o.Open(bytes.Clone(rec))
+				_, _, err = o.Open(nil, bytes.Clone(rec))
 				require.ErrorIs(t, err, record.ErrOpen)
 			}
 		}
 		for n := range rec {
-			_, _, err := record.NewOpener(&key).Open(bytes.Clone(rec[:n]))
+			_, _, err := record.NewOpener(&key).Open(nil, bytes.Clone(rec[:n]))
 			require.ErrorIs(t, err, record.ErrOpen, "cut to %d", n)
 		}
-		_, _, err := record.NewOpener(&key).Open(append(bytes.Clone(rec), 0))
+		_, _, err := record.NewOpener(&key).Open(nil, append(bytes.Clone(rec), 0))
 		require.ErrorIs(t, err, record.ErrOpen, "one byte more")
 	}
 }
@@ -92,7 +92,7 @@ func TestOpenRefusesOtherOrder(t *testing.T) {
 		o := record.NewOpener(&key)
 		var err error
 		for _, rec := range order {
-			if _, _, err = o.Open(bytes.Clone(rec)); err != nil {
+			if _, _, err = o.Open(nil, bytes.Clone(rec)); err != nil {
 				break
 			}
 		}
@@ -110,7 +110,7 @@ func TestAbandonedRecordsUseTheirNonces(t *testing.T) {
 	}
 	last := seal(t, s, record.Data, []byte("last"))
 	for _, rec := range [][]byte{first, last} {
-		_, _, err := o.Open(rec)
+		_, _, err := o.Open(nil, rec)
 		require.NoError(t, err)
 	}
 	assert.Equal(t, s.Counter(), o.Counter())
@@ -142,14 +142,14 @@ func TestRekey(t *testing.T) {
 	assert.NotEqual(t, before, after, "same counter, so the key must differ")
 
 	for _, rec := range [][]byte{before, rekey, after} {
-		_, _, err := o.Open(bytes.Clone(rec))
+		_, _, err := o.Open(nil, bytes.Clone(rec))
 		require.NoError(t, err)
 	}
 	// Without the Rekey record the new key's records do not open.
 	o = record.NewOpener(&key)
-	_, _, err := o.Open(before)
+	_, _, err := o.Open(nil, before)
 	require.NoError(t, err)
-	_, _, err = o.Open(after)
+	_, _, err = o.Open(nil, after)
 	require.ErrorIs(t, err, record.ErrOpen)
 }
 
@@ -159,11 +159,11 @@ func TestReplace(t *testing.T) {
 	sw := seal(t, s, record.Switch, nil)
 	s.Replace(&next)
 	rec := seal(t, s, record.Data, []byte("new"))
-	typ, _, err := o.Open(sw)
+	typ, _, err := o.Open(nil, sw)
 	require.NoError(t, err)
 	require.Equal(t, record.Switch, typ)
 	o.Replace(&next)
-	_, got, err := o.Open(rec)
+	_, got, err := o.Open(nil, rec)
 	require.NoError(t, err)
 	assert.Equal(t, "new", string(got))
 }
@@ -173,12 +173,12 @@ func TestCounterDoesNotWrap(t *testing.T) {
 	s.SetCounter(record.LastNonce)
 	o.SetCounter(record.LastNonce)
 	rec := seal(t, s, record.Data, []byte("last"))
-	_, _, err := o.Open(rec)
+	_, _, err := o.Open(nil, rec)
 	require.NoError(t, err)
 	for range 2 {
 		_, err = s.Seal(nil, record.Data, nil, nil)
 		require.ErrorIs(t, err, record.ErrExhausted)
-		_, _, err = o.Open(bytes.Clone(rec))
+		_, _, err = o.Open(nil, bytes.Clone(rec))
 		require.ErrorIs(t, err, record.ErrExhausted)
 	}
 	// Nor does a skip carry it over.
@@ -186,7 +186,7 @@ func TestCounterDoesNotWrap(t *testing.T) {
 	o.SetCounter(record.LastNonce)
 	bad := bytes.Clone(rec)
 	bad[2] = 5
-	_, _, err = o.Open(bad)
+	_, _, err = o.Open(nil, bad)
 	require.ErrorIs(t, err, record.ErrExhausted)
 }
 
@@ -196,17 +196,18 @@ func TestOpenRefusesMalformed(t *testing.T) {
 		"close with data":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Close, nil, []byte{1}) },
 		"rekey with data":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Rekey, nil, []byte{1}) },
 		"switch with data": func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Switch, nil, []byte{1}) },
+		"empty handshake":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Handshake, nil, nil) },
 	} {
 		s, o := pair()
 		rec, err := make(s)
 		require.NoError(t, err)
-		_, _, err = o.Open(rec)
+		_, _, err = o.Open(nil, rec)
 		assert.ErrorIs(t, err, record.ErrMalformed, name)
 	}
 	for _, used := range [][2]uint64{{2 * record.RekeyRecords, 0}, {0, 2 * record.RekeyBytes}} {
 		s, o := pair()
 		o.SetUsed(used[0], used[1])
-		_, _, err := o.Open(seal(t, s, record.Data, []byte{1}))
+		_, _, err := o.Open(nil, seal(t, s, record.Data, []byte{1}))
 		assert.ErrorIs(t, err, record.ErrMalformed, "a peer that never rekeys")
 	}
 }
@@ -214,14 +215,14 @@ func TestOpenRefusesMalformed(t *testing.T) {
 func TestNoAllocations(t *testing.T) {
 	s, o := pair()
 	plain, head := make([]byte, 64), []byte("head")
-	buf := make([]byte, 0, 256)
+	buf, into := make([]byte, 0, 256), make([]byte, 0, 256)
 	assert.Zero(t, testing.AllocsPerRun(1000, func() {
 		rec, err := s.Seal(buf, record.Data, head, plain)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Sent()
-		if _, _, err := o.Open(rec); err != nil {
+		if _, _, err := o.Open(into, rec); err != nil {
 			t.Fatal(err)
 		}
 	}))
@@ -241,14 +242,14 @@ func FuzzOpen(f *testing.F) {
 		r := rand.New(rand.NewPCG(1, uint64(good)))
 		for range good % 8 {
 			plain := make([]byte, r.IntN(100))
-			_, got, err := o.Open(seal(t, s, record.Data, plain))
+			_, got, err := o.Open(nil, seal(t, s, record.Data, plain))
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(plain, got))
 		}
 		next, err := s.Seal(nil, record.Data, nil, []byte("seed"))
 		require.NoError(t, err)
 		authentic := bytes.Equal(next, frame)
-		_, _, err = o.Open(frame)
+		_, _, err = o.Open(nil, frame)
 		require.Equal(t, authentic, err == nil)
 	})
 }

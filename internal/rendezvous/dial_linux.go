@@ -16,8 +16,8 @@ import (
 	"github.com/sealport/sealport/internal/unixsock"
 )
 
-// Outgoing is a host's answer to a client's hello. It is used by one goroutine.
-type Outgoing struct {
+// unixOutgoing implements Outgoing.
+type unixOutgoing struct {
 	o     Options
 	sock  *unixsock.Conn
 	cred  *cred.Credentials
@@ -25,12 +25,8 @@ type Outgoing struct {
 	fd    int // the memory file, or -1
 }
 
-// Dial finds the host of an endpoint, says hello and waits for the answer, until
-// ctx ends.
-func Dial(ctx context.Context, endpoint string, hello []byte, o Options) (*Outgoing, error) {
-	if err := CheckName(endpoint); err != nil {
-		return nil, err
-	}
+// dialUnix is Dial over a socket.
+func dialUnix(ctx context.Context, endpoint string, hello []byte, o Options) (Outgoing, error) {
 	dir, err := openFolder(o, false)
 	if err != nil {
 		return nil, err
@@ -54,14 +50,14 @@ func Dial(ctx context.Context, endpoint string, hello []byte, o Options) (*Outgo
 	default:
 		return nil, err
 	}
-	out := &Outgoing{o: o, sock: sock, fd: -1}
+	out := &unixOutgoing{o: o, sock: sock, fd: -1}
 	if err := out.exchange(ctx, hello); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
 	return out, nil
 }
 
-func (out *Outgoing) exchange(ctx context.Context, hello []byte) error {
+func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
 	ask := setup{carrier: carrierNone, ring: uint32(out.o.BufferSize), hello: hello}
 	if out.o.Attested {
 		ask.carrier = carrierSocket
@@ -85,18 +81,17 @@ func (out *Outgoing) exchange(ctx context.Context, hello []byte) error {
 	return nil
 }
 
-// Hello is the host's.
-func (out *Outgoing) Hello() []byte { return out.setup.hello }
+// Hello implements Outgoing.
+func (out *unixOutgoing) Hello() []byte { return out.setup.hello }
 
-// Accepted reports whether the host made a link; else its hello says why not.
-func (out *Outgoing) Accepted() bool { return out.setup.carrier != carrierNone }
+// Accepted implements Outgoing.
+func (out *unixOutgoing) Accepted() bool { return out.setup.carrier != carrierNone }
 
-// Credentials are the kernel's word on who sent the answer. They stay owned by
-// the Outgoing, and by the Link after Link.
-func (out *Outgoing) Credentials() *cred.Credentials { return out.cred }
+// Credentials implements Outgoing.
+func (out *unixOutgoing) Credentials() *cred.Credentials { return out.cred }
 
-// Link makes the link. It ends the Outgoing, on error too.
-func (out *Outgoing) Link() (link.Link, error) {
+// Link implements Outgoing.
+func (out *unixOutgoing) Link() (link.Link, error) {
 	switch out.setup.carrier {
 	case carrierSocket:
 		return socklink.New(out.sock, out.cred)
@@ -108,7 +103,7 @@ func (out *Outgoing) Link() (link.Link, error) {
 			}
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%w: %w", ErrSetup, err), out.Close())
+			return nil, errors.Join(setupError(err), out.Close())
 		}
 		out.closeFD()
 		return ringlink.New(m, shmring.Client, out.sock, out.cred, ringlink.Options{PollThreshold: out.o.PollThreshold}), nil
@@ -116,15 +111,15 @@ func (out *Outgoing) Link() (link.Link, error) {
 	return nil, errors.Join(fmt.Errorf("%w: refused", ErrSetup), out.Close())
 }
 
-func (out *Outgoing) closeFD() {
+func (out *unixOutgoing) closeFD() {
 	if out.fd >= 0 {
 		_ = unixsock.CloseFD(out.fd)
 		out.fd = -1
 	}
 }
 
-// Close ends the Outgoing without a link.
-func (out *Outgoing) Close() error {
+// Close implements Outgoing.
+func (out *unixOutgoing) Close() error {
 	out.closeFD()
 	return errors.Join(out.sock.Close(), out.cred.Close())
 }

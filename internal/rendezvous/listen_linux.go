@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -20,8 +21,8 @@ import (
 	"github.com/sealport/sealport/internal/unixsock"
 )
 
-// Listener serves one endpoint.
-type Listener struct {
+// unixListener is a Listener on a socket.
+type unixListener struct {
 	o     Options
 	sock  *unixsock.Listener
 	owned *owned // nil for an adopted socket
@@ -34,18 +35,17 @@ type owned struct {
 	lock *os.File
 }
 
-// Listen serves an endpoint: it adopts the socket that systemd has passed under
-// this name, or makes one.
-func Listen(endpoint string, o Options) (*Listener, error) {
-	if err := CheckName(endpoint); err != nil {
-		return nil, err
-	}
+// listenUnix adopts the socket that systemd has passed under this name, or makes
+// one.
+func listenUnix(endpoint string, o Options) (Listener, error) {
 	if fd, ok := activated(endpoint); ok {
-		sock, err := unixsock.Adopt(fd)
+		sock, err := adopt(fd)
 		if err != nil {
 			return nil, fmt.Errorf("%w: the socket that systemd passed for %s: %w", ErrNotEndpoint, endpoint, err)
 		}
-		return &Listener{o: o, sock: sock}, nil
+		if sock != nil {
+			return &unixListener{o: o, sock: sock}, nil
+		}
 	}
 	dir, err := openFolder(o, true)
 	if err != nil {
@@ -62,7 +62,7 @@ func Listen(endpoint string, o Options) (*Listener, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", endpoint, err), own.release())
 	}
-	return &Listener{o: o, sock: sock, owned: own}, nil
+	return &unixListener{o: o, sock: sock, owned: own}, nil
 }
 
 // bind makes the socket under another name and moves it to its place when it
@@ -124,8 +124,8 @@ func (w *owned) release() error {
 	return errors.Join(w.dir.remove(w.name+".lock"), w.lock.Close())
 }
 
-// Close ends Accept and removes the endpoint.
-func (l *Listener) Close() error {
+// Close implements Listener.
+func (l *unixListener) Close() error {
 	if l.owned == nil {
 		return l.sock.Close()
 	}
@@ -152,27 +152,45 @@ func activated(endpoint string) (fd int, ok bool) {
 	return 0, false
 }
 
-// Accept waits for the next client. It returns os.ErrClosed after Close; other
-// errors, such as too many open files, pass.
-func (l *Listener) Accept() (*Incoming, error) {
+// adopted are the descriptors of systemd's that were taken over. Their numbers
+// belong to a listener, and later to anything, while the environment still names
+// them.
+var (
+	adoptMu sync.Mutex
+	adopted = map[int]bool{}
+)
+
+// adopt takes over a descriptor of systemd's, nil if that has happened before.
+func adopt(fd int) (*unixsock.Listener, error) {
+	adoptMu.Lock()
+	defer adoptMu.Unlock()
+	if adopted[fd] {
+		return nil, nil
+	}
+	sock, err := unixsock.Adopt(fd)
+	adopted[fd] = err == nil
+	return sock, err
+}
+
+// Accept implements Listener.
+func (l *unixListener) Accept() (Incoming, error) {
 	sock, err := l.sock.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &Incoming{o: l.o, sock: sock}, nil
+	return &unixIncoming{o: l.o, sock: sock}, nil
 }
 
-// Incoming is a client that has connected and waits to be accepted or refused.
-// It is used by one goroutine.
-type Incoming struct {
+// unixIncoming implements Incoming.
+type unixIncoming struct {
 	o     Options
 	sock  *unixsock.Conn
 	cred  *cred.Credentials
 	setup setup
 }
 
-// Hello waits for the client's hello, until ctx ends, and returns it.
-func (in *Incoming) Hello(ctx context.Context) ([]byte, error) {
+// Hello implements Incoming.
+func (in *unixIncoming) Hello(ctx context.Context) ([]byte, error) {
 	buf := make([]byte, setupSize+maxHello)
 	s, ctl, err := receiveSetup(ctx, in.sock, buf)
 	if err != nil {
@@ -189,13 +207,11 @@ func (in *Incoming) Hello(ctx context.Context) ([]byte, error) {
 	return s.hello, nil
 }
 
-// Credentials are the kernel's word on who sent the hello. They stay owned by
-// the Incoming, and by the Link after Accept.
-func (in *Incoming) Credentials() *cred.Credentials { return in.cred }
+// Credentials implements Incoming.
+func (in *unixIncoming) Credentials() *cred.Credentials { return in.cred }
 
-// Accept answers with this side's hello and makes the link. It ends the
-// Incoming, on error too.
-func (in *Incoming) Accept(ctx context.Context, hello []byte) (link.Link, error) {
+// Accept implements Incoming.
+func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, error) {
 	if in.o.Attested || in.setup.carrier == carrierSocket {
 		return in.acceptSocket(ctx, hello)
 	}
@@ -218,7 +234,7 @@ func (in *Incoming) Accept(ctx context.Context, hello []byte) (link.Link, error)
 }
 
 // ringSize is the smaller of what both sides want.
-func (in *Incoming) ringSize() int {
+func (in *unixIncoming) ringSize() int {
 	ours, theirs := in.o.BufferSize, int(in.setup.ring)
 	if ours == 0 {
 		ours = DefaultBufferSize
@@ -229,7 +245,7 @@ func (in *Incoming) ringSize() int {
 	return ours
 }
 
-func (in *Incoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
+func (in *unixIncoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
 	answer := setup{carrier: carrierSocket, hello: hello}
 	if err := in.sock.Send(ctx, answer.append(nil), nil, -1); err != nil {
 		return nil, errors.Join(setupError(err), in.Close())
@@ -237,14 +253,14 @@ func (in *Incoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, 
 	return socklink.New(in.sock, in.cred)
 }
 
-// Refuse answers with a hello that says why and ends the Incoming.
-func (in *Incoming) Refuse(ctx context.Context, hello []byte) error {
+// Refuse implements Incoming.
+func (in *unixIncoming) Refuse(ctx context.Context, hello []byte) error {
 	err := in.sock.Send(ctx, setup{carrier: carrierNone, hello: hello}.append(nil), nil, -1)
 	return errors.Join(setupError(err), in.Close())
 }
 
-// Close ends the Incoming without an answer.
-func (in *Incoming) Close() error {
+// Close implements Incoming.
+func (in *unixIncoming) Close() error {
 	return errors.Join(in.sock.Close(), in.cred.Close())
 }
 
@@ -267,7 +283,9 @@ func setupError(err error) error {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, unixsock.ErrReset):
-		return fmt.Errorf("%w: %w", ErrSetup, link.ErrPeerGone)
+		return fmt.Errorf("connection set-up: %w", link.ErrPeerGone)
+	case errors.Is(err, unixsock.ErrTruncated), errors.Is(err, shmring.ErrMapping):
+		return fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	return fmt.Errorf("%w: %w", ErrSetup, err)
+	return fmt.Errorf("connection set-up: %w", err)
 }

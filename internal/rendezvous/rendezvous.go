@@ -1,9 +1,13 @@
 package rendezvous
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/link"
 )
 
 var (
@@ -28,9 +32,83 @@ var (
 	ErrUnsafeFolder = errors.New("unsafe endpoint folder")
 
 	// ErrSetup means that the peer broke the rules while the connection was
-	// being set up.
-	ErrSetup = errors.New("connection set-up failed")
+	// being set up. It answers errors.Is(err, link.ErrProtocol).
+	ErrSetup = fmt.Errorf("connection set-up failed: %w", link.ErrProtocol)
 )
+
+// Listener serves one endpoint.
+type Listener interface {
+	// Accept waits for the next client. It returns os.ErrClosed after Close;
+	// other errors, such as too many open files, pass.
+	Accept() (Incoming, error)
+
+	// Close ends Accept and gives the endpoint up.
+	Close() error
+}
+
+// Incoming is a client that has connected and waits to be accepted or refused. It
+// is used by one goroutine. Accept, Refuse and Close end it, on error too.
+type Incoming interface {
+	// Hello waits for the client's hello, until ctx ends, and returns it.
+	Hello(ctx context.Context) ([]byte, error)
+
+	// Credentials are the kernel's word on who sent the hello. They stay owned
+	// by the Incoming, and by the Link after Accept.
+	Credentials() *cred.Credentials
+
+	// Accept answers with this side's hello and makes the link.
+	Accept(ctx context.Context, hello []byte) (link.Link, error)
+
+	// Refuse answers with a hello that says why.
+	Refuse(ctx context.Context, hello []byte) error
+
+	// Close gives no answer.
+	Close() error
+}
+
+// Outgoing is a host's answer to a client's hello. It is used by one goroutine.
+// Link and Close end it, on error too.
+type Outgoing interface {
+	// Hello is the host's.
+	Hello() []byte
+
+	// Accepted reports whether the host made a link; else its hello says why
+	// not.
+	Accepted() bool
+
+	// Credentials are the kernel's word on who sent the answer. They stay owned
+	// by the Outgoing, and by the Link after Link.
+	Credentials() *cred.Credentials
+
+	// Link makes the link.
+	Link() (link.Link, error)
+
+	// Close makes none.
+	Close() error
+}
+
+// Listen serves an endpoint. It does not block for long.
+func Listen(endpoint string, o Options) (Listener, error) {
+	if err := CheckName(endpoint); err != nil {
+		return nil, err
+	}
+	if k, err := kernel(); k != nil || err != nil {
+		return listenMach(k, err, endpoint, o)
+	}
+	return listenUnix(endpoint, o)
+}
+
+// Dial finds the host of an endpoint, says hello and waits for the answer, until
+// ctx ends.
+func Dial(ctx context.Context, endpoint string, hello []byte, o Options) (Outgoing, error) {
+	if err := CheckName(endpoint); err != nil {
+		return nil, err
+	}
+	if k, err := kernel(); k != nil || err != nil {
+		return dialMach(ctx, k, err, endpoint, hello, o)
+	}
+	return dialUnix(ctx, endpoint, hello, o)
+}
 
 // MaxName is the length of an endpoint's name in bytes; Darwin's bootstrap
 // names have the same limit (BOOTSTRAP_MAX_NAME_LEN is 128 with its NUL).
@@ -69,10 +147,10 @@ type Options struct {
 	Attested bool
 
 	// BufferSize is the size in bytes of each direction's buffer: a power of
-	// two. 0 leaves it to the other side, or is DefaultBufferSize.
+	// two. 0 leaves it to the other side, or is DefaultBufferSize. Linux only.
 	BufferSize int
 
-	// PollThreshold: see ringlink.Options.
+	// PollThreshold: see ringlink.Options. Linux only.
 	PollThreshold int
 }
 

@@ -183,6 +183,14 @@ func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// In a sticky folder it could be another user's, who would never let go.
+	fi, err := f.Stat()
+	if err == nil {
+		err = checkFile(real, fi, Unforgeable)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	// flock(2) can't be interrupted by a context, so ask again and again; the
 	// holders need milliseconds.
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -264,6 +264,14 @@ func TestLock(t *testing.T) {
 	}()
 	require.NoError(t, unlock())
 	require.NoError(t, <-got)
+
+	require.NoError(t, os.Chmod(path, 0o666))
+	_, err = safefile.Lock(context.Background(), path)
+	requireInsecure(t, err, path)
+	require.NoError(t, os.Chmod(path, 0o600))
+	giveAway(t, path)
+	_, err = safefile.Lock(context.Background(), path)
+	requireInsecure(t, err, path)
 }
 
 func TestStamp(t *testing.T) {

@@ -40,6 +40,8 @@ func walk(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// Step by step and not by filepath.EvalSymlinks, which would follow a link
+	// before anybody has looked at whose it is.
 	const root = string(filepath.Separator)
 	done, todo := root, strings.Split(strings.TrimPrefix(abs, root), root)
 	if err := checkStep(root); err != nil {
@@ -75,6 +77,8 @@ func walk(path string) (string, error) {
 			if err != nil {
 				return "", err
 			}
+			// The link is replaced by what it says, which is walked and
+			// checked like everything else.
 			if filepath.IsAbs(target) {
 				done = root
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -241,7 +242,29 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 	case <-l.interrupted:
 		return nil, link.ErrClosed
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return l.readLast(ctx)
+	}
+}
+
+// readLast is ReadFrame when ctx has ended: what has arrived comes first, and
+// some of it may be on its way through the receiver.
+func (l *Link) readLast(ctx context.Context) ([]byte, error) {
+	for {
+		idle, err := l.sock.Idle()
+		select {
+		case frame := <-l.arrivals:
+			l.holding = true
+			return frame, nil
+		case <-l.interrupted:
+			return nil, link.ErrClosed
+		case <-l.readEnd:
+			return nil, l.readErr
+		default:
+		}
+		if idle || err != nil {
+			return nil, ctx.Err()
+		}
+		runtime.Gosched()
 	}
 }
 

@@ -32,6 +32,7 @@ type Conn struct {
 	rc          syscall.RawConn
 	ringFD      func(fd uintptr)
 	interrupted atomic.Bool
+	receiving   atomic.Bool // false: Receive has found nothing and has nothing in hand
 }
 
 // NewConn takes a connected, non-blocking SOCK_SEQPACKET descriptor over.
@@ -88,6 +89,14 @@ func passCredentials(fd int) error {
 		return fmt.Errorf("SO_PASSPIDFD: %w", err)
 	}
 	return nil
+}
+
+// PassCredentials asks for credentials on each datagram received, as Dial and
+// Accept do by themselves.
+func (c *Conn) PassCredentials() error {
+	var serr error
+	err := c.rc.Control(func(fd uintptr) { serr = passCredentials(int(fd)) })
+	return errors.Join(err, serr)
 }
 
 // StopCredentials ends what a Conn begins with: credentials on each datagram

@@ -103,12 +103,14 @@ func (c *Conn) Receive(ctx context.Context, buf []byte) (n int, ctl Control, err
 	var oobn, flags int
 	var rerr error
 	recv := func(sock uintptr) bool {
+		c.receiving.Store(true)
 		n, rerr = retry(func() (int, error) {
 			var n int
 			var err error
 			n, oobn, flags, _, err = unix.Recvmsg(int(sock), buf, room, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 			return n, err
 		})
+		c.receiving.Store(rerr != unix.EAGAIN)
 		return rerr != unix.EAGAIN
 	}
 	if err := c.waitRead(ctx, recv); err != nil {
@@ -123,6 +125,10 @@ func (c *Conn) Receive(ctx context.Context, buf []byte) (n int, ctl Control, err
 	ctl, err = parseControl(room[:oobn])
 	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		err = ErrTruncated
+		if flags&unix.MSG_CTRUNC != 0 && ctl.FD < 0 {
+			// There was room for a descriptor: this process may have no more.
+			err = fmt.Errorf("receiving a descriptor: %w", unix.EMFILE)
+		}
 	}
 	if err == nil && n == 0 {
 		// An empty datagram looks the same; nobody who keeps to the protocol
@@ -136,7 +142,8 @@ func (c *Conn) Receive(ctx context.Context, buf []byte) (n int, ctl Control, err
 	return n, ctl, nil
 }
 
-// parseControl reads the kernel's control messages.
+// parseControl reads the kernel's control messages, all of them on error too: the
+// caller closes the descriptors that came.
 func parseControl(oob []byte) (Control, error) {
 	ctl := Control{PIDFD: -1, FD: -1}
 	msgs, err := unix.ParseSocketControlMessage(oob)
@@ -156,16 +163,16 @@ func parseControl(oob []byte) (Control, error) {
 			ctl.Cred = cred.UCred{PID: u.Pid, UID: u.Uid, GID: u.Gid}
 			ctl.HasCred = true
 		case unix.SCM_RIGHTS:
-			fds, err := unix.ParseUnixRights(&m)
-			if err != nil {
-				return ctl, fmt.Errorf("SCM_RIGHTS: %w", err)
+			fds, perr := unix.ParseUnixRights(&m)
+			if perr != nil {
+				return ctl, fmt.Errorf("SCM_RIGHTS: %w", perr)
 			}
 			for _, fd := range fds {
 				closeFD(&ctl.FD)
 				ctl.FD = fd
 			}
 			if len(fds) > 1 {
-				return ctl, ErrTruncated
+				err = ErrTruncated // after the pidfd, which comes behind it
 			}
 		case unix.SCM_PIDFD:
 			if len(m.Data) >= 4 {
@@ -174,7 +181,7 @@ func parseControl(oob []byte) (Control, error) {
 			}
 		}
 	}
-	return ctl, nil
+	return ctl, err
 }
 
 // leUint32 reads a native int; both Linux targets are little endian.
@@ -228,6 +235,21 @@ func (c *Conn) HungUp() bool {
 		_, _ = unix.Poll(fds, 0)
 	})
 	return err != nil || fds[0].Revents&unix.POLLHUP != 0
+}
+
+// Idle reports whether nothing waits to be received and the goroutine that calls
+// Receive has nothing in hand: it has called it again and waits. It may be called
+// by any goroutine. A moment of doubt counts as not idle.
+func (c *Conn) Idle() (bool, error) {
+	var n int
+	var serr error
+	err := c.rc.Control(func(fd uintptr) { n, serr = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
+	if err := errors.Join(err, serr); err != nil {
+		return false, err
+	}
+	// In this order: a datagram that was taken before we looked at the queue is
+	// in hand until Receive has been called again.
+	return n == 0 && !c.receiving.Load(), nil
 }
 
 // SendBuffer is SO_SNDBUF in bytes, as the kernel accounts them.

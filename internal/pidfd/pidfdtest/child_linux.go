@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sealport/sealport/internal/cred"
 )
 
@@ -127,7 +129,7 @@ func serve(extra map[string]func([]string) (string, error)) int {
 		words := strings.Fields(lines.Text())
 		run, ok := map[string]func([]string) (string, error){
 			"dial": s.dial, "adopt": s.adopt, "hello": s.hello, "hello-as": s.helloAs,
-			"exec": s.exec, "setresuid": setresid(syscall.Setresuid), "setresgid": setresid(syscall.Setresgid), "spawn": s.spawn, "exit": s.exit,
+			"exec": s.exec, "setresuid": setresid(syscall.Setresuid), "setresgid": setresid(syscall.Setresgid), "spawn": s.spawn, "exit": s.exit, "hide": hide,
 		}[words[0]]
 		if !ok {
 			run, ok = extra[words[0]]
@@ -228,6 +230,12 @@ func (s *server) spawn(args []string) (string, error) {
 		}
 	}
 	return strconv.Itoa(cmd.Process.Pid), nil
+}
+
+// hide takes the right to look at this process from those of the same user, as
+// set-user-ID programs and ssh-agent do.
+func hide([]string) (string, error) {
+	return "", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }
 
 // exit ends at once, without waiting for children of its own.

@@ -1,0 +1,117 @@
+package pidfdtest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// FUSE's wire format, from linux/fuse.h, version 7.31.
+const (
+	fuseForget  = 2
+	fuseGetattr = 3
+	fuseOpen    = 14
+	fuseRead    = 15
+	fuseStatfs  = 17
+	fuseRelease = 18
+	fuseInit    = 26
+
+	fuseInHeader  = 40
+	fuseOutHeader = 16
+	fuseMaxWrite  = 128 << 10
+)
+
+// ServedFile is an executable file whose contents this process serves by FUSE.
+type ServedFile struct {
+	// Mu can be held to keep the server from answering.
+	Mu sync.Mutex
+
+	dev     int
+	content []byte
+	done    chan struct{}
+}
+
+// ServeFile mounts a served file over the file at path. The test must run in a
+// mount namespace of its own.
+func ServeFile(t testing.TB, path string, content []byte) *ServedFile {
+	t.Helper()
+	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skipf("needs FUSE: %v", err)
+	}
+	s := &ServedFile{dev: dev, content: content, done: make(chan struct{})}
+	options := fmt.Sprintf("fd=%d,rootmode=%o,user_id=%d,group_id=%d", dev, unix.S_IFREG|0o755, os.Getuid(), os.Getgid())
+	if err := unix.Mount("test", path, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+		unix.Close(dev)
+		t.Skipf("needs FUSE: %v", err)
+	}
+	go s.serve()
+	t.Cleanup(func() {
+		if err := unix.Unmount(path, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+		<-s.done // the kernel has said that nothing more comes
+		unix.Close(dev)
+	})
+	return s
+}
+
+func (s *ServedFile) serve() {
+	defer close(s.done)
+	b := make([]byte, fuseMaxWrite+4096)
+	for {
+		n, err := unix.Read(s.dev, b)
+		switch {
+		case err == unix.EINTR || err == unix.ENOENT: // ENOENT: a request was interrupted
+			continue
+		case err != nil || n < fuseInHeader:
+			return // ENODEV: unmounted
+		}
+		opcode := binary.NativeEndian.Uint32(b[4:])
+		if opcode == fuseForget {
+			continue
+		}
+		s.Mu.Lock()
+		body, errno := s.answer(opcode, b[fuseInHeader:n])
+		s.Mu.Unlock()
+		reply := binary.NativeEndian.AppendUint32(nil, uint32(fuseOutHeader+len(body)))
+		reply = binary.NativeEndian.AppendUint32(reply, uint32(-int32(errno)))
+		reply = append(reply, b[8:16]...) // the request's number
+		_, _ = unix.Write(s.dev, append(reply, body...))
+	}
+}
+
+func (s *ServedFile) answer(opcode uint32, in []byte) ([]byte, unix.Errno) {
+	e := binary.NativeEndian
+	switch opcode {
+	case fuseInit:
+		out := make([]byte, 64)
+		e.PutUint32(out[0:], 7)
+		e.PutUint32(out[4:], 31)
+		e.PutUint32(out[8:], e.Uint32(in[8:])) // read-ahead, as the kernel likes it
+		e.PutUint32(out[20:], fuseMaxWrite)
+		return out, 0
+	case fuseGetattr:
+		out := make([]byte, 104) // valid for 0 s: each stat asks again
+		e.PutUint64(out[16:], 1)
+		e.PutUint64(out[24:], uint64(len(s.content)))
+		e.PutUint32(out[76:], unix.S_IFREG|0o755)
+		e.PutUint32(out[80:], 1)
+		return out, 0
+	case fuseOpen:
+		return make([]byte, 16), 0
+	case fuseRead:
+		offset := min(e.Uint64(in[8:]), uint64(len(s.content)))
+		size := min(uint64(e.Uint32(in[16:])), uint64(len(s.content))-offset)
+		return s.content[offset : offset+size], 0
+	case fuseStatfs:
+		return make([]byte, 80), 0
+	case fuseRelease:
+		return nil, 0
+	}
+	return nil, unix.ENOSYS
+}

@@ -1,0 +1,67 @@
+package transporttest
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/transport"
+)
+
+// testConfig: every impossible or contradictory setting is refused by every
+// constructor, before anything is made.
+func testConfig(t *testing.T, l Layer) {
+	table := []struct {
+		name string
+		set  func(*transport.Config)
+	}{
+		{"relative folder", func(c *transport.Config) { c.Folder = "endpoints" }},
+		{"buffer not a power of two", func(c *transport.Config) { c.BufferSize = 100_000 }},
+		{"buffer too small", func(c *transport.Config) { c.BufferSize = transport.MinBufferSize / 2 }},
+		{"buffer too large", func(c *transport.Config) { c.BufferSize = 2 * transport.MaxBufferSize }},
+		{"negative buffer", func(c *transport.Config) { c.BufferSize = -transport.MinBufferSize }},
+		{"negative message size", func(c *transport.Config) { c.MaxMessageSize = -1 }},
+		{"message size beyond all bounds", func(c *transport.Config) { c.MaxMessageSize = transport.LargestMaxMessageSize + 1 }},
+		{"negative connections", func(c *transport.Config) { c.MaxConnections = -1 }},
+		{"negative timeout", func(c *transport.Config) { c.HandshakeTimeout = -1 }},
+		{"threshold below -1", func(c *transport.Config) { c.HighPerformanceThreshold = -2 }},
+		{"no such priority", func(c *transport.Config) { c.ReceiverPriority = transport.PriorityHigh + 1 }},
+		{"negative priority", func(c *transport.Config) { c.ReceiverPriority = -1 }},
+		{"attested memory", func(c *transport.Config) { c.Attested, c.BufferSize = true, 1<<20 }},
+		{"attested polling", func(c *transport.Config) { c.Attested, c.HighPerformanceThreshold = true, 1000 }},
+		{"throughput to nobody", func(c *transport.Config) { c.LogThroughput = true }},
+		{"policy that can't be", func(c *transport.Config) { c.Peer = peer.AllOf() }},
+	}
+	for _, row := range table {
+		t.Run(row.name, func(t *testing.T) {
+			e := newEnv(t, l, variants[0])
+			cfg := e.config(row.set)
+			_, err := l.Listen(endpoint, cfg)
+			assert.ErrorIs(t, err, transport.ErrConfig)
+			_, err = l.Strings.NewHost(endpoint, nil, func(transport.Message[string]) {}, cfg)
+			assert.ErrorIs(t, err, transport.ErrConfig)
+			_, err = l.Dial(context30(t), endpoint, cfg)
+			assert.ErrorIs(t, err, transport.ErrConfig)
+			_, err = l.Strings.NewClient(context30(t), endpoint, nil, cfg)
+			assert.ErrorIs(t, err, transport.ErrConfig)
+			assert.NoDirExists(t, e.folder)
+		})
+	}
+	t.Run("no handler", func(t *testing.T) {
+		_, err := l.Strings.NewHost(endpoint, nil, nil, newEnv(t, l, variants[0]).config())
+		assert.ErrorIs(t, err, transport.ErrConfig)
+	})
+	t.Run("extremes that are allowed", func(t *testing.T) {
+		e := newEnv(t, l, variants[0])
+		h, err := l.Strings.NewHost(endpoint, nil, func(transport.Message[string]) {}, e.config(func(c *transport.Config) {
+			c.BufferSize, c.MaxMessageSize = transport.MinBufferSize, transport.LargestMaxMessageSize
+			c.MaxConnections, c.HandshakeTimeout, c.HighPerformanceThreshold = 1, 1<<62, -1
+			c.Logger = slog.New(slog.DiscardHandler)
+		}))
+		require.NoError(t, err)
+		require.NoError(t, h.Close())
+	})
+}

@@ -1,0 +1,22 @@
+package transporttest
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// processTicks is the CPU time of this process, in hundredths of a second.
+func processTicks() int {
+	var u unix.Rusage
+	must(unix.Getrusage(unix.RUSAGE_SELF, &u))
+	return int((u.Utime.Nano() + u.Stime.Nano()) / 1e7)
+}
+
+// heap is how many bytes Go holds for what lives.
+func heap() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}

@@ -1,0 +1,78 @@
+package transporttest
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/transport"
+)
+
+// nobody refuses whoever runs this test.
+func nobody() peer.Policy { return peer.Not(peer.SameUser()) }
+
+// A client that the host does not want is told only that; the host's log says by
+// which rule, and whom.
+func testRefusedByHost(t *testing.T, e *env) {
+	log := logBook{arrived: make(chan slog.Record, 8)}
+	failures := make(chan error, 8)
+	h := host(t, e.Strings, func(transport.Message[string]) {
+		t.Error("a refused client's message arrived")
+	}, e.config(func(c *transport.Config) {
+		c.Peer, c.Logger = nobody(), slog.New(&log)
+		c.OnError = func(err error) { failures <- err }
+	}))
+	_, err := e.Strings.NewClient(context30(t), endpoint, nil, e.config())
+	require.ErrorIs(t, err, transport.ErrRefused)
+	require.ErrorIs(t, err, peer.ErrRefused)
+	var detail *peer.RefusedError
+	assert.False(t, errors.As(err, &detail), "the client hears of the host's rule: %v", err)
+
+	require.ErrorAs(t, await(t, failures), &detail)
+	assert.Equal(t, nobody().String(), detail.Rule)
+	await(t, log.arrived)
+	self, err := peer.Self()
+	require.NoError(t, err)
+	defer self.Close()
+	assert.True(t, log.has("peer refused", nobody().String()), log.all())
+	assert.True(t, log.has("peer refused", self.Token().String()), log.all())
+	assert.EqualValues(t, 1, h.Stats().Refused)
+	assert.Zero(t, h.Stats().Accepted)
+}
+
+// A client that does not want the host hears its own rule, and sends nothing.
+func testRefusedByClient(t *testing.T, e *env) {
+	h := host(t, e.Strings, func(transport.Message[string]) {
+		t.Error("a message arrived at a refused host")
+	}, e.config())
+	_, err := e.Strings.NewClient(context30(t), endpoint, nil, e.config(func(c *transport.Config) { c.Peer = nobody() }))
+	require.ErrorIs(t, err, peer.ErrRefused)
+	assert.NotErrorIs(t, err, transport.ErrRefused, "it was not the other side")
+	var detail *peer.RefusedError
+	require.ErrorAs(t, err, &detail)
+	assert.Equal(t, nobody().String(), detail.Rule)
+	assert.Zero(t, h.Stats().Refused)
+
+	// And the host serves others.
+	host, err := e.Strings.NewClient(context30(t), endpoint, nil, e.config(func(c *transport.Config) { c.Peer = peer.SameUser() }))
+	require.NoError(t, err)
+	require.NoError(t, host.Close())
+}
+
+func testPriority(t *testing.T, e *env) {
+	low := e.config(func(c *transport.Config) { c.ReceiverPriority = transport.PriorityLow })
+	got := make(chan int, 1)
+	host(t, e.Strings, func(transport.Message[string]) { got <- threadNice() }, low)
+	c := client(t, e.Strings, e.config())
+	require.NoError(t, c.Send(context30(t), "how nice?"))
+	nice := await(t, got)
+	if e.shortcut {
+		assert.Equal(t, threadNice(), nice, "the handler runs on the caller's thread")
+		return
+	}
+	assert.Equal(t, 10, nice)
+}

@@ -1,0 +1,276 @@
+package secure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/ctxlock"
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/record"
+)
+
+// sealed is a link whose frames are records in the frames of another. It
+// implements link.Link.
+//
+// Beside the reader and the writer above, a handshake within the connection
+// reads and writes too, so each direction has a lock: whoever holds it seals and
+// sends in one step, or receives and opens in one.
+type sealed struct {
+	lower link.Link
+	p     parameters // of the next handshake within the connection
+
+	wmu      ctxlock.Mutex
+	seal     *record.Sealer
+	out      []byte      // the record being sent
+	werr     error       // final
+	rekeyDue atomic.Bool // RekeyInterval is over
+
+	rmu   ctxlock.Mutex
+	open  *record.Opener
+	plain []byte // the frame that the layer above has
+	stash []byte // the next one, if a handshake met it; nil: none
+	rerr  error  // final
+
+	next   renewal
+	cause  atomic.Pointer[error] // why this side has ended the connection
+	cancel func()                // ends the subscription to p.Trust
+
+	ctx    context.Context // ended by Interrupt
+	stop   context.CancelFunc
+	wg     sync.WaitGroup // of the handshake within
+	timers []*time.Timer
+	closed bool
+}
+
+var _ link.Link = (*sealed)(nil)
+
+// newLink makes a link of what a handshake agreed on. It takes lower over, and
+// the keys out of res.
+func newLink(lower link.Link, p parameters, res *handshake.Result) *sealed {
+	var send, receive [record.KeySize]byte
+	res.TakeKeys(&send, &receive)
+	l := &sealed{
+		lower: lower, p: p,
+		wmu: ctxlock.New(), seal: record.NewSealer(&send),
+		rmu: ctxlock.New(), open: record.NewOpener(&receive),
+	}
+	clear(send[:])
+	clear(receive[:])
+	l.ctx, l.stop = context.WithCancel(context.Background())
+	l.renewed(res)
+	l.subscribe()
+	l.startTimers()
+	return l
+}
+
+// subscribe has Trust end the connection when the peer's key is no longer good.
+func (l *sealed) subscribe() {
+	if l.p.known.IsZero() || l.p.Trust == nil {
+		return
+	}
+	unsubscribe := l.p.Trust.OnRevoke(l.p.side.Endpoint, l.p.known, func() { l.end(ErrRevoked) })
+	release := watchTrust(l.p.Trust)
+	l.cancel = func() {
+		unsubscribe()
+		release()
+	}
+}
+
+// WriteFrame implements link.Link.
+func (l *sealed) WriteFrame(ctx context.Context, head, body []byte) error {
+	if n := len(head) + len(body); n > l.MaxFrame() {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", link.ErrFrameTooLarge, n, l.MaxFrame())
+	}
+	if err := l.wmu.Lock(ctx); err != nil {
+		return err
+	}
+	defer l.wmu.Unlock()
+	return l.writeLocked(ctx, record.Data, head, body)
+}
+
+// writeLocked seals and sends one record, after a Rekey where that is due. If
+// ctx ends first, the record is not sent and its nonce is left out.
+func (l *sealed) writeLocked(ctx context.Context, t record.Type, head, body []byte) error {
+	if l.werr != nil {
+		return l.werr
+	}
+	if l.rekeyDue.Load() || l.seal.Due() {
+		if err := l.sendLocked(ctx, record.Rekey, nil, nil); err != nil {
+			return err
+		}
+		l.rekeyDue.Store(false)
+		l.seal.Rekey()
+	}
+	return l.sendLocked(ctx, t, head, body)
+}
+
+func (l *sealed) sendLocked(ctx context.Context, t record.Type, head, body []byte) error {
+	rec, err := l.seal.Seal(l.out[:0], t, head, body)
+	if err != nil {
+		l.werr = fmt.Errorf("%w: %w", ErrRecord, err)
+		return l.werr
+	}
+	l.out = rec
+	err = l.lower.WriteFrame(ctx, nil, rec)
+	switch {
+	case err == nil:
+		l.seal.Sent()
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		l.seal.Abandoned()
+	default:
+		err = l.reason(err)
+		l.werr = err
+	}
+	return err
+}
+
+// end ends the connection from this side. It does not block.
+func (l *sealed) end(cause error) {
+	l.cause.CompareAndSwap(nil, &cause)
+	l.Interrupt()
+}
+
+// reason says why this side has closed, where it was not the layer above.
+func (l *sealed) reason(err error) error {
+	if cause := l.cause.Load(); cause != nil && errors.Is(err, link.ErrClosed) {
+		return *cause
+	}
+	return err
+}
+
+// ReadFrame implements link.Link.
+func (l *sealed) ReadFrame(ctx context.Context) ([]byte, error) {
+	if err := l.rmu.Lock(ctx); err != nil {
+		return nil, err
+	}
+	defer l.rmu.Unlock()
+	if frame := l.stash; frame != nil {
+		l.stash = nil
+		return frame, nil
+	}
+	frame, err := l.readLocked(ctx, l.plain[:0])
+	if err == nil {
+		l.plain = frame
+	}
+	return frame, err
+}
+
+// readLocked receives records until one has a frame in it, which it puts into
+// buf.
+func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
+	for l.rerr == nil {
+		frame, err := l.lower.ReadFrame(ctx)
+		if err != nil {
+			return nil, l.readFailed(ctx, err)
+		}
+		t, plain, err := l.open.Open(buf, frame)
+		if err != nil {
+			l.rerr = fmt.Errorf("%w: %w", ErrRecord, err)
+			break
+		}
+		switch t {
+		case record.Data:
+			return plain, nil
+		case record.Close:
+			l.rerr = io.EOF
+		case record.Handshake:
+			err = l.handshakeMessage(plain)
+		case record.Switch:
+			err = l.switchReceive()
+		}
+		if err != nil {
+			l.rerr = fmt.Errorf("%w: %w: %w", link.ErrProtocol, ErrHandshake, err)
+		}
+	}
+	return nil, l.rerr
+}
+
+// readFailed makes every error but the end of ctx final, and an end without a
+// goodbye a truncation.
+func (l *sealed) readFailed(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return err
+	case err == io.EOF:
+		err = ErrTruncated
+	}
+	l.rerr = l.reason(err)
+	return l.rerr
+}
+
+// Buffered implements link.Link. What is buffered below may be a record that has
+// no frame in it.
+func (l *sealed) Buffered() bool { return false }
+
+// MaxFrame implements link.Link.
+func (l *sealed) MaxFrame() int { return l.lower.MaxFrame() - record.Overhead }
+
+// Costly implements link.Link: sealing costs more than asking.
+func (l *sealed) Costly() bool { return true }
+
+// Behind implements link.Link.
+func (l *sealed) Behind() bool { return l.lower.Behind() }
+
+// WaitTaken implements link.Link.
+func (l *sealed) WaitTaken(ctx context.Context) error { return l.reason(l.lower.WaitTaken(ctx)) }
+
+// Unread implements link.Link. A Rekey counts as a frame.
+func (l *sealed) Unread() uint64 {
+	_ = l.wmu.Lock(context.Background())
+	defer l.wmu.Unlock()
+	return l.lower.Unread()
+}
+
+// Gone implements link.Link.
+func (l *sealed) Gone() <-chan struct{} { return l.lower.Gone() }
+
+// Credentials implements link.Link.
+func (l *sealed) Credentials() *cred.Credentials { return l.lower.Credentials() }
+
+// CloseWrite implements link.Link: it says goodbye in a record, if there is room
+// for one before ctx ends; else the peer will see ErrTruncated.
+func (l *sealed) CloseWrite(ctx context.Context) error {
+	if err := l.wmu.Lock(ctx); err != nil {
+		return err
+	}
+	defer l.wmu.Unlock()
+	if errors.Is(l.werr, link.ErrClosed) {
+		return nil
+	}
+	err := l.writeLocked(ctx, record.Close, nil, nil)
+	l.werr = link.ErrClosed
+	return errors.Join(err, l.lower.CloseWrite(ctx))
+}
+
+// Interrupt implements link.Link.
+func (l *sealed) Interrupt() {
+	l.stop()
+	l.lower.Interrupt()
+}
+
+// Close implements link.Link. It clears what there is of keys.
+func (l *sealed) Close() error {
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	l.Interrupt()
+	for _, t := range l.timers {
+		t.Stop()
+	}
+	if l.cancel != nil {
+		l.cancel()
+	}
+	l.next.close()
+	l.wg.Wait()
+	clear(l.out[:cap(l.out)])
+	clear(l.plain[:cap(l.plain)])
+	return l.lower.Close()
+}
