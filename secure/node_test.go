@@ -53,9 +53,9 @@ const (
 )
 
 var (
-	nodeGoKey     = keys.Generate()
-	nodeSecret    = bytes.Repeat([]byte{0x4e}, keys.PrivateKeySize)
-	nodePublic, _ = keys.NewPrivateKey(nodeSecret)
+	nodeGoKey  = keys.Generate()
+	nodeSecret = bytes.Repeat([]byte{0x4e}, keys.PrivateKeySize)
+	nodeKey, _ = keys.NewPrivateKey(nodeSecret)
 )
 
 // nodeVariant is a way to talk with Node.
@@ -267,7 +267,7 @@ func (n *nodeTest) config(change func(*secure.Config)) *secure.Config {
 	c := &secure.Config{
 		Transport: n.transport(),
 		Key:       nodeGoKey,
-		Trust:     keys.Pin(nodePublic.Public()),
+		Trust:     keys.Pin(nodeKey.Public()),
 		Classical: n.classical,
 	}
 	if change != nil {
@@ -302,7 +302,7 @@ func (n *nodeTest) none() {
 func (n *nodeTest) echoHost(change func(*secure.Config)) *transport.Host[[]byte] {
 	n.Helper()
 	h, err := secure.NewSecureHost(nodeEndpoint, func(m transport.Message[[]byte]) {
-		if !m.PeerKey().Equal(nodePublic.Public()) {
+		if !m.PeerKey().Equal(nodeKey.Public()) {
 			n.errs <- errors.New("not Node's key")
 		}
 		// The connection may end meanwhile; then there is an error elsewhere.
@@ -442,7 +442,7 @@ func (r revocable) OnRevoke(_ string, _ keys.PublicKey, revoked func()) func() {
 // TestNodeIsClientAndRevoked: Node takes a connection that a host breaks off for
 // truncated.
 func TestNodeIsClientAndRevoked(t *testing.T) {
-	trust := revocable{keys.Pin(nodePublic.Public()), make(chan func(), 1)}
+	trust := revocable{keys.Pin(nodeKey.Public()), make(chan func(), 1)}
 	n, _ := nodeClient(t, nodeVariants[0], func(c *secure.Config) { c.Trust = trust })
 	n.do("connect", nil)
 	n.do("send", map[string]any{"size": 3, "seed": 0})
@@ -555,7 +555,7 @@ func TestNodeIsHost(t *testing.T) {
 			})
 			a := n.do("connect", nil)
 			require.Equal(t, hex.EncodeToString(nodeGoKey.Public().Bytes()), a.PeerKey)
-			require.True(t, c.PeerKey().Equal(nodePublic.Public()))
+			require.True(t, c.PeerKey().Equal(nodeKey.Public()))
 			require.NotEqual(t, os.Getpid(), int(c.Peer().Token().PID()))
 
 			// One after the other, then many at once.
