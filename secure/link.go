@@ -188,6 +188,7 @@ func (l *sealed) ReadFrame(ctx context.Context) ([]byte, error) {
 	}
 	if frame := l.stash; frame != nil {
 		l.stash = nil
+		l.readOn()
 		return frame, nil
 	}
 	frame, err := l.readLocked(ctx, l.plain[:0])
@@ -306,6 +307,13 @@ func (l *sealed) Interrupt() {
 	l.lower.Interrupt()
 }
 
+// ended is a context that is over: calls do what they can without blocking.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 // Close implements link.Link. The frame that was read last stays as it is: its
 // reader may be at work on it.
 func (l *sealed) Close() error {
@@ -313,6 +321,7 @@ func (l *sealed) Close() error {
 		return nil
 	}
 	l.closed = true
+	_ = l.CloseWrite(ended)
 	l.Interrupt()
 	if l.cancel != nil {
 		l.cancel()
