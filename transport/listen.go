@@ -124,7 +124,7 @@ func (l *Listener) acceptLoop() {
 			}
 			l.wg.Add(1)
 			go l.setUp(in)
-		case errors.Is(err, os.ErrClosed):
+		case errors.Is(err, os.ErrClosed) || l.ctx.Err() != nil:
 			return
 		default:
 			l.s.report(&ConnError{Err: fmt.Errorf("accepting: %w", err)})
