@@ -669,11 +669,14 @@ func TestNodeIsHostAndRefuses(t *testing.T) {
 	t.Run("by Node", func(t *testing.T) {
 		n := startNode(t, nodeVariants[0], func(s *nodeSetup) { s.Host, s.Trusted = true, other })
 		n.do("listen", nil)
-		// For the client the handshake is done with its last message.
-		c := n.dial(nil)
+		// For the client the handshake is done with its last message. A Client
+		// would go on to look for another host.
+		c, err := secure.Dial(n.ctx, nodeEndpoint, n.config(nil))
+		require.NoError(t, err)
+		defer c.Close()
 		require.Contains(t, n.try("connect", nil).Error, "not trusted")
-		_, err := c.Receive(n.ctx)
-		require.ErrorIs(t, err, transport.ErrDisconnected)
+		_, err = c.Receive(n.ctx)
+		require.ErrorIs(t, err, secure.ErrTruncated)
 	})
 }
 
