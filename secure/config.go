@@ -145,6 +145,9 @@ func (c *Config) checkHostTrust() error {
 		if !c.AllowAnonymous {
 			return errors.New("pattern NK lets everybody in whom the peer policy lets in; say AllowAnonymous if you mean it")
 		}
+		if c.Trust != nil {
+			return errors.New("Trust without keys to judge: clients have none in pattern NK")
+		}
 		return nil
 	}
 	if c.Trust == nil {

@@ -135,7 +135,7 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
-	if errors.Is(err, ErrClosed) {
+	if err == ErrClosed { // and not what has a reason, as a revoked key
 		err = ErrPeerGone // it was given up in Receive, below
 	}
 	c.detach(a, err)

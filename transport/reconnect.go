@@ -18,7 +18,8 @@ const (
 // joins it.
 func (c *Client[T]) keep() {
 	defer close(c.kept)
-	for {
+	for pause := firstPause; ; {
+		begun := time.Now()
 		a := c.current.Load()
 		if a != nil {
 			select {
@@ -29,9 +30,31 @@ func (c *Client[T]) keep() {
 				return
 			}
 		}
+		// A host that ends the session at once, as one does that does not trust
+		// this client's key, is not asked again at once.
+		if time.Since(begun) >= longestPause {
+			pause = firstPause
+		} else {
+			if !c.sleep(pause) {
+				return
+			}
+			pause = min(2*pause, longestPause)
+		}
 		if !c.redial() {
 			return
 		}
+	}
+}
+
+// sleep waits for about d, or until the Client is closed (false).
+func (c *Client[T]) sleep(d time.Duration) bool {
+	t := time.NewTimer(d - rand.N(d/2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-c.ctx.Done():
+		return false
 	}
 }
 
@@ -50,11 +73,7 @@ func (c *Client[T]) redial() bool {
 		if c.ctx.Err() == nil && !errors.Is(err, ErrNoHost) {
 			c.s.log.Warn("connecting again failed", "endpoint", c.endpoint, "err", err)
 		}
-		t := time.NewTimer(pause - rand.N(pause/2))
-		select {
-		case <-t.C:
-		case <-c.ctx.Done():
-			t.Stop()
+		if !c.sleep(pause) {
 			return false
 		}
 	}

@@ -220,20 +220,27 @@ func TestHostileMessages(t *testing.T) {
 	}
 }
 
-func TestOnlyTheKernelsWordOnDeathCounts(t *testing.T) {
-	// The kernel reports an unused send-once right; the attacker may give it up
-	// and live. That ends its frames, and is no protocol error.
-	_, host, a := attack(t)
-	ctx := testContext(t)
-	require.NoError(t, a.task.Deallocate(a.hostEnd))
-	_, err := host.ReadFrame(ctx)
-	assert.ErrorIs(t, err, link.ErrPeerGone)
-	select {
-	case <-host.Gone():
-		assert.Fail(t, "the attacker's ports live")
-	default:
+// TestRightsGivenUp: an attacker may give up a right and live. The kernel
+// reports it, and it ends the attacker's frames.
+func TestRightsGivenUp(t *testing.T) {
+	for name, right := range map[string]func(*attacker) mach.Name{
+		"end":  func(a *attacker) mach.Name { return a.hostEnd },
+		"data": func(a *attacker) mach.Name { return a.hostData },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, host, a := attack(t)
+			ctx := testContext(t)
+			require.NoError(t, a.task.Deallocate(right(a)))
+			_, err := host.ReadFrame(ctx)
+			assert.ErrorIs(t, err, link.ErrPeerGone)
+			select {
+			case <-host.Gone():
+				assert.Fail(t, "the attacker's ports live")
+			default:
+			}
+			require.NoError(t, host.WriteFrame(ctx, nil, []byte("x")))
+		})
 	}
-	require.NoError(t, host.WriteFrame(ctx, nil, []byte("x")))
 }
 
 func TestEndThenMoreFrames(t *testing.T) {

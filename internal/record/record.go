@@ -53,6 +53,11 @@ const (
 	RekeyRecords = 1 << 22
 	RekeyBytes   = 1 << 32
 
+	// DueSkip: so many records abandoned in a row make a Rekey due, which the
+	// caller keeps until it is sent, long before there is no room for their
+	// number.
+	DueSkip = 1 << 15
+
 	// hardFactor: an Opener refuses a peer who goes on for so many times as
 	// long with one key.
 	hardFactor = 2
@@ -176,7 +181,9 @@ func (s *Sealer) Sent() { s.skip = 0 }
 func (s *Sealer) Abandoned() { s.skip++ }
 
 // Due reports whether a Rekey record should be sent before the next.
-func (s *Sealer) Due() bool { return s.records >= RekeyRecords || s.bytes >= RekeyBytes }
+func (s *Sealer) Due() bool {
+	return s.records >= RekeyRecords || s.bytes >= RekeyBytes || s.skip >= DueSkip
+}
 
 // Rekey is called after a Rekey record was sent.
 func (s *Sealer) Rekey() { s.rekey() }
