@@ -676,7 +676,8 @@ func TestNodeIsHostAndRefuses(t *testing.T) {
 		defer c.Close()
 		require.Contains(t, n.try("connect", nil).Error, "not trusted")
 		_, err = c.Receive(n.ctx)
-		require.ErrorIs(t, err, secure.ErrTruncated)
+		require.ErrorIs(t, err, secure.ErrHandshake)
+		require.ErrorIs(t, err, transport.ErrPeerGone)
 	})
 }
 
