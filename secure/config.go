@@ -62,8 +62,8 @@ type Config struct {
 	RekeyInterval time.Duration
 
 	// RehandshakeInterval is after which time a client begins a whole new
-	// handshake within the connection, messages going on meanwhile. Default one
-	// hour; -1: never. A host follows. It takes somebody who receives on the
+	// handshake within the connection, messages going on meanwhile: at least a
+	// second, since hosts take no more. Default one hour; -1: never. A host follows. It takes somebody who receives on the
 	// host's side; a client's side does without.
 	RehandshakeInterval time.Duration
 
@@ -130,6 +130,8 @@ func (c *Config) check(role handshake.Role) error {
 		return errors.New("NextKey without Key")
 	case c.RekeyInterval < 0 || c.RehandshakeInterval < -1 || c.MaxHalfOpen < 0 || c.MaxHalfOpenPerUser < 0:
 		return errors.New("negative interval or limit")
+	case c.RehandshakeInterval > 0 && c.RehandshakeInterval < renewalEvery:
+		return fmt.Errorf("RehandshakeInterval below %v: hosts take no more than one each", renewalEvery)
 	case c.SkipInProcessEncryption && c.Transport.NoInProcess:
 		return errors.New("SkipInProcessEncryption and Transport.NoInProcess contradict")
 	case c.Pattern == handshake.NN:

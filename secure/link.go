@@ -29,6 +29,7 @@ type sealed struct {
 	seal     *record.Sealer
 	out      []byte      // the record being sent
 	rekey    []byte      // a Rekey that is sealed and has yet to be sent
+	frames   uint64      // of the layer above, sent
 	werr     error       // final
 	rekeyDue atomic.Bool // RekeyInterval is over
 
@@ -95,7 +96,11 @@ func (l *sealed) WriteFrame(ctx context.Context, head, body []byte) error {
 		return err
 	}
 	defer l.wmu.Unlock()
-	return l.writeLocked(ctx, record.Data, head, body)
+	err := l.writeLocked(ctx, record.Data, head, body)
+	if err == nil {
+		l.frames++
+	}
+	return err
 }
 
 // writeLocked seals and sends one record, after a Rekey where that is due. If
@@ -188,6 +193,7 @@ func (l *sealed) ReadFrame(ctx context.Context) ([]byte, error) {
 	}
 	if frame := l.stash; frame != nil {
 		l.stash = nil
+		l.readOn()
 		return frame, nil
 	}
 	frame, err := l.readLocked(ctx, l.plain[:0])
@@ -259,6 +265,9 @@ func (l *sealed) Costly() bool { return true }
 
 // Behind implements link.Link.
 func (l *sealed) Behind() bool {
+	if l.cause.Load() != nil {
+		return false // so that nothing is held back, and the next write says why
+	}
 	if !l.wmu.TryLock() {
 		return true // the handshake within is writing
 	}
@@ -269,11 +278,12 @@ func (l *sealed) Behind() bool {
 // WaitTaken implements link.Link.
 func (l *sealed) WaitTaken(ctx context.Context) error { return l.reason(l.lower.WaitTaken(ctx)) }
 
-// Unread implements link.Link. A Rekey counts as a frame.
+// Unread implements link.Link. What is sent for the sake of keys counts as well,
+// unless nothing else was sent.
 func (l *sealed) Unread() uint64 {
 	_ = l.wmu.Lock(context.Background())
 	defer l.wmu.Unlock()
-	return l.lower.Unread()
+	return min(l.lower.Unread(), l.frames)
 }
 
 // Gone implements link.Link.
@@ -306,6 +316,13 @@ func (l *sealed) Interrupt() {
 	l.lower.Interrupt()
 }
 
+// ended is a context that is over: calls do what they can without blocking.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 // Close implements link.Link. The frame that was read last stays as it is: its
 // reader may be at work on it.
 func (l *sealed) Close() error {
@@ -313,6 +330,7 @@ func (l *sealed) Close() error {
 		return nil
 	}
 	l.closed = true
+	_ = l.CloseWrite(ended)
 	l.Interrupt()
 	if l.cancel != nil {
 		l.cancel()

@@ -9,13 +9,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,7 +23,6 @@ import (
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/nodebridge"
 	"github.com/sealport/sealport/keys"
-	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )
@@ -54,6 +51,7 @@ const (
 
 var (
 	nodeGoKey  = keys.Generate()
+	nodePSK    = bytes.Repeat([]byte{0x50}, keys.PresharedKeySize)
 	nodeSecret = bytes.Repeat([]byte{0x4e}, keys.PrivateKeySize)
 	nodeKey, _ = keys.NewPrivateKey(nodeSecret)
 )
@@ -61,14 +59,16 @@ var (
 // nodeVariant is a way to talk with Node.
 type nodeVariant struct {
 	name      string
+	pattern   handshake.Pattern
 	classical bool
+	psk       bool
 	attested  bool
 }
 
 var nodeVariants = []nodeVariant{
-	{"classical", true, false},
-	{"hybrid", false, false},
-	{"hybrid attested", false, true},
+	{name: "XX classical", classical: true},
+	{name: "XX hybrid"},
+	{name: "IK hybrid PSK attested", pattern: handshake.IK, psk: true, attested: true},
 }
 
 // nodeTest is one test with one process of Node.
@@ -90,6 +90,8 @@ type nodeTest struct {
 type nodeSetup struct {
 	Bridge    []string `json:"bridge"`
 	Host      bool     `json:"host"`
+	Pattern   string   `json:"pattern"`
+	PSK       string   `json:"psk,omitempty"`
 	Hybrid    bool     `json:"hybrid"`
 	Endpoint  string   `json:"endpoint"`
 	Folder    string   `json:"folder"`
@@ -151,12 +153,16 @@ func startNode(t *testing.T, v nodeVariant, change func(*nodeSetup), bridge ...s
 	t.Cleanup(n.join)
 	setup := nodeSetup{
 		Bridge:    append([]string{self}, bridge...),
+		Pattern:   v.pattern.String(),
 		Hybrid:    !v.classical,
 		Endpoint:  nodeEndpoint,
 		Folder:    n.folder,
 		SecretKey: hex.EncodeToString(nodeSecret),
 		Trusted:   hex.EncodeToString(nodeGoKey.Public().Bytes()),
 		Most:      nodeMaxMessage,
+	}
+	if v.psk {
+		setup.PSK = hex.EncodeToString(nodePSK)
 	}
 	if change != nil {
 		change(&setup)
@@ -268,7 +274,13 @@ func (n *nodeTest) config(change func(*secure.Config)) *secure.Config {
 		Transport: n.transport(),
 		Key:       nodeGoKey,
 		Trust:     keys.Pin(nodeKey.Public()),
+		Pattern:   n.pattern,
 		Classical: n.classical,
+	}
+	if n.psk {
+		var err error
+		c.PSK, err = keys.NewPreshared(nodePSK)
+		require.NoError(n, err)
 	}
 	if change != nil {
 		change(c)
@@ -296,392 +308,4 @@ func (n *nodeTest) none() {
 		require.NoError(n, err)
 	default:
 	}
-}
-
-// echoHost is a secure host that sends every message back.
-func (n *nodeTest) echoHost(change func(*secure.Config)) *transport.Host[[]byte] {
-	n.Helper()
-	h, err := secure.NewSecureHost(nodeEndpoint, func(m transport.Message[[]byte]) {
-		if !m.PeerKey().Equal(nodeKey.Public()) {
-			n.errs <- errors.New("not Node's key")
-		}
-		// The connection may end meanwhile; then there is an error elsewhere.
-		_ = m.Reply(n.ctx, m.Body)
-	}, n.config(change))
-	require.NoError(n, err)
-	n.Cleanup(func() { require.NoError(n, h.Close()) })
-	return h
-}
-
-// nodeClient starts a host and Node as its client.
-func nodeClient(t *testing.T, v nodeVariant, change func(*secure.Config), bridge ...string) (*nodeTest, *transport.Host[[]byte]) {
-	t.Helper()
-	// The host has to be there when Node begins.
-	early := &nodeTest{T: t, nodeVariant: v, folder: filepath.Join(t.TempDir(), "endpoints"), errs: make(chan error, 16), ctx: t.Context()}
-	needNode(t)
-	h := early.echoHost(change)
-	n := startNode(t, v, func(s *nodeSetup) { s.Folder = early.folder }, bridge...)
-	n.folder, n.errs = early.folder, early.errs
-	return n, h
-}
-
-// TestNodeIsClient: an independent implementation talks to a secure host.
-func TestNodeIsClient(t *testing.T) {
-	for _, v := range nodeVariants {
-		t.Run(v.name, func(t *testing.T) {
-			t.Parallel()
-			n, h := nodeClient(t, v, func(c *secure.Config) { c.RekeyInterval = time.Millisecond })
-			a := n.do("connect", nil)
-			require.Equal(t, hex.EncodeToString(nodeGoKey.Public().Bytes()), a.PeerKey)
-			n.talk()
-
-			stats := n.do("stats", nil)
-			require.Equal(t, 3, stats.Renewals)
-			require.Equal(t, 3, stats.Records[recordSwitch])
-			require.Positive(t, stats.Records[recordRekey], "the host has changed its key")
-
-			// Either side may end first.
-			n.do("close", nil)
-			require.Equal(t, nodeAnswer{End: "close"}, n.do("end", nil))
-			require.Eventually(t, func() bool { return h.Stats().Connections == 0 }, nodeLimit, time.Millisecond)
-			n.none()
-			require.NoError(t, h.Close())
-		})
-	}
-}
-
-// talk has Node send messages of all kinds to a host that echoes them, with
-// changes of keys in between.
-func (n *nodeTest) talk() {
-	seed := 0
-	send := func(sizes ...int) {
-		n.Helper()
-		for i, size := range sizes {
-			n.do("send", map[string]any{"size": size, "seed": seed + i})
-		}
-	}
-	receive := func(sizes ...int) {
-		n.Helper()
-		for _, size := range sizes {
-			n.requireMessage(n.do("receive", nil), content(size, seed))
-			seed++
-		}
-	}
-	for round := range 3 {
-		// One after the other, then many at once.
-		for _, size := range nodeSizes {
-			send(size)
-			receive(size)
-		}
-		send(nodeSizes...)
-		receive(nodeSizes...)
-		n.do("together", map[string]any{"sizes": []int{5, 0, 77}, "seed": seed})
-		for _, size := range []int{5, 0, 77} {
-			n.requireMessage(n.do("receive", nil), content(size, seed))
-		}
-		n.do("rekey", nil)
-		send(10, 11)
-		n.do("rekey", nil)
-		n.do("rekey", nil)
-		receive(10, 11)
-		for range round {
-			n.do("leaveout", nil)
-		}
-		send(12)
-		receive(12)
-		// Messages are under way while the keys are replaced.
-		many := make([]int, 50)
-		for i := range many {
-			many[i] = i
-		}
-		send(many...)
-		n.do("renew", nil)
-		receive(many...)
-		send(13)
-		receive(13)
-	}
-}
-
-// TestNodeIsClientAndHostEnds: a host that shuts down says goodbye.
-func TestNodeIsClientAndHostEnds(t *testing.T) {
-	n, h := nodeClient(t, nodeVariants[0], nil)
-	n.do("connect", nil)
-	n.do("send", map[string]any{"size": 3, "seed": 0})
-	n.requireMessage(n.do("receive", nil), content(3, 0))
-	require.NoError(t, h.Shutdown(n.ctx))
-	require.Equal(t, nodeAnswer{End: "close"}, n.do("end", nil))
-	n.do("leave", nil)
-	n.none()
-}
-
-// TestNodeIsClientAndBreaksOff: an end that nobody has sealed is no end.
-func TestNodeIsClientAndBreaksOff(t *testing.T) {
-	for _, command := range []string{"cut", "leave"} {
-		t.Run(command, func(t *testing.T) {
-			n, _ := nodeClient(t, nodeVariants[0], nil)
-			n.do("connect", nil)
-			n.do("send", map[string]any{"size": 3, "seed": 0})
-			n.do("receive", nil)
-			n.do(command, nil)
-			require.ErrorIs(t, n.failure(), secure.ErrTruncated)
-		})
-	}
-}
-
-// revocable trusts Node until it is told not to.
-type revocable struct {
-	keys.Trust
-	revoked chan func()
-}
-
-func (r revocable) OnRevoke(_ string, _ keys.PublicKey, revoked func()) func() {
-	r.revoked <- revoked
-	return func() {}
-}
-
-// TestNodeIsClientAndRevoked: Node takes a connection that a host breaks off for
-// truncated.
-func TestNodeIsClientAndRevoked(t *testing.T) {
-	trust := revocable{keys.Pin(nodeKey.Public()), make(chan func(), 1)}
-	n, _ := nodeClient(t, nodeVariants[0], func(c *secure.Config) { c.Trust = trust })
-	n.do("connect", nil)
-	n.do("send", map[string]any{"size": 3, "seed": 0})
-	n.do("receive", nil)
-	(<-trust.revoked)()
-	require.Equal(t, "truncated", n.do("end", nil).End)
-	require.ErrorIs(t, n.failure(), secure.ErrRevoked)
-}
-
-// TestNodeAndTamperedRecords: both sides refuse a record in which a bit was
-// changed on the way.
-func TestNodeAndTamperedRecords(t *testing.T) {
-	t.Run("to Go", func(t *testing.T) {
-		// Of Node's frames two are the handshake's.
-		n, _ := nodeClient(t, nodeVariants[0], nil, "-flip-out", "4")
-		n.do("connect", nil)
-		n.do("send", map[string]any{"size": 3, "seed": 0})
-		n.requireMessage(n.do("receive", nil), content(3, 0))
-		n.none()
-		n.do("send", map[string]any{"size": 3, "seed": 1})
-		require.ErrorIs(t, n.failure(), secure.ErrRecord)
-		n.do("end", nil)
-	})
-	t.Run("to Node", func(t *testing.T) {
-		// Of the host's frames one is the handshake's.
-		n, _ := nodeClient(t, nodeVariants[0], nil, "-flip-in", "3")
-		n.do("connect", nil)
-		n.do("send", map[string]any{"size": 3, "seed": 0})
-		n.requireMessage(n.do("receive", nil), content(3, 0))
-		n.do("send", map[string]any{"size": 3, "seed": 1})
-		require.Equal(t, nodeAnswer{End: "record does not authenticate"}, n.do("end", nil))
-		require.ErrorIs(t, n.failure(), secure.ErrTruncated, "Node is gone without a word")
-	})
-	t.Run("handshake", func(t *testing.T) {
-		n, _ := nodeClient(t, nodeVariants[1], nil, "-flip-out", "2")
-		// Node has sent its last message, so for it the handshake is done.
-		n.do("connect", nil)
-		require.ErrorIs(t, n.failure(), handshake.ErrAuthentication)
-		require.Equal(t, "truncated", n.do("end", nil).End)
-	})
-}
-
-// TestNodeIsRefused: for its key, and for another handshake than the host's.
-func TestNodeIsRefused(t *testing.T) {
-	t.Run("key", func(t *testing.T) {
-		n, _ := nodeClient(t, nodeVariants[0], func(c *secure.Config) { c.Trust = keys.Allow(keys.Generate().Public()) })
-		n.do("connect", nil)
-		err := n.failure()
-		require.ErrorIs(t, err, secure.ErrHandshake)
-		require.ErrorIs(t, err, keys.ErrUntrusted)
-		require.Equal(t, "truncated", n.do("end", nil).End)
-	})
-	t.Run("offer", func(t *testing.T) {
-		n, _ := nodeClient(t, nodeVariants[0], func(c *secure.Config) { c.Classical = false })
-		require.Equal(t, "truncated", n.try("connect", nil).Error)
-		require.ErrorIs(t, n.failure(), handshake.ErrOffer)
-	})
-}
-
-// TestNodeRenewsTooOften: a host bounds what a client makes it compute.
-func TestNodeRenewsTooOften(t *testing.T) {
-	n, _ := nodeClient(t, nodeVariants[0], nil)
-	n.do("connect", nil)
-	begin := time.Now()
-	count := 0
-	for n.try("renew", nil).Error == "" {
-		count++
-		require.Less(t, count, 200)
-	}
-	require.GreaterOrEqual(t, count, 8)
-	require.LessOrEqual(t, count, 9+int(time.Since(begin)/time.Second))
-	err := n.failure()
-	require.ErrorIs(t, err, secure.ErrHandshake)
-	require.ErrorIs(t, err, transport.ErrProtocol)
-}
-
-// nodeHost starts Node as a host.
-func nodeHost(t *testing.T, v nodeVariant, bridge ...string) *nodeTest {
-	t.Helper()
-	if v.attested {
-		bridge = append(bridge, "-attested")
-	}
-	n := startNode(t, v, func(s *nodeSetup) { s.Host = true }, bridge...)
-	n.do("listen", nil)
-	return n
-}
-
-// dial connects a secure client to Node.
-func (n *nodeTest) dial(change func(*secure.Config)) *transport.Client[[]byte] {
-	n.Helper()
-	c, err := secure.NewSecureClient[[]byte](n.ctx, nodeEndpoint, n.config(change))
-	require.NoError(n, err)
-	n.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			require.ErrorIs(n, err, transport.ErrDisconnected)
-		}
-	})
-	return c
-}
-
-// TestNodeIsHost: an independent implementation answers a secure client.
-func TestNodeIsHost(t *testing.T) {
-	for _, v := range nodeVariants {
-		t.Run(v.name, func(t *testing.T) {
-			t.Parallel()
-			n := nodeHost(t, v)
-			c := n.dial(func(c *secure.Config) {
-				c.RekeyInterval = time.Millisecond
-				c.RehandshakeInterval = 250 * time.Millisecond
-			})
-			a := n.do("connect", nil)
-			require.Equal(t, hex.EncodeToString(nodeGoKey.Public().Bytes()), a.PeerKey)
-			require.True(t, c.PeerKey().Equal(nodeKey.Public()))
-			require.NotEqual(t, os.Getpid(), int(c.Peer().Token().PID()))
-
-			// One after the other, then many at once.
-			for i, size := range nodeSizes {
-				n.tell(map[string]any{"do": "echo", "count": 1})
-				n.exchange(c, []int{size}, i)
-			}
-			many := make([]int, 300)
-			for i := range many {
-				many[i] = nodeSizes[i%(len(nodeSizes)-1)]/2 + i
-			}
-			n.tell(map[string]any{"do": "echo", "count": len(many)})
-			n.exchange(c, many, 0)
-
-			// Node's own changes of keys.
-			n.do("rekey", nil)
-			n.do("leaveout", nil)
-			n.do("send", map[string]any{"size": 77, "seed": 7})
-			got, err := c.Receive(n.ctx)
-			require.NoError(t, err)
-			require.Equal(t, content(77, 7), got)
-
-			// The client's, while it talks.
-			for stats := n.do("stats", nil); stats.Renewals < 2 || stats.Records[recordRekey] < 10; stats = n.do("stats", nil) {
-				require.NoError(t, n.ctx.Err())
-				n.tell(map[string]any{"do": "echo", "count": 1})
-				n.exchange(c, []int{100}, stats.Renewals)
-			}
-
-			require.NoError(t, c.Close())
-			require.Equal(t, nodeAnswer{End: "close"}, n.do("end", nil))
-			n.do("close", nil)
-			n.do("leave", nil)
-		})
-	}
-}
-
-// exchange sends messages to Node, which echoes them, and compares.
-func (n *nodeTest) exchange(c *transport.Client[[]byte], sizes []int, seed int) {
-	n.Helper()
-	sent := make(chan error, 1)
-	go func() {
-		for i, size := range sizes {
-			if err := c.Send(n.ctx, content(size, seed+i)); err != nil {
-				sent <- err
-				return
-			}
-		}
-		sent <- c.Flush(n.ctx)
-	}()
-	for i, size := range sizes {
-		got, err := c.Receive(n.ctx)
-		require.NoError(n, err)
-		require.True(n, bytes.Equal(content(size, seed+i), got), "message %d of %d bytes", i, size)
-	}
-	require.NoError(n, <-sent)
-	require.Empty(n, n.answer().Error)
-}
-
-// TestNodeIsHostAndEnds: a client sees Node's goodbye, and what is none.
-func TestNodeIsHostAndEnds(t *testing.T) {
-	for command, want := range map[string]error{"close": io.EOF, "cut": secure.ErrTruncated} {
-		t.Run(command, func(t *testing.T) {
-			n := nodeHost(t, nodeVariants[0])
-			c := n.dial(nil)
-			n.do("connect", nil)
-			n.do("send", map[string]any{"size": 5, "seed": 1})
-			n.do(command, nil)
-			got, err := c.Receive(n.ctx)
-			require.NoError(t, err)
-			require.Equal(t, content(5, 1), got)
-			_, err = c.Receive(n.ctx)
-			require.ErrorIs(t, err, transport.ErrDisconnected)
-			require.ErrorIs(t, err, want)
-			require.Equal(t, command == "cut", errors.Is(err, transport.ErrProtocol))
-		})
-	}
-}
-
-// TestNodeIsHostAndTampered: as TestNodeAndTamperedRecords, from the client's side.
-func TestNodeIsHostAndTampered(t *testing.T) {
-	n := nodeHost(t, nodeVariants[0], "-flip-out", "3")
-	c := n.dial(nil)
-	n.do("connect", nil)
-	n.do("send", map[string]any{"size": 5, "seed": 1})
-	n.do("send", map[string]any{"size": 5, "seed": 2})
-	got, err := c.Receive(n.ctx)
-	require.NoError(t, err)
-	require.Equal(t, content(5, 1), got)
-	_, err = c.Receive(n.ctx)
-	require.ErrorIs(t, err, transport.ErrDisconnected)
-	require.ErrorIs(t, err, secure.ErrRecord)
-}
-
-// TestNodeIsHostAndRefuses: the client finds out which side has refused.
-func TestNodeIsHostAndRefuses(t *testing.T) {
-	other := hex.EncodeToString(keys.Generate().Public().Bytes())
-	t.Run("plain", func(t *testing.T) {
-		n := nodeHost(t, nodeVariants[0])
-		plain := n.transport()
-		_, err := transport.Dial(n.ctx, nodeEndpoint, &plain)
-		require.ErrorIs(t, err, transport.ErrMode)
-	})
-	t.Run("by us", func(t *testing.T) {
-		n := nodeHost(t, nodeVariants[0])
-		_, err := secure.NewSecureClient[[]byte](n.ctx, nodeEndpoint, n.config(func(c *secure.Config) { c.Trust = keys.Pin(keys.Generate().Public()) }))
-		require.ErrorIs(t, err, secure.ErrHandshake)
-		require.ErrorIs(t, err, keys.ErrUntrusted)
-		require.Equal(t, "truncated", n.try("connect", nil).Error)
-	})
-	t.Run("by Node", func(t *testing.T) {
-		n := startNode(t, nodeVariants[0], func(s *nodeSetup) { s.Host, s.Trusted = true, other })
-		n.do("listen", nil)
-		// For the client the handshake is done with its last message.
-		c := n.dial(nil)
-		require.Contains(t, n.try("connect", nil).Error, "not trusted")
-		_, err := c.Receive(n.ctx)
-		require.ErrorIs(t, err, transport.ErrDisconnected)
-	})
-}
-
-// TestNodeIsRefusedByPolicy: the peer that a host judges is the bridge, which said
-// hello.
-func TestNodeIsRefusedByPolicy(t *testing.T) {
-	n, _ := nodeClient(t, nodeVariants[0], func(c *secure.Config) { c.Transport.Peer = peer.UIDs(uint32(os.Getuid()) + 1) })
-	require.True(t, strings.HasPrefix(n.try("connect", nil).Error, "refused with status 1"))
-	var refused *peer.RefusedError
-	require.ErrorAs(t, n.failure(), &refused)
 }

@@ -40,7 +40,8 @@ type renewal struct {
 	state   *handshake.State
 	receive *[record.KeySize]byte // for the peer's Switch
 	sending bool                  // an answer or this side's Switch is on its way
-	ended   context.CancelFunc    // client: called when it has ended
+	until   context.Context       // client: until it has ended
+	ended   context.CancelFunc
 	timers  []*time.Timer
 	count   int // host: those that clients have begun
 	since   time.Time
@@ -138,8 +139,7 @@ func (l *sealed) renew() error {
 		return err
 	}
 	until, ended := context.WithCancel(l.ctx)
-	defer ended()
-	l.next.state, l.next.ended = st, ended
+	l.next.state, l.next.until, l.next.ended = st, until, ended
 	l.next.mu.Unlock()
 
 	if l.writeControl(first, nil) {
@@ -162,6 +162,18 @@ func (l *sealed) readUntil(ctx context.Context) {
 	// error that is not the end of ctx is kept for it.
 	if frame, err := l.readLocked(ctx, make([]byte, 0, l.MaxFrame())); err == nil {
 		l.stash = frame
+	}
+}
+
+// readOn is called by the reader when it has taken the frame that readUntil met:
+// the rest of the handshake may be behind it, and nobody else may come to read.
+func (l *sealed) readOn() {
+	r := &l.next
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed && r.until != nil && r.until.Err() == nil {
+		until := r.until
+		l.wg.Go(func() { l.readUntil(until) })
 	}
 }
 
@@ -271,7 +283,6 @@ func (l *sealed) switchReceive() error {
 	r.receive = nil
 	if r.ended != nil {
 		r.ended()
-		r.ended = nil
 	}
 	return nil
 }

@@ -141,16 +141,18 @@ func (h *Host[T]) receive(c *Conn) error {
 // their connections in good order, and waits for all of it, until ctx ends; then
 // it does what Close does and returns ctx.Err().
 func (h *Host[T]) Shutdown(ctx context.Context) error {
-	err := h.retire(h.l.finish)
+	var err error
 	done := make(chan struct{})
 	go func() {
+		defer close(done)
+		err = h.retire(h.l.finish)
 		h.wg.Wait()
-		close(done)
 	}()
 	select {
 	case <-done:
 		return err
 	case <-ctx.Done():
+		h.l.giveUp()
 		h.abort()
 		<-done
 		return ctx.Err()

@@ -89,7 +89,8 @@ func (l *Listener) Close() error {
 }
 
 // finish is Close by somebody who goes on accepting meanwhile: clients who have
-// been told that they are accepted, and may have sent something, get there.
+// been told that they are accepted, and may have sent something, get there. A
+// handshake under way delays it by HandshakeTimeout at most, or until giveUp.
 func (l *Listener) finish() error {
 	err := l.stop()
 	l.giveUp()
@@ -123,7 +124,7 @@ func (l *Listener) acceptLoop() {
 			}
 			l.wg.Add(1)
 			go l.setUp(in)
-		case errors.Is(err, os.ErrClosed):
+		case errors.Is(err, os.ErrClosed) || l.ctx.Err() != nil:
 			return
 		default:
 			l.s.report(&ConnError{Err: fmt.Errorf("accepting: %w", err)})
@@ -221,7 +222,11 @@ func (l *Listener) judge(ctx context.Context, in rendezvous.Incoming) (*Conn, er
 	if err != nil {
 		return nil, &ConnError{Peer: id, Err: errors.Join(err, id.Close())}
 	}
-	lk, proof, err := secured(ctx, lk, l.s, l.endpoint, id, true)
+	// The client has been told that it is accepted: finish waits for it.
+	deadline, _ := ctx.Deadline()
+	rest, cancel := context.WithDeadline(l.over, deadline)
+	defer cancel()
+	lk, proof, err := secured(rest, lk, l.s, l.endpoint, id, true)
 	if err != nil {
 		return nil, &ConnError{Peer: id, Err: errors.Join(err, id.Close())}
 	}

@@ -62,6 +62,7 @@ func testShutdownNew(t *testing.T, e *env) {
 		c, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config())
 		require.NoError(t, err)
 		require.NoError(t, c.Send(ctx, "just in time"))
+		require.NoError(t, c.Flush(ctx))
 		require.NoError(t, h.Shutdown(ctx))
 		require.NoError(t, c.Close())
 		require.Equal(t, 1, handled, "round %d", round)

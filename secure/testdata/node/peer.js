@@ -106,7 +106,8 @@ class Peer {
     const [self, peer] = [info.self, info.peer].map((b) => Buffer.from(b, 'hex'))
     const trusted = Buffer.from(c.trusted, 'hex')
     this.session = new Session({
-      pattern: 'XX',
+      pattern: c.pattern,
+      psk: c.psk && Buffer.from(c.psk, 'hex'),
       initiator: !c.host,
       hybrid: c.hybrid,
       secretKey: Buffer.from(c.secretKey, 'hex'),
