@@ -210,6 +210,7 @@ func testQuiet(t *testing.T, e *env) {
 		c, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config(quiet))
 		require.NoError(t, err)
 		require.NoError(t, c.Send(ctx, "hello"))
+		require.NoError(t, c.Flush(ctx))
 		if round%2 == 0 {
 			require.NoError(t, c.Close())
 		}
