@@ -274,7 +274,7 @@ func (v variant) tests() []test {
 	case v.simulated():
 		return slices.Concat(typedTests, connTests)
 	}
-	return slices.Concat(typedTests, connTests, wireTests, processTests)
+	return slices.Concat(typedTests, connTests, wireTests, processTests, idleTests)
 }
 
 // simulate has endpoints be services of a simulated Mach kernel, with this
