@@ -29,7 +29,7 @@ type Config struct {
 	Key keys.PrivateKey
 
 	// NextKey is a second key of a host in rotation: clients that expect it are
-	// served by it, all others by Key. See docs/HANDSHAKE.md, "Rotation".
+	// served by it, all others by Key. See docs/HANDSHAKE.md, "Rotating a host's key".
 	NextKey keys.PrivateKey
 
 	// Trust decides on the peer's static key. A host lists its clients

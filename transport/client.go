@@ -291,6 +291,11 @@ func (c *Client[T]) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a := c.current.Swap(nil); a != nil {
+		select {
+		case <-a.gone():
+			c.noteLossLocked(a, ErrPeerGone)
+		default:
+		}
 		err = a.close()
 		c.past.add(a.stats())
 	}

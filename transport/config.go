@@ -82,8 +82,9 @@ type Config struct {
 
 	// Attested has the kernel name the sender with each frame, and ends a
 	// connection when that changes: a peer can't pass its connection on to
-	// another process. It costs shared memory: some 1 to 3 µs per frame. Either
-	// side may ask for it. Contradicts BufferSize and HighPerformanceThreshold,
+	// another process, and one that changes its user or group ids has to connect
+	// again. It costs shared memory: some 1 to 3 µs per frame. Either side may
+	// ask for it; on Darwin it is always so. Contradicts BufferSize and HighPerformanceThreshold,
 	// which are about shared memory.
 	Attested bool
 
@@ -112,15 +113,16 @@ type Config struct {
 // Priority is a scheduling priority.
 type Priority int
 
-// The priorities. Linux: nice 0, 10 and -10 of the receiver's thread. High needs
-// CAP_SYS_NICE or RLIMIT_NICE, else constructors return an error.
+// The priorities. Linux: the thread's nice value is the process's, 10 or -10; High
+// needs CAP_SYS_NICE or RLIMIT_NICE, else constructors return ErrPermission.
+// Darwin: quality of service utility or user-interactive.
 const (
 	PriorityDefault Priority = iota
 	PriorityLow
 	PriorityHigh
 )
 
-var niceOf = map[Priority]int{PriorityLow: 10, PriorityHigh: -10}
+var levelOf = map[Priority]priority.Level{PriorityLow: priority.Low, PriorityHigh: priority.High}
 
 // settings are a checked Config with defaults filled in.
 type settings struct {
@@ -220,10 +222,10 @@ func (s *settings) report(err error) {
 
 // asReceiver runs f on a thread of the configured priority.
 func (s *settings) asReceiver(f func()) {
-	if nice, ok := niceOf[s.ReceiverPriority]; ok {
+	if level, ok := levelOf[s.ReceiverPriority]; ok {
 		// Never unlocked, so that the thread ends with the goroutine.
 		runtime.LockOSThread()
-		if err := priority.SetThread(nice); err != nil {
+		if err := priority.SetThread(level); err != nil {
 			s.log.Warn("receiver priority", "err", err)
 		}
 	}
@@ -232,14 +234,14 @@ func (s *settings) asReceiver(f func()) {
 
 // tryPriority finds out whether asReceiver will be able to do what it should.
 func (s *settings) tryPriority() error {
-	nice, ok := niceOf[s.ReceiverPriority]
+	level, ok := levelOf[s.ReceiverPriority]
 	if !ok {
 		return nil
 	}
 	tried := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		tried <- priority.SetThread(nice)
+		tried <- priority.SetThread(level)
 	}()
 	if err := <-tried; err != nil {
 		return fmt.Errorf("%w: ReceiverPriority: %w", ErrPermission, err)

@@ -99,14 +99,7 @@ func (c *Client[T]) detach(a *attachment[T], cause error) {
 		return
 	}
 	close(a.detached)
-	lost := a.unread()
-	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
-	if lost > 0 {
-		if earlier := c.loss.Swap(nil); earlier != nil {
-			lost += earlier.Unconfirmed
-		}
-		c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Unconfirmed: lost, Err: cause})
-	}
+	c.noteLossLocked(a, cause)
 	if !c.receives {
 		c.endLocked(a)
 		return
@@ -117,6 +110,19 @@ func (c *Client[T]) detach(a *attachment[T], cause error) {
 		c.endLocked(c.leaving[0])
 		c.leaving = c.leaving[1:]
 	}
+}
+
+// noteLossLocked notes what is lost with a session whose host is gone.
+func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) {
+	lost := a.unread()
+	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
+	if lost == 0 {
+		return
+	}
+	if earlier := c.loss.Swap(nil); earlier != nil {
+		lost += earlier.Unconfirmed
+	}
+	c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Unconfirmed: lost, Err: cause})
 }
 
 // endLocked frees a session and keeps its numbers.

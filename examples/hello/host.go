@@ -5,78 +5,123 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
 
+	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )
 
 // flushEvery is how long a line waits at most to be shown.
 const flushEvery = 20 * time.Millisecond
 
-// host is the host's process: it shows what arrives until its client has gone.
-func host(endpoint string) error {
-	out := &screen{w: bufio.NewWriter(os.Stdout)}
-	gone := make(chan struct{})
-	var lines uint64 // one client, so one handler at a time
+// part is what a host's process is told by the client's.
+type part struct {
+	Name     string // "plain" or "secure"
+	Endpoint string
+	Client   keys.PublicKey `json:",omitzero"` // whom a secure host trusts
+	Show     string         // what is printed before each line; "": no line is printed
+}
 
-	h, err := transport.NewHost(endpoint, func(m transport.Message[note]) {
+// serve makes the host: plain, or secure with a key that nobody else ever sees.
+// From here on the two are the same.
+func (p part) serve(handle func(transport.Message[note])) (*transport.Host[note], keys.PublicKey, error) {
+	if p.Client.IsZero() {
+		h, err := transport.NewHost(p.Endpoint, handle, nil)
+		return h, keys.PublicKey{}, err
+	}
+	key := keys.Generate()
+	h, err := secure.NewSecureHost(p.Endpoint, handle, &secure.Config{Key: key, Trust: keys.Allow(p.Client)})
+	return h, key.Public(), err
+}
+
+// host is a host's process. It shows and counts what arrives until the client's
+// process closes its standard input, or dies.
+func host(p part) error {
+	out := &screen{w: bufio.NewWriter(os.Stdout)}
+	arrived := newTally() // one client, so one handler at a time
+
+	h, public, err := p.serve(func(m transport.Message[note]) {
 		switch m.Body.kind {
 		case line:
-			if lines == 0 {
-				fmt.Fprintf(os.Stderr, "host: I am pid %d; the lines come from %v\n", os.Getpid(), m.Peer)
+			if arrived.lines == 0 {
+				introduce(p, m)
 			}
-			lines++
-			out.line(m.Body.text)
+			arrived.add(m.Body.text)
+			if p.Show != "" {
+				out.line(p.Show, m.Body.text)
+			}
 		case count:
-			out.flush()
-			if err := m.Reply(context.Background(), note{kind: count, number: lines}); err != nil {
+			_ = out.flush() // the end of host reports it
+			if err := m.Reply(context.Background(), arrived.note()); err != nil {
 				fmt.Fprintln(os.Stderr, "hello:", err)
 			}
-		case bye:
-			close(gone)
 		}
-	}, nil)
+	})
 	if err != nil {
 		return err
 	}
-	// Tell the client's process, which waits for it, that we serve.
-	ready := os.NewFile(3, "ready")
-	if _, err := ready.Write([]byte{1}); err != nil {
+	if err := tellReady(public); err != nil {
 		return errors.Join(err, h.Close())
 	}
+
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	}()
 	for serving := true; serving; {
 		select {
 		case <-gone:
 			serving = false
 		case <-time.After(flushEvery):
-			out.flush()
+			_ = out.flush()
 		}
 	}
-	err = h.Shutdown(context.Background())
-	return errors.Join(err, out.flush())
+	return errors.Join(h.Shutdown(context.Background()), out.flush())
+}
+
+// introduce says whom the host hears: the kernel's word and, if there is one, the
+// key that the client has proved to hold.
+func introduce(p part, m transport.Message[note]) {
+	key := ""
+	if k := m.PeerKey(); !k.IsZero() {
+		key = "\n" + column + "with the key " + k.Fingerprint()
+	}
+	fmt.Fprintf(os.Stderr, label+"pid %d hears %v%s\n", p.Name+" host", os.Getpid(), m.Peer, key)
+}
+
+// tellReady tells the client's process, which waits for it, that we serve, and
+// by which key.
+func tellReady(public keys.PublicKey) error {
+	ready := os.NewFile(readyDescriptor, "ready")
+	text := serving
+	if !public.IsZero() {
+		text += " " + public.String()
+	}
+	_, err := io.WriteString(ready, text)
+	return errors.Join(err, ready.Close())
 }
 
 // screen is standard output with a buffer that several goroutines use.
 type screen struct {
-	mu  sync.Mutex
-	w   *bufio.Writer
-	err error
+	mu sync.Mutex
+	w  *bufio.Writer // repeats its first error
 }
 
-func (s *screen) line(text string) {
+func (s *screen) line(prefix, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := fmt.Fprintf(s.w, "host: %s\n", text)
-	s.err = errors.Join(s.err, err)
+	_, _ = s.w.WriteString(prefix)
+	_, _ = s.w.WriteString(text)
+	_ = s.w.WriteByte('\n')
 }
 
 func (s *screen) flush() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.w.Flush(); err != nil && s.err == nil {
-		s.err = err
-	}
-	return s.err
+	return s.w.Flush()
 }

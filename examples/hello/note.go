@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash"
 )
 
 // note is the type of the messages. It brings its own encoding: the kind, the
@@ -15,10 +17,9 @@ type note struct {
 
 // The kinds of note.
 const (
-	line   byte = iota // a line to show
-	silent             // a line not to show
-	count              // how many lines were there? and the answer
-	bye                // this was all
+	line   byte = iota // a line to show and count
+	silent             // a line to do neither with
+	count              // a question: how many lines were there? The answer has the tally's sum as its text
 )
 
 // AppendBinary implements encoding.BinaryAppender.
@@ -39,4 +40,26 @@ func (n *note) UnmarshalBinary(b []byte) error {
 	}
 	*n = note{kind: b[0], number: number, text: string(b[1+size:])}
 	return nil
+}
+
+// tally counts lines and hashes them, each with its length, so that two of them
+// have the same sum only after the same lines in the same order.
+type tally struct {
+	lines uint64
+	hash  hash.Hash
+	buf   []byte
+}
+
+func newTally() *tally { return &tally{hash: sha256.New()} }
+
+func (t *tally) add(text string) {
+	t.lines++
+	t.buf = binary.LittleEndian.AppendUint64(t.buf[:0], uint64(len(text)))
+	t.buf = append(t.buf, text...)
+	t.hash.Write(t.buf)
+}
+
+// note is the answer to count.
+func (t *tally) note() note {
+	return note{kind: count, number: t.lines, text: string(t.hash.Sum(nil))}
 }

@@ -10,7 +10,7 @@ func Project() Rules {
 			// What knows nothing of the others.
 			{
 				"internal/bech32", "internal/boundaries", "internal/codesign", "internal/cred", "internal/ctxlock",
-				"internal/filedigest", "internal/priority", "internal/record", "internal/remember", "internal/safefile",
+				"internal/filedigest", "internal/record", "internal/remember", "internal/safefile",
 			},
 			// Kernels, and helpers for tests of the layer below.
 			{
@@ -19,7 +19,7 @@ func Project() Rules {
 			},
 			{
 				"internal/link", "internal/mach/codesource", "internal/mach/security", "internal/machsim",
-				"internal/pidfd/pidfdtest",
+				"internal/pidfd/pidfdtest", "internal/priority",
 			},
 			// Carriers of frames, and the suite that all of them pass.
 			{
@@ -32,7 +32,8 @@ func Project() Rules {
 			{"handshake"},
 			{"internal/upgrade"}, // the seam between the next two
 			{"transport"},
-			{"internal/transporttest"}, // the suite that both of them pass
+			// The suite that both of them pass; the carrier of secure's tests with Node.
+			{"internal/transporttest", "internal/nodebridge"},
 			{"secure"},
 			{"rpc"},
 			// What people run.

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !darwin
 
 package priority
 
@@ -8,6 +8,6 @@ import (
 )
 
 // SetThread is not supported here.
-func SetThread(int) error {
+func SetThread(Level) error {
 	return fmt.Errorf("thread priority: %w", errors.ErrUnsupported)
 }

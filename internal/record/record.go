@@ -237,7 +237,7 @@ func (o *Opener) open(dst, frame []byte) (Type, []byte, error) {
 	switch {
 	case t >= types || header[1] != 0:
 		return 0, nil, fmt.Errorf("%w: type %d", ErrMalformed, header[0])
-	case n > 0 && t != Data && t != Handshake:
+	case n > 0 && t != Data && t != Handshake, n == 0 && t == Handshake:
 		return 0, nil, fmt.Errorf("%w: type %d with %d bytes", ErrMalformed, t, n)
 	case o.records > hardFactor*RekeyRecords || o.bytes > hardFactor*RekeyBytes:
 		return 0, nil, fmt.Errorf("%w: the peer does not change its key", ErrMalformed)

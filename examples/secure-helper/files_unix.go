@@ -1,0 +1,41 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// onlyOursToChange returns errOpen unless nobody but root and the helper's own
+// user can change the file or folder at path, or put another one in its place.
+func onlyOursToChange(path string) error {
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("%w: %s is not an absolute path", errOpen, path)
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	for p := real; ; p = filepath.Dir(p) {
+		fi, err := os.Lstat(p)
+		if err != nil {
+			return err
+		}
+		st, ok := fi.Sys().(*syscall.Stat_t)
+		if !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+			return fmt.Errorf("%w: %s belongs to somebody else", errOpen, p)
+		}
+		// In a sticky folder such as /tmp nobody can touch another's files.
+		sticky := p != real && fi.Mode()&fs.ModeSticky != 0
+		if fi.Mode().Perm()&0o022 != 0 && !sticky {
+			return fmt.Errorf("%w: %s can be written to by others (mode %04o)", errOpen, p, fi.Mode().Perm())
+		}
+		if p == filepath.Dir(p) {
+			return nil
+		}
+	}
+}
