@@ -45,8 +45,11 @@ func contenders() []contender {
 		{name: handWritten, serve: serveStream(true), dial: dialStream(true)},
 		{name: "stream, batch", serve: serveStream(true), dial: dialStream(false)},
 		{name: "seqpacket", largest: largestDatagram, serve: serveSeqpacket, dial: dialSeqpacket},
-		{name: "sealport ring", serve: serveSealport(false), dial: dialSealport(false)},
-		{name: "sealport attested", serve: serveSealport(true), dial: dialSealport(true)},
+		{name: "TLS, flush", serve: serveTLS(true), dial: dialTLS(true)},
+		{name: "TLS, batch", serve: serveTLS(true), dial: dialTLS(false)},
+		{name: "sealport ring", serve: serveSealport(plain), dial: dialSealport(plain)},
+		{name: "sealport attested", serve: serveSealport(attested), dial: dialSealport(attested)},
+		{name: "sealport secure", serve: serveSealport(secured), dial: dialSealport(secured)},
 	}
 }
 

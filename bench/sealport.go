@@ -1,20 +1,73 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
+	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )
 
+// way is how sealport is used.
+type way int
+
+const (
+	plain way = iota
+	attested
+	secured
+)
+
 // config serves and reaches endpoints in the folder of the benchmark.
-func config(address string, attested bool) (endpoint string, cfg *transport.Config) {
+func (w way) config(address string) (endpoint string, cfg *transport.Config) {
 	return filepath.Base(address), &transport.Config{
-		Folder: filepath.Dir(address), Attested: attested, NoInProcess: true,
+		Folder: filepath.Dir(address), Attested: w == attested, NoInProcess: true,
 	}
+}
+
+// secureConfig is cfg with the host's or the client's key, and the other's to trust.
+// The keys are no secret: both processes must know them.
+func secureConfig(cfg *transport.Config, host bool) (*secure.Config, error) {
+	hostKey, err := keys.NewPrivateKey(bytes.Repeat([]byte{1}, 32))
+	if err != nil {
+		return nil, err
+	}
+	clientKey, err := keys.NewPrivateKey(bytes.Repeat([]byte{2}, 32))
+	if err != nil {
+		return nil, err
+	}
+	if host {
+		return &secure.Config{Transport: *cfg, Key: hostKey, Trust: keys.Allow(clientKey.Public())}, nil
+	}
+	return &secure.Config{Transport: *cfg, Key: clientKey, Trust: keys.Pin(hostKey.Public())}, nil
+}
+
+func (w way) host(address string, handler func(transport.Message[[]byte])) (*transport.Host[[]byte], error) {
+	endpoint, cfg := w.config(address)
+	if w != secured {
+		return transport.NewHost(endpoint, handler, cfg)
+	}
+	s, err := secureConfig(cfg, true)
+	if err != nil {
+		return nil, err
+	}
+	return secure.NewSecureHost(endpoint, handler, s)
+}
+
+func (w way) client(ctx context.Context, address string) (*transport.Client[[]byte], error) {
+	endpoint, cfg := w.config(address)
+	if w != secured {
+		return transport.NewClient[[]byte](ctx, endpoint, cfg)
+	}
+	s, err := secureConfig(cfg, false)
+	if err != nil {
+		return nil, err
+	}
+	return secure.NewSecureClient[[]byte](ctx, endpoint, s)
 }
 
 type sealportServer struct {
@@ -22,18 +75,17 @@ type sealportServer struct {
 	failed *atomic.Pointer[error]
 }
 
-func serveSealport(attested bool) func(string) (server, error) {
+func serveSealport(w way) func(string) (server, error) {
 	return func(address string) (server, error) {
-		endpoint, cfg := config(address, attested)
 		var failed atomic.Pointer[error]
-		host, err := transport.NewHost(endpoint, func(m transport.Message[[]byte]) {
+		host, err := w.host(address, func(m transport.Message[[]byte]) {
 			if m.Body[0] != ask {
 				return
 			}
 			if err := m.Reply(context.Background(), m.Body); err != nil {
 				failed.Store(&err)
 			}
-		}, cfg)
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -55,10 +107,9 @@ type sealportConn struct {
 	client *transport.Client[[]byte]
 }
 
-func dialSealport(attested bool) func(string) (conn, error) {
+func dialSealport(w way) func(string) (conn, error) {
 	return func(address string) (conn, error) {
-		endpoint, cfg := config(address, attested)
-		client, err := transport.NewClient[[]byte](context.Background(), endpoint, cfg)
+		client, err := w.client(context.Background(), address)
 		if err != nil {
 			return nil, err
 		}

@@ -29,7 +29,7 @@ type Config struct {
 	Key keys.PrivateKey
 
 	// NextKey is a second key of a host in rotation: clients that expect it are
-	// served by it, all others by Key. See docs/HANDSHAKE.md, "Rotation".
+	// served by it, all others by Key. See docs/HANDSHAKE.md, "Rotating a host's key".
 	NextKey keys.PrivateKey
 
 	// Trust decides on the peer's static key. A host lists its clients
@@ -62,8 +62,8 @@ type Config struct {
 	RekeyInterval time.Duration
 
 	// RehandshakeInterval is after which time a client begins a whole new
-	// handshake within the connection, messages going on meanwhile. Default one
-	// hour; -1: never. A host follows. It takes somebody who receives on the
+	// handshake within the connection, messages going on meanwhile: at least a
+	// second, since hosts take no more. Default one hour; -1: never. A host follows. It takes somebody who receives on the
 	// host's side; a client's side does without.
 	RehandshakeInterval time.Duration
 
@@ -130,6 +130,8 @@ func (c *Config) check(role handshake.Role) error {
 		return errors.New("NextKey without Key")
 	case c.RekeyInterval < 0 || c.RehandshakeInterval < -1 || c.MaxHalfOpen < 0 || c.MaxHalfOpenPerUser < 0:
 		return errors.New("negative interval or limit")
+	case c.RehandshakeInterval > 0 && c.RehandshakeInterval < renewalEvery:
+		return fmt.Errorf("RehandshakeInterval below %v: hosts take no more than one each", renewalEvery)
 	case c.SkipInProcessEncryption && c.Transport.NoInProcess:
 		return errors.New("SkipInProcessEncryption and Transport.NoInProcess contradict")
 	case c.Pattern == handshake.NN:
@@ -144,6 +146,9 @@ func (c *Config) checkHostTrust() error {
 	if c.Pattern == handshake.NK {
 		if !c.AllowAnonymous {
 			return errors.New("pattern NK lets everybody in whom the peer policy lets in; say AllowAnonymous if you mean it")
+		}
+		if c.Trust != nil {
+			return errors.New("Trust without keys to judge: clients have none in pattern NK")
 		}
 		return nil
 	}

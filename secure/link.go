@@ -7,7 +7,6 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/cred"
@@ -29,6 +28,8 @@ type sealed struct {
 	wmu      ctxlock.Mutex
 	seal     *record.Sealer
 	out      []byte      // the record being sent
+	rekey    []byte      // a Rekey that is sealed and has yet to be sent
+	frames   uint64      // of the layer above, sent
 	werr     error       // final
 	rekeyDue atomic.Bool // RekeyInterval is over
 
@@ -37,16 +38,18 @@ type sealed struct {
 	plain []byte // the frame that the layer above has
 	stash []byte // the next one, if a handshake met it; nil: none
 	rerr  error  // final
+	heard bool   // a record was opened
 
 	next   renewal
 	cause  atomic.Pointer[error] // why this side has ended the connection
 	cancel func()                // ends the subscription to p.Trust
 
-	ctx    context.Context // ended by Interrupt
-	stop   context.CancelFunc
-	wg     sync.WaitGroup // of the handshake within
-	timers []*time.Timer
-	closed bool
+	ctx     context.Context // ended by Interrupt
+	stop    context.CancelFunc
+	control context.Context // ended by CloseWrite too: the handshake within writes no more
+	quit    context.CancelFunc
+	wg      sync.WaitGroup // of the handshake within
+	closed  bool
 }
 
 var _ link.Link = (*sealed)(nil)
@@ -64,6 +67,7 @@ func newLink(lower link.Link, p parameters, res *handshake.Result) *sealed {
 	clear(send[:])
 	clear(receive[:])
 	l.ctx, l.stop = context.WithCancel(context.Background())
+	l.control, l.quit = context.WithCancel(l.ctx)
 	l.renewed(res)
 	l.subscribe()
 	l.startTimers()
@@ -92,7 +96,11 @@ func (l *sealed) WriteFrame(ctx context.Context, head, body []byte) error {
 		return err
 	}
 	defer l.wmu.Unlock()
-	return l.writeLocked(ctx, record.Data, head, body)
+	err := l.writeLocked(ctx, record.Data, head, body)
+	if err == nil {
+		l.frames++
+	}
+	return err
 }
 
 // writeLocked seals and sends one record, after a Rekey where that is due. If
@@ -101,34 +109,61 @@ func (l *sealed) writeLocked(ctx context.Context, t record.Type, head, body []by
 	if l.werr != nil {
 		return l.werr
 	}
-	if l.rekeyDue.Load() || l.seal.Due() {
-		if err := l.sendLocked(ctx, record.Rekey, nil, nil); err != nil {
+	if l.rekey != nil || l.rekeyDue.Load() || l.seal.Due() {
+		if err := l.rekeyLocked(ctx); err != nil {
 			return err
 		}
-		l.rekeyDue.Store(false)
-		l.seal.Rekey()
 	}
-	return l.sendLocked(ctx, t, head, body)
-}
-
-func (l *sealed) sendLocked(ctx context.Context, t record.Type, head, body []byte) error {
-	rec, err := l.seal.Seal(l.out[:0], t, head, body)
+	rec, err := l.sealLocked(l.out[:0], t, head, body)
 	if err != nil {
-		l.werr = fmt.Errorf("%w: %w", ErrRecord, err)
-		return l.werr
+		return err
 	}
 	l.out = rec
-	err = l.lower.WriteFrame(ctx, nil, rec)
-	switch {
-	case err == nil:
+	sent, err := l.sendLocked(ctx, rec)
+	if sent {
 		l.seal.Sent()
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+	} else {
 		l.seal.Abandoned()
-	default:
+	}
+	return err
+}
+
+// rekeyLocked sends a Rekey and takes the next key. A Rekey that could not be sent
+// is kept as it is, nonce and all, until it can: so a sender who gives up again
+// and again while the peer does not read uses up no more nonces than may be left
+// out in a row.
+func (l *sealed) rekeyLocked(ctx context.Context) (err error) {
+	if l.rekey == nil {
+		if l.rekey, err = l.sealLocked(nil, record.Rekey, nil, nil); err != nil {
+			return err
+		}
+	}
+	if sent, err := l.sendLocked(ctx, l.rekey); !sent {
+		return err
+	}
+	l.rekey = nil
+	l.rekeyDue.Store(false)
+	l.seal.Sent()
+	l.seal.Rekey()
+	return nil
+}
+
+func (l *sealed) sealLocked(dst []byte, t record.Type, head, body []byte) ([]byte, error) {
+	rec, err := l.seal.Seal(dst, t, head, body)
+	if err != nil {
+		l.werr = fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return rec, l.werr
+}
+
+// sendLocked sends a record. Every error but the end of ctx is final.
+func (l *sealed) sendLocked(ctx context.Context, rec []byte) (sent bool, err error) {
+	err = l.lower.WriteFrame(ctx, nil, rec)
+	if err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
 		err = l.reason(err)
 		l.werr = err
 	}
-	return err
+	return err == nil, err
 }
 
 // end ends the connection from this side. It does not block.
@@ -151,8 +186,14 @@ func (l *sealed) ReadFrame(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	defer l.rmu.Unlock()
+	// What arrived before the end from this side, but was not read: not from a
+	// peer that is trusted no more.
+	if cause := l.cause.Load(); cause != nil {
+		return nil, *cause
+	}
 	if frame := l.stash; frame != nil {
 		l.stash = nil
+		l.readOn()
 		return frame, nil
 	}
 	frame, err := l.readLocked(ctx, l.plain[:0])
@@ -175,6 +216,7 @@ func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
 			l.rerr = fmt.Errorf("%w: %w", ErrRecord, err)
 			break
 		}
+		l.heard = true
 		switch t {
 		case record.Data:
 			return plain, nil
@@ -186,7 +228,7 @@ func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
 			err = l.switchReceive()
 		}
 		if err != nil {
-			l.rerr = fmt.Errorf("%w: %w: %w", link.ErrProtocol, ErrHandshake, err)
+			l.rerr = l.renewalFailed(err)
 		}
 	}
 	return nil, l.rerr
@@ -198,11 +240,17 @@ func (l *sealed) readFailed(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return err
+	case errors.Is(err, link.ErrClosed):
+		err = l.reason(err)
+	case !l.heard && l.p.role == handshake.Initiator && l.p.pattern == handshake.XX:
+		// The host judges the last message, with the client's key in it, when
+		// the client has done its part.
+		err = failed(err)
 	case err == io.EOF:
 		err = ErrTruncated
 	}
-	l.rerr = l.reason(err)
-	return l.rerr
+	l.rerr = err
+	return err
 }
 
 // Buffered implements link.Link. What is buffered below may be a record that has
@@ -216,16 +264,26 @@ func (l *sealed) MaxFrame() int { return l.lower.MaxFrame() - record.Overhead }
 func (l *sealed) Costly() bool { return true }
 
 // Behind implements link.Link.
-func (l *sealed) Behind() bool { return l.lower.Behind() }
+func (l *sealed) Behind() bool {
+	if l.cause.Load() != nil {
+		return false // so that nothing is held back, and the next write says why
+	}
+	if !l.wmu.TryLock() {
+		return true // the handshake within is writing
+	}
+	defer l.wmu.Unlock()
+	return l.lower.Behind()
+}
 
 // WaitTaken implements link.Link.
 func (l *sealed) WaitTaken(ctx context.Context) error { return l.reason(l.lower.WaitTaken(ctx)) }
 
-// Unread implements link.Link. A Rekey counts as a frame.
+// Unread implements link.Link. What is sent for the sake of keys counts as well,
+// unless nothing else was sent.
 func (l *sealed) Unread() uint64 {
 	_ = l.wmu.Lock(context.Background())
 	defer l.wmu.Unlock()
-	return l.lower.Unread()
+	return min(l.lower.Unread(), l.frames)
 }
 
 // Gone implements link.Link.
@@ -237,14 +295,17 @@ func (l *sealed) Credentials() *cred.Credentials { return l.lower.Credentials() 
 // CloseWrite implements link.Link: it says goodbye in a record, if there is room
 // for one before ctx ends; else the peer will see ErrTruncated.
 func (l *sealed) CloseWrite(ctx context.Context) error {
-	if err := l.wmu.Lock(ctx); err != nil {
-		return err
-	}
+	l.quit()
+	// The handshake within gives the lock up at once, and nobody else has it.
+	_ = l.wmu.Lock(context.Background())
 	defer l.wmu.Unlock()
 	if errors.Is(l.werr, link.ErrClosed) {
 		return nil
 	}
 	err := l.writeLocked(ctx, record.Close, nil, nil)
+	if errors.Is(err, link.ErrPeerGone) {
+		err = nil // nobody to say goodbye to, as with any carrier
+	}
 	l.werr = link.ErrClosed
 	return errors.Join(err, l.lower.CloseWrite(ctx))
 }
@@ -255,22 +316,26 @@ func (l *sealed) Interrupt() {
 	l.lower.Interrupt()
 }
 
-// Close implements link.Link. It clears what there is of keys.
+// ended is a context that is over: calls do what they can without blocking.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// Close implements link.Link. The frame that was read last stays as it is: its
+// reader may be at work on it.
 func (l *sealed) Close() error {
 	if l.closed {
 		return nil
 	}
 	l.closed = true
+	_ = l.CloseWrite(ended)
 	l.Interrupt()
-	for _, t := range l.timers {
-		t.Stop()
-	}
 	if l.cancel != nil {
 		l.cancel()
 	}
 	l.next.close()
 	l.wg.Wait()
-	clear(l.out[:cap(l.out)])
-	clear(l.plain[:cap(l.plain)])
 	return l.lower.Close()
 }

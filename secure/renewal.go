@@ -10,6 +10,7 @@ import (
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/record"
+	"github.com/sealport/sealport/keys"
 )
 
 // A handshake within the connection (docs/PROTOCOL.md, "Renewal") replaces both
@@ -19,14 +20,17 @@ import (
 // handshake binds the hash of the one before, so it can't be moved to another
 // connection.
 
-// A client may begin so many handshakes at once, and one more each second: they
-// cost a host some 0.3 ms of computing each.
+// A client may begin so many handshakes, and one more for each second since the
+// connection was made: they cost a host some 0.3 ms of computing each.
 const (
 	renewalBurst = 8
 	renewalEvery = time.Second
 )
 
-var errRenewal = errors.New("handshake message out of turn")
+var (
+	errRenewal  = errors.New("handshake message out of turn")
+	errOtherKey = fmt.Errorf("%w: another one than when the connection was made", keys.ErrUntrusted)
+)
 
 // renewal is the handshake within a connection that is under way, if any. At
 // most one is: the client begins it, and not before the one before has ended.
@@ -35,8 +39,11 @@ type renewal struct {
 	closed  bool
 	state   *handshake.State
 	receive *[record.KeySize]byte // for the peer's Switch
-	ended   context.CancelFunc    // client: called when it has ended
-	count   int                   // host: those that clients have begun
+	sending bool                  // an answer or this side's Switch is on its way
+	until   context.Context       // client: until it has ended
+	ended   context.CancelFunc
+	timers  []*time.Timer
+	count   int // host: those that clients have begun
 	since   time.Time
 }
 
@@ -44,6 +51,9 @@ func (r *renewal) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
+	for _, t := range r.timers {
+		t.Stop()
+	}
 	if r.state != nil {
 		r.state.Close()
 		r.state = nil
@@ -56,54 +66,65 @@ func (r *renewal) close() {
 // startTimers is called by newLink.
 func (l *sealed) startTimers() {
 	l.next.since = time.Now()
-	every := func(d time.Duration, f func()) {
-		var t *time.Timer
-		ready := make(chan struct{})
-		t = time.AfterFunc(d, func() {
-			<-ready
-			f()
-			if l.ctx.Err() == nil {
-				t.Reset(d)
-			}
-		})
-		l.timers = append(l.timers, t)
-		close(ready)
-	}
-	every(l.p.RekeyInterval, func() { l.rekeyDue.Store(true) })
+	l.every(l.p.RekeyInterval, func() { l.rekeyDue.Store(true) })
 	if l.p.role == handshake.Initiator && l.p.RehandshakeInterval > 0 {
-		every(l.p.RehandshakeInterval, l.beginRenewal)
+		l.every(l.p.RehandshakeInterval, l.beginRenewal)
 	}
 }
 
-// spawn runs f in a goroutine that Close joins.
-func (l *sealed) spawn(f func()) {
-	l.next.mu.Lock()
-	defer l.next.mu.Unlock()
-	if !l.next.closed {
-		l.wg.Go(f)
-	}
+// every has f called each d until Close. f must not block.
+func (l *sealed) every(d time.Duration, f func()) {
+	r := &l.next
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var t *time.Timer
+	t = time.AfterFunc(d, func() {
+		f()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if !r.closed {
+			t.Reset(d)
+		}
+	})
+	r.timers = append(r.timers, t)
 }
 
 // beginRenewal begins a handshake, on the client's side, unless one is under way.
 func (l *sealed) beginRenewal() {
-	l.spawn(func() {
-		l.check(l.renew())
+	l.next.mu.Lock()
+	defer l.next.mu.Unlock()
+	if l.next.closed {
+		return
+	}
+	l.wg.Go(func() {
+		if err := l.renew(); err != nil && l.ctx.Err() == nil {
+			l.end(fmt.Errorf("%w: %w", ErrHandshake, err))
+		}
 	})
 }
 
-// check ends the connection if a handshake within has failed: that leaves nobody
-// to trust.
-func (l *sealed) check(err error) {
-	if err != nil && l.ctx.Err() == nil {
-		l.end(fmt.Errorf("%w: %w: %w", link.ErrProtocol, ErrHandshake, err))
+// renewalFailed ends the connection, in both directions, since there is nobody
+// left to trust, and returns why.
+func (l *sealed) renewalFailed(err error) error {
+	switch {
+	case l.ctx.Err() != nil:
+		return l.reason(link.ErrClosed)
+	case errors.Is(err, handshake.ErrPeerRefused) && !errors.Is(err, errOtherKey):
+		err = fmt.Errorf("%w: %w", ErrRevoked, err)
+	default:
+		err = fmt.Errorf("%w: %w: %w", link.ErrProtocol, ErrHandshake, err)
 	}
+	l.end(err)
+	return *l.cause.Load()
 }
 
 // renew is the client's part up to the first message, and reads the answer if
-// nobody else does.
+// nobody else does. Its errors are this side's own.
 func (l *sealed) renew() error {
 	l.next.mu.Lock()
-	if l.next.closed || l.next.state != nil || l.next.receive != nil {
+	// The one before has ended when this side's Switch was sent and the peer's
+	// has come: a host takes nothing else in between.
+	if l.next.closed || l.next.state != nil || l.next.receive != nil || l.next.sending {
 		l.next.mu.Unlock()
 		return nil
 	}
@@ -118,55 +139,67 @@ func (l *sealed) renew() error {
 		return err
 	}
 	until, ended := context.WithCancel(l.ctx)
-	defer ended()
-	l.next.state, l.next.ended = st, ended
+	l.next.state, l.next.until, l.next.ended = st, until, ended
 	l.next.mu.Unlock()
 
-	if err := l.writeControl(first, nil); err != nil {
-		return err
+	if l.writeControl(first, nil) {
+		l.readUntil(until)
 	}
-	return l.readUntil(until)
+	return nil
 }
 
 // readUntil reads for as long as nobody else does, until the handshake has ended
 // (ctx) or a frame for the layer above has come, which it keeps for that.
-func (l *sealed) readUntil(ctx context.Context) error {
-	if err := l.rmu.Lock(ctx); err != nil {
-		return nil // ended, or closed
+func (l *sealed) readUntil(ctx context.Context) {
+	if l.rmu.Lock(ctx) != nil {
+		return // ended, or closed
 	}
 	defer l.rmu.Unlock()
-	if l.stash != nil {
-		return nil
+	if l.stash != nil || ctx.Err() != nil {
+		return
 	}
-	// The layer above may still have the frame before, so not into l.plain.
-	frame, err := l.readLocked(ctx, make([]byte, 0, l.MaxFrame()))
-	if err == nil {
+	// The layer above may still have the frame before, so not into l.plain. An
+	// error that is not the end of ctx is kept for it.
+	if frame, err := l.readLocked(ctx, make([]byte, 0, l.MaxFrame())); err == nil {
 		l.stash = frame
 	}
-	return nil // the reader above will see an error; ctx is none
+}
+
+// readOn is called by the reader when it has taken the frame that readUntil met:
+// the rest of the handshake may be behind it, and nobody else may come to read.
+func (l *sealed) readOn() {
+	r := &l.next
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed && r.until != nil && r.until.Err() == nil {
+		until := r.until
+		l.wg.Go(func() { l.readUntil(until) })
+	}
 }
 
 // writeControl sends a message of the handshake and, with keys, the Switch that
-// brings the new sending key into use.
-func (l *sealed) writeControl(msg []byte, send *[record.KeySize]byte) error {
-	if err := l.wmu.Lock(l.ctx); err != nil {
-		return err
+// brings the new sending key into use. A direction that takes no more says so to
+// the layer above, when that writes or reads; the keys of one that this side has
+// ended stay as they are.
+func (l *sealed) writeControl(msg []byte, send *[record.KeySize]byte) (sent bool) {
+	if send != nil {
+		defer clear(send[:])
+	}
+	if l.wmu.Lock(l.control) != nil {
+		return false
 	}
 	defer l.wmu.Unlock()
-	if msg != nil {
-		if err := l.writeLocked(l.ctx, record.Handshake, nil, msg); err != nil {
-			return err
-		}
+	if msg != nil && l.writeLocked(l.control, record.Handshake, nil, msg) != nil {
+		return false
 	}
 	if send == nil {
-		return nil
+		return true
 	}
-	defer clear(send[:])
-	if err := l.writeLocked(l.ctx, record.Switch, nil, nil); err != nil {
-		return err
+	if l.writeLocked(l.control, record.Switch, nil, nil) != nil {
+		return false
 	}
 	l.seal.Replace(send)
-	return nil
+	return true
 }
 
 // handshakeMessage is called by the reader for a message of the handshake. It
@@ -183,7 +216,7 @@ func (l *sealed) handshakeMessage(msg []byte) error {
 			return err
 		}
 	}
-	answer, err := l.p.step(l.ctx, r.state, msg)
+	answer, err := l.p.step(l.ctx, r.state, msg, true)
 	if err != nil {
 		return err
 	}
@@ -200,7 +233,13 @@ func (l *sealed) handshakeMessage(msg []byte) error {
 		r.state = nil
 	}
 	if answer != nil || send != nil {
-		l.wg.Go(func() { l.check(l.writeControl(answer, send)) })
+		r.sending = true
+		l.wg.Go(func() {
+			l.writeControl(answer, send)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.sending = false
+		})
 	}
 	return nil
 }
@@ -244,7 +283,6 @@ func (l *sealed) switchReceive() error {
 	r.receive = nil
 	if r.ended != nil {
 		r.ended()
-		r.ended = nil
 	}
 	return nil
 }

@@ -64,13 +64,15 @@ func (u *upgrader) run(ctx context.Context, l link.Link, s upgrade.Side, first [
 		return fail(err)
 	}
 	defer st.Close()
-	for msg := first; ; {
-		if msg == nil && !st.Writes() {
+	read, msg := u.role == handshake.Responder, first
+	for !st.Done() {
+		if !read && !st.Writes() {
 			if msg, err = l.ReadFrame(ctx); err != nil {
 				return fail(err)
 			}
+			read = true
 		}
-		answer, err := u.step(ctx, st, msg)
+		answer, err := u.step(ctx, st, msg, read)
 		if err != nil {
 			return fail(err)
 		}
@@ -79,10 +81,7 @@ func (u *upgrader) run(ctx context.Context, l link.Link, s upgrade.Side, first [
 				return fail(err)
 			}
 		}
-		if st.Done() {
-			break
-		}
-		msg = nil
+		read = false
 	}
 	res, err := st.Result()
 	if err != nil {
@@ -93,8 +92,8 @@ func (u *upgrader) run(ctx context.Context, l link.Link, s upgrade.Side, first [
 }
 
 // step reads msg, if there is one, and writes the next message, if it is this
-// side's turn.
-func (u *upgrader) step(ctx context.Context, st *handshake.State, msg []byte) (answer []byte, err error) {
+// side's turn. A host does that as one of the workers.
+func (u *upgrader) step(ctx context.Context, st *handshake.State, msg []byte, read bool) (answer []byte, err error) {
 	if u.role == handshake.Responder {
 		select {
 		case workers <- struct{}{}:
@@ -103,7 +102,7 @@ func (u *upgrader) step(ctx context.Context, st *handshake.State, msg []byte) (a
 			return nil, ctx.Err()
 		}
 	}
-	if msg != nil {
+	if read {
 		if _, err := st.ReadMessage(msg); err != nil {
 			return nil, err
 		}
@@ -112,6 +111,36 @@ func (u *upgrader) step(ctx context.Context, st *handshake.State, msg []byte) (a
 		return st.WriteMessage(nil, nil)
 	}
 	return nil, nil
+}
+
+// ask asks Trust, within step. That may take long, so a worker's place is left
+// meanwhile.
+func (p parameters) ask(key keys.PublicKey) error {
+	if p.role == handshake.Responder {
+		<-workers
+		defer func() { workers <- struct{}{} }()
+	}
+	if p.known.IsZero() {
+		return p.Trust.Verify(p.ctx, p.side.Endpoint, key)
+	}
+	// From here on: a handshake within a connection.
+	if !p.known.Equal(key) {
+		return errOtherKey
+	}
+	if e, ok := p.Trust.(keys.Expecter); ok {
+		// Verify might trust on first use what was just removed.
+		for _, k := range e.Expected(p.side.Endpoint) {
+			if k.Equal(key) {
+				return nil
+			}
+		}
+		return keys.ErrUntrusted
+	}
+	err := p.Trust.Verify(p.ctx, p.side.Endpoint, key)
+	if errors.Is(err, keys.ErrTrustFile) {
+		return nil // a slip of the editor does not end what lives
+	}
+	return err
 }
 
 // pattern is this side's, or the anonymous one where a host allows it and the
@@ -166,12 +195,7 @@ func (p parameters) config() handshake.Config {
 		}
 	}
 	if p.peerHasKey() {
-		c.VerifyPeer = func(key keys.PublicKey, _ []byte) error {
-			if !p.known.IsZero() && !p.known.Equal(key) {
-				return fmt.Errorf("%w: another one than when the connection was made", keys.ErrUntrusted)
-			}
-			return p.Trust.Verify(p.ctx, p.side.Endpoint, key)
-		}
+		c.VerifyPeer = func(key keys.PublicKey, _ []byte) error { return p.ask(key) }
 	}
 	return c
 }
@@ -215,7 +239,7 @@ func (u *upgrader) Local(ctx context.Context, endpoint string, other upgrade.Upg
 	if !ok || !u.SkipInProcessEncryption || !h.SkipInProcessEncryption {
 		return ofHost, ofClient, fmt.Errorf("%w: both sides must say SkipInProcessEncryption", ErrHandshake)
 	}
-	if u.Pattern != h.Pattern && !(u.Pattern == handshake.NK && h.AllowAnonymous) {
+	if u.Pattern != h.Pattern && !(u.Pattern == handshake.NK && h.AllowAnonymous) || u.Classical != h.Classical {
 		return ofHost, ofClient, fmt.Errorf("%w: %w", ErrHandshake, handshake.ErrOffer)
 	}
 	if !u.PSK.IsZero() || !h.PSK.IsZero() {
@@ -227,6 +251,11 @@ func (u *upgrader) Local(ctx context.Context, endpoint string, other upgrade.Upg
 		return ofHost, ofClient, nil
 	}
 	ofHost.Key = h.Key.Public()
+	if e, ok := u.Trust.(keys.Expecter); ok && !h.NextKey.IsZero() {
+		if expected := e.Expected(endpoint); len(expected) > 0 && expected[0].Equal(h.NextKey.Public()) {
+			ofHost.Key = expected[0]
+		}
+	}
 	if err := u.Trust.Verify(ctx, endpoint, ofHost.Key); err != nil {
 		return ofHost, ofClient, fmt.Errorf("%w: %w", ErrHandshake, err)
 	}

@@ -135,7 +135,7 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
-	if errors.Is(err, ErrClosed) {
+	if err == ErrClosed { // and not what has a reason, as a revoked key
 		err = ErrPeerGone // it was given up in Receive, below
 	}
 	c.detach(a, err)
@@ -291,6 +291,11 @@ func (c *Client[T]) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a := c.current.Swap(nil); a != nil {
+		select {
+		case <-a.gone():
+			c.noteLossLocked(a, ErrPeerGone)
+		default:
+		}
 		err = a.close()
 		c.past.add(a.stats())
 	}

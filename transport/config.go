@@ -82,8 +82,9 @@ type Config struct {
 
 	// Attested has the kernel name the sender with each frame, and ends a
 	// connection when that changes: a peer can't pass its connection on to
-	// another process. It costs shared memory: some 1 to 3 µs per frame. Either
-	// side may ask for it. Contradicts BufferSize and HighPerformanceThreshold,
+	// another process, and one that changes its user or group ids has to connect
+	// again. It costs shared memory: some 1 to 3 µs per frame. Either side may
+	// ask for it; on Darwin it is always so. Contradicts BufferSize and HighPerformanceThreshold,
 	// which are about shared memory.
 	Attested bool
 

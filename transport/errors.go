@@ -69,7 +69,8 @@ var (
 	ErrProtocol = link.ErrProtocol
 
 	// ErrPeerChanged means that a frame came from another process than the one
-	// that connected (attested mode). Final.
+	// that connected, or from that one with other user or group ids (attested
+	// mode, and always on Darwin). Final.
 	ErrPeerChanged = link.ErrPeerChanged
 
 	// ErrClosed is returned by calls on what this side has closed.

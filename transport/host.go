@@ -141,16 +141,18 @@ func (h *Host[T]) receive(c *Conn) error {
 // their connections in good order, and waits for all of it, until ctx ends; then
 // it does what Close does and returns ctx.Err().
 func (h *Host[T]) Shutdown(ctx context.Context) error {
-	err := h.retire()
+	var err error
 	done := make(chan struct{})
 	go func() {
+		defer close(done)
+		err = h.retire(h.l.finish)
 		h.wg.Wait()
-		close(done)
 	}()
 	select {
 	case <-done:
 		return err
 	case <-ctx.Done():
+		h.l.giveUp()
 		h.abort()
 		<-done
 		return ctx.Err()
@@ -162,18 +164,20 @@ func (h *Host[T]) Shutdown(ctx context.Context) error {
 // handlers that run. Idempotent.
 func (h *Host[T]) Close() error {
 	h.cancel()
-	err := h.retire()
+	err := h.retire(h.l.Close)
 	h.abort()
 	h.wg.Wait()
 	return err
 }
 
 // retire takes no more clients and has connections end when they are idle.
-func (h *Host[T]) retire() error {
+func (h *Host[T]) retire(listener func() error) error {
+	err := listener()
 	if h.local != nil {
+		// Not before: a client of this process would look for the next host at
+		// once, and find this one's socket.
 		h.local.retire()
 	}
-	err := h.l.Close()
 	h.stop()
 	return err
 }

@@ -22,8 +22,10 @@ type Listener struct {
 	endpoint string
 	l        rendezvous.Listener
 
-	ctx    context.Context // ended by Close
+	ctx    context.Context // ended by Close and finish: no more set-ups
 	cancel context.CancelFunc
+	over   context.Context // ended when nobody accepts any more
+	giveUp context.CancelFunc
 	ready  chan *Conn     // accepted, not yet fetched
 	wg     sync.WaitGroup // accept loop and set-ups
 	once   sync.Once
@@ -55,7 +57,8 @@ func listen(endpoint string, s *settings) (*Listener, error) {
 		return nil, fmt.Errorf("serving %q: %w", endpoint, err)
 	}
 	l := &Listener{s: s, endpoint: endpoint, l: rl, ready: make(chan *Conn)}
-	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.over, l.giveUp = context.WithCancel(context.Background())
+	l.ctx, l.cancel = context.WithCancel(l.over)
 	l.wg.Add(1)
 	go l.acceptLoop()
 	return l, nil
@@ -71,7 +74,7 @@ func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	select {
 	case c := <-l.ready:
 		return c, nil
-	case <-l.ctx.Done():
+	case <-l.over.Done():
 		return nil, ErrClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -81,6 +84,21 @@ func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 // Close gives the endpoint up and ends every Accept. Connections that were
 // accepted go on. Idempotent.
 func (l *Listener) Close() error {
+	l.giveUp()
+	return l.stop()
+}
+
+// finish is Close by somebody who goes on accepting meanwhile: clients who have
+// been told that they are accepted, and may have sent something, get there. A
+// handshake under way delays it by HandshakeTimeout at most, or until giveUp.
+func (l *Listener) finish() error {
+	err := l.stop()
+	l.giveUp()
+	return err
+}
+
+// stop takes no more clients and waits for the set-ups under way.
+func (l *Listener) stop() error {
 	l.once.Do(func() {
 		l.cancel()
 		l.err = l.l.Close()
@@ -106,7 +124,7 @@ func (l *Listener) acceptLoop() {
 			}
 			l.wg.Add(1)
 			go l.setUp(in)
-		case errors.Is(err, os.ErrClosed):
+		case errors.Is(err, os.ErrClosed) || l.ctx.Err() != nil:
 			return
 		default:
 			l.s.report(&ConnError{Err: fmt.Errorf("accepting: %w", err)})
@@ -158,7 +176,7 @@ func (l *Listener) setUp(in rendezvous.Incoming) {
 	l.counters.accepted.Add(1)
 	select {
 	case l.ready <- c:
-	case <-l.ctx.Done():
+	case <-l.over.Done():
 		c.abort()
 	}
 }
@@ -188,7 +206,9 @@ func (l *Listener) judge(ctx context.Context, in rendezvous.Incoming) (*Conn, er
 		return refuse(message.Busy, &ConnError{Err: fmt.Errorf("%w: %d", ErrBusy, n)})
 	}
 	id, err := identify(ctx, in, l.s.Peer)
-	if err != nil {
+	if err != nil && l.ctx.Err() != nil {
+		return nil, &ConnError{Err: errors.Join(err, in.Close())} // not the policy's word
+	} else if err != nil {
 		return refuse(message.Refused, err)
 	}
 	if l.s.upgrade != nil {
@@ -202,7 +222,11 @@ func (l *Listener) judge(ctx context.Context, in rendezvous.Incoming) (*Conn, er
 	if err != nil {
 		return nil, &ConnError{Peer: id, Err: errors.Join(err, id.Close())}
 	}
-	lk, proof, err := secured(ctx, lk, l.s, l.endpoint, id, true)
+	// The client has been told that it is accepted: finish waits for it.
+	deadline, _ := ctx.Deadline()
+	rest, cancel := context.WithDeadline(l.over, deadline)
+	defer cancel()
+	lk, proof, err := secured(rest, lk, l.s, l.endpoint, id, true)
 	if err != nil {
 		return nil, &ConnError{Peer: id, Err: errors.Join(err, id.Close())}
 	}

@@ -86,15 +86,17 @@ func dialLocal[T any](ctx context.Context, endpoint string, s *settings) (sessio
 	if !ok {
 		return nil, nil
 	}
-	ofHost, ofClient, err := checkKeys(ctx, endpoint, s, host.h.s)
-	if err != nil {
-		return nil, err
-	}
 	self, err := peer.Self()
 	if err != nil {
 		return nil, err
 	}
-	if err := host.judge(ctx, self, s.Peer); err != nil {
+	var ofHost, ofClient upgrade.Result
+	if err = host.judge(ctx, self, s.Peer); err == nil {
+		if ofHost, ofClient, err = checkKeys(ctx, endpoint, s, host.h.s); err != nil && ctx.Err() == nil {
+			host.h.s.report(&ConnError{Peer: self, Err: err})
+		}
+	}
+	if err != nil {
 		_ = self.Close()
 		return nil, fmt.Errorf("connecting to %q: %w", endpoint, err)
 	}

@@ -18,7 +18,8 @@ const (
 // joins it.
 func (c *Client[T]) keep() {
 	defer close(c.kept)
-	for {
+	for pause := firstPause; ; {
+		begun := time.Now()
 		a := c.current.Load()
 		if a != nil {
 			select {
@@ -29,9 +30,31 @@ func (c *Client[T]) keep() {
 				return
 			}
 		}
+		// A host that ends the session at once, as one does that does not trust
+		// this client's key, is not asked again at once.
+		if time.Since(begun) >= longestPause {
+			pause = firstPause
+		} else {
+			if !c.sleep(pause) {
+				return
+			}
+			pause = min(2*pause, longestPause)
+		}
 		if !c.redial() {
 			return
 		}
+	}
+}
+
+// sleep waits for about d, or until the Client is closed (false).
+func (c *Client[T]) sleep(d time.Duration) bool {
+	t := time.NewTimer(d - rand.N(d/2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-c.ctx.Done():
+		return false
 	}
 }
 
@@ -50,11 +73,7 @@ func (c *Client[T]) redial() bool {
 		if c.ctx.Err() == nil && !errors.Is(err, ErrNoHost) {
 			c.s.log.Warn("connecting again failed", "endpoint", c.endpoint, "err", err)
 		}
-		t := time.NewTimer(pause - rand.N(pause/2))
-		select {
-		case <-t.C:
-		case <-c.ctx.Done():
-			t.Stop()
+		if !c.sleep(pause) {
 			return false
 		}
 	}
@@ -80,14 +99,7 @@ func (c *Client[T]) detach(a *attachment[T], cause error) {
 		return
 	}
 	close(a.detached)
-	lost := a.unread()
-	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
-	if lost > 0 {
-		if earlier := c.loss.Swap(nil); earlier != nil {
-			lost += earlier.Unconfirmed
-		}
-		c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Unconfirmed: lost, Err: cause})
-	}
+	c.noteLossLocked(a, cause)
 	if !c.receives {
 		c.endLocked(a)
 		return
@@ -98,6 +110,19 @@ func (c *Client[T]) detach(a *attachment[T], cause error) {
 		c.endLocked(c.leaving[0])
 		c.leaving = c.leaving[1:]
 	}
+}
+
+// noteLossLocked notes what is lost with a session whose host is gone.
+func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) {
+	lost := a.unread()
+	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
+	if lost == 0 {
+		return
+	}
+	if earlier := c.loss.Swap(nil); earlier != nil {
+		lost += earlier.Unconfirmed
+	}
+	c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Unconfirmed: lost, Err: cause})
 }
 
 // endLocked frees a session and keeps its numbers.

@@ -2,13 +2,20 @@ package transport_test
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"github.com/sealport/sealport/internal/transporttest"
 	"github.com/sealport/sealport/transport"
 )
 
-func TestMain(m *testing.M) { transporttest.Main(m, layer) }
+func TestMain(m *testing.M) {
+	if role := os.Getenv(benchVariable); role != "" {
+		benchProcess(role)
+		return
+	}
+	transporttest.Main(m, layer)
+}
 
 func TestTransport(t *testing.T) { transporttest.Run(t, layer) }
 

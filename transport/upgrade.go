@@ -63,6 +63,10 @@ func wrap(ctx context.Context, c *Conn, u upgrade.Upgrader, host bool) (*Conn, e
 	if inner.maxFrame < link.MinMaxFrame {
 		return nil, errors.Join(fmt.Errorf("%w: MaxMessageSize below %d is too small for a handshake", ErrConfig, link.MinMaxFrame), c.Close())
 	}
+	// A record that was held back would be neither sent nor not sent.
+	if err := c.m.StopHolding(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	l, proof, err := handshake(ctx, inner, u, c.endpoint, c.id, host)
 	if err != nil {
 		return nil, err

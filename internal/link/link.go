@@ -33,7 +33,8 @@ var (
 	ErrProtocol = errors.New("peer broke the protocol")
 
 	// ErrPeerChanged means that a frame was sent by another process than the
-	// one that said hello (attested carriers only). Final.
+	// one that said hello, or by that one with other user or group ids
+	// (attested carriers only). Final.
 	ErrPeerChanged = errors.New("frame sent by another process than the peer")
 )
 

@@ -146,12 +146,13 @@ func TestParseNotification(t *testing.T) {
 	assert.False(t, ok)
 }
 
-func TestSameProcess(t *testing.T) {
+func TestSameProcessAndIDs(t *testing.T) {
 	a := mach.AuditToken{1, 2, 3, 4, 5, 6, 7, 8}
 	for word := range a {
 		b := a
 		b[word]++
 		assert.Equal(t, word != 5 && word != 7, a.SameProcess(b), "word %d", word)
+		assert.Equal(t, word < 1 || word > 4, a.SameIDs(b), "word %d", word)
 	}
 }
 

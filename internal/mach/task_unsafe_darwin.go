@@ -18,7 +18,13 @@ type task struct {
 
 // Open returns this task's view of the kernel; always the same one. It does
 // not block.
-func Open() (Kernel, error) { return openTask() }
+func Open() (Kernel, error) {
+	t, err := openTask()
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
 
 var openTask = sync.OnceValues(func() (*task, error) {
 	t := &task{self: uintptr(*taskSelfAddr()), bootstrap: uintptr(*bootstrapPortAddr())}

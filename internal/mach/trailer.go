@@ -21,6 +21,10 @@ func (t AuditToken) IsKernel() bool { return t == AuditToken{} }
 // program: words 5 (pid) and 7 (pidversion, which changes on fork and exec).
 func (t AuditToken) SameProcess(o AuditToken) bool { return t[5] == o[5] && t[7] == o[7] }
 
+// SameIDs reports whether both tokens have the same effective and real user and
+// group ids: words 1 to 4. A process changes them with setuid(2) and its like.
+func (t AuditToken) SameIDs(o AuditToken) bool { return [4]uint32(t[1:5]) == [4]uint32(o[1:5]) }
+
 // Trailer is a mach_msg_audit_trailer_t: what the kernel says of one message.
 type Trailer struct {
 	Seqno    uint32 // number of messages received from the port before, modulo 2^32

@@ -24,8 +24,8 @@
 // # Trust
 //
 // The kernel writes its audit token into each message. The token of the hello
-// is the peer; each later message must come from the same pid and pidversion,
-// and a notification from the kernel itself.
+// is the peer; each later message must come from the same pid and pidversion
+// with the same user and group ids, and a notification from the kernel itself.
 //
 // # Why frames are inline
 //

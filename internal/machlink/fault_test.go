@@ -3,6 +3,9 @@ package machlink_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -200,14 +203,23 @@ func (m machine) empty() bool {
 	return m.host.Usage() == machsim.Usage{} && m.client.Usage() == machsim.Usage{} && m.LivePorts() == 0
 }
 
-// TestInterruptsAreNotNoticed: Go's own preemption signals interrupt receives.
+// TestInterruptsAreNotNoticed: Go's own preemption signals interrupt calls, here
+// about every other send, which then hands back its rights, and many receives.
 func TestInterruptsAreNotNoticed(t *testing.T) {
 	m := newMachine(t)
-	host, client := m.pair(t)
 	ctx := testContext(t)
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	wg.Go(func() {
+	for i, task := range []*machsim.Task{m.host, m.client} {
+		random := rand.New(rand.NewPCG(uint64(i), 1))
+		task.Inject(func(c machsim.Call) mach.Errno {
+			if c.Op == machsim.OpSend && random.IntN(2) == 0 {
+				return mach.SendInterrupted
+			}
+			return 0
+		})
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
 		for {
 			select {
 			case <-stop:
@@ -215,9 +227,15 @@ func TestInterruptsAreNotNoticed(t *testing.T) {
 			default:
 				m.host.Interrupt()
 				m.client.Interrupt()
+				runtime.Gosched()
 			}
 		}
-	})
+	}()
+	defer func() {
+		close(stop)
+		<-stopped
+	}()
+	host, client := m.pair(t)
 	for i := range 200 {
 		want := fmt.Sprint(i)
 		require.NoError(t, client.WriteFrame(ctx, nil, []byte(want)))
@@ -225,8 +243,9 @@ func TestInterruptsAreNotNoticed(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, string(f))
 	}
-	close(stop)
-	wg.Wait()
+	require.NoError(t, client.CloseWrite(ctx))
+	_, err := host.ReadFrame(ctx)
+	assert.Equal(t, io.EOF, err)
 }
 
 // TestBrokenLoop: when the port set can't be received from any more, everyone is
@@ -255,4 +274,33 @@ func TestBrokenLoop(t *testing.T) {
 	assert.Error(t, err)
 	assert.NotErrorIs(t, err, link.ErrClosed)
 	m.host.Inject(nil)
+}
+
+// TestFailedReceiveDoesNotTouchTheMessageBefore: a receive that fails and writes
+// nothing leaves the buffer as it was. What it held is owned by others by now.
+func TestFailedReceiveDoesNotTouchTheMessageBefore(t *testing.T) {
+	for _, errno := range []mach.Errno{mach.RcvTooLarge, mach.RcvBodyError} {
+		m := newMachine(t)
+		ctx := testContext(t)
+		ln, err := machlink.Listen(m.host, service)
+		require.NoError(t, err)
+		newAttacker(t, m.client).connect()
+		p, err := ln.Accept(ctx)
+		require.NoError(t, err)
+		failed := make(chan struct{})
+		var once sync.Once
+		m.host.Inject(func(c machsim.Call) (e mach.Errno) {
+			if c.Op == machsim.OpReceive {
+				once.Do(func() { e = errno; close(failed) })
+			}
+			return e
+		})
+		m.host.Interrupt()
+		<-failed
+		l, err := p.Accept(nil)
+		require.NoError(t, err)
+		require.NoError(t, l.Close())
+		require.NoError(t, ln.Close())
+		m.client.Kill()
+	}
 }

@@ -106,6 +106,14 @@ func (a *attacker) sendTo(to mach.Name, id int32, d []mach.Descriptor, body []by
 	return a.sendHeader(mach.Header{Remote: to, RemoteBits: mach.CopySend, ID: id}, d, body)
 }
 
+// speakAs sends a frame after one word of the token has changed.
+func (a *attacker) speakAs(word int, value uint32) error {
+	tok := token(200)
+	tok[word] = value
+	a.task.SetToken(tok)
+	return a.sendTo(a.hostData, idFrame, nil, payload(0))
+}
+
 func (a *attacker) sendHeader(h mach.Header, d []mach.Descriptor, body []byte) error {
 	msg := mach.Compose(make([]byte, 0, 256+len(body)), h, d, body)
 	return a.task.Send(msg, nil, mach.SendTimeout, 0)
@@ -187,6 +195,10 @@ func TestHostileMessages(t *testing.T) {
 			a.task.SetToken(tok)
 			return a.sendTo(a.hostData, idFrame, nil, payload(0))
 		}, link.ErrPeerChanged},
+		"frame after seteuid": {func(a *attacker) error { return a.speakAs(1, 0) }, link.ErrPeerChanged},
+		"frame after setegid": {func(a *attacker) error { return a.speakAs(2, 0) }, link.ErrPeerChanged},
+		"frame after setuid":  {func(a *attacker) error { return a.speakAs(3, 0) }, link.ErrPeerChanged},
+		"frame after setgid":  {func(a *attacker) error { return a.speakAs(4, 0) }, link.ErrPeerChanged},
 		"taken by another pid": {func(a *attacker) error {
 			tok := token(201)
 			a.task.SetToken(tok)
@@ -220,20 +232,55 @@ func TestHostileMessages(t *testing.T) {
 	}
 }
 
-func TestOnlyTheKernelsWordOnDeathCounts(t *testing.T) {
-	// The kernel reports an unused send-once right; the attacker may give it up
-	// and live. That ends its frames, and is no protocol error.
+// TestAuditSessionIsNotIdentity: who logs in again keeps his connections.
+func TestAuditSessionIsNotIdentity(t *testing.T) {
 	_, host, a := attack(t)
-	ctx := testContext(t)
-	require.NoError(t, a.task.Deallocate(a.hostEnd))
-	_, err := host.ReadFrame(ctx)
-	assert.ErrorIs(t, err, link.ErrPeerGone)
-	select {
-	case <-host.Gone():
-		assert.Fail(t, "the attacker's ports live")
-	default:
+	for _, word := range []int{0, 6} {
+		require.NoError(t, a.speakAs(word, 4711))
+		_, err := host.ReadFrame(testContext(t))
+		require.NoError(t, err, "word %d", word)
 	}
-	require.NoError(t, host.WriteFrame(ctx, nil, []byte("x")))
+}
+
+// TestHostThatDropsItsPrivileges: a client hears of it too.
+func TestHostThatDropsItsPrivileges(t *testing.T) {
+	m := newMachine(t)
+	host, client := m.pair(t)
+	ctx := testContext(t)
+	require.NoError(t, host.WriteFrame(ctx, nil, []byte("before")))
+	f, err := client.ReadFrame(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "before", string(f))
+	other := token(100)
+	other[1], other[3] = 65, 65
+	m.host.SetToken(other)
+	require.NoError(t, host.WriteFrame(ctx, nil, []byte("after")))
+	_, err = client.ReadFrame(ctx)
+	require.ErrorIs(t, err, link.ErrPeerChanged)
+	require.ErrorIs(t, client.WriteFrame(ctx, nil, nil), link.ErrPeerChanged)
+}
+
+// TestRightsGivenUp: an attacker may give up a right and live. The kernel
+// reports it, and it ends the attacker's frames.
+func TestRightsGivenUp(t *testing.T) {
+	for name, right := range map[string]func(*attacker) mach.Name{
+		"end":  func(a *attacker) mach.Name { return a.hostEnd },
+		"data": func(a *attacker) mach.Name { return a.hostData },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, host, a := attack(t)
+			ctx := testContext(t)
+			require.NoError(t, a.task.Deallocate(right(a)))
+			_, err := host.ReadFrame(ctx)
+			assert.ErrorIs(t, err, link.ErrPeerGone)
+			select {
+			case <-host.Gone():
+				assert.Fail(t, "the attacker's ports live")
+			default:
+			}
+			require.NoError(t, host.WriteFrame(ctx, nil, []byte("x")))
+		})
+	}
 }
 
 func TestEndThenMoreFrames(t *testing.T) {

@@ -89,12 +89,13 @@ func (p dataPort) message(m *mach.Message, n *mach.Notification) (kept bool) {
 	return false
 }
 
-// attest compares the kernel's word on the sender with the peer's hello.
+// attest compares the kernel's word on the sender with the peer's hello. Other
+// ids end the connection as another process does: whoever judged the peer judged
+// those of the hello. The audit user and session (words 0 and 6) decide nothing.
 func (c *Link) attest(m *mach.Message) error {
 	t := m.Trailer
-	if !t.Attested || !t.Token.SameProcess(c.peer) {
-		return fmt.Errorf("%w: pid %d version %d, the connection is of pid %d version %d", link.ErrPeerChanged,
-			t.Token[5], t.Token[7], c.peer[5], c.peer[7])
+	if !t.Attested || !t.Token.SameProcess(c.peer) || !t.Token.SameIDs(c.peer) {
+		return fmt.Errorf("%w: a message with audit token %v, the hello had %v", link.ErrPeerChanged, t.Token, c.peer)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (l *Link) in() *pipe  { return &l.p.pipes[1-l.side] }
 
 // until calls try with the lock held until it says done, ctx ends or Interrupt.
 func (l *Link) until(ctx context.Context, try func() (done bool, err error)) error {
-	for {
+	for ended := false; ; {
 		l.p.mu.Lock()
 		if l.interrupted {
 			l.p.mu.Unlock()
@@ -75,10 +75,13 @@ func (l *Link) until(ctx context.Context, try func() (done bool, err error)) err
 		if done || err != nil {
 			return err
 		}
+		if ended {
+			return ctx.Err()
+		}
 		select {
 		case <-change:
 		case <-ctx.Done():
-			return ctx.Err()
+			ended = true // once more: what came before goes first
 		}
 	}
 }

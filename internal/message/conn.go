@@ -290,6 +290,20 @@ func (c *Conn) dropAssembly() {
 	}
 }
 
+// StopHolding pushes out what is held back and has every later message sent at
+// once: for a layer above that must know, when Send returns, what has become of a
+// message. To be called before Send and Flush are called by others.
+func (c *Conn) StopHolding(ctx context.Context) error {
+	if err := c.Flush(ctx); err != nil {
+		return err
+	}
+	c.joinHolder()
+	_ = c.wmu.Lock(context.Background())
+	defer c.wmu.Unlock()
+	c.cfg.Coalesce = false
+	return nil
+}
+
 // Unread is the number of frames that the peer is not known to have dealt with,
 // what is held back counting as one.
 func (c *Conn) Unread() uint64 {

@@ -53,6 +53,11 @@ const (
 	RekeyRecords = 1 << 22
 	RekeyBytes   = 1 << 32
 
+	// DueSkip: so many records abandoned in a row make a Rekey due, which the
+	// caller keeps until it is sent, long before there is no room for their
+	// number.
+	DueSkip = 1 << 15
+
 	// hardFactor: an Opener refuses a peer who goes on for so many times as
 	// long with one key.
 	hardFactor = 2
@@ -176,7 +181,9 @@ func (s *Sealer) Sent() { s.skip = 0 }
 func (s *Sealer) Abandoned() { s.skip++ }
 
 // Due reports whether a Rekey record should be sent before the next.
-func (s *Sealer) Due() bool { return s.records >= RekeyRecords || s.bytes >= RekeyBytes }
+func (s *Sealer) Due() bool {
+	return s.records >= RekeyRecords || s.bytes >= RekeyBytes || s.skip >= DueSkip
+}
 
 // Rekey is called after a Rekey record was sent.
 func (s *Sealer) Rekey() { s.rekey() }
@@ -230,7 +237,7 @@ func (o *Opener) open(dst, frame []byte) (Type, []byte, error) {
 	switch {
 	case t >= types || header[1] != 0:
 		return 0, nil, fmt.Errorf("%w: type %d", ErrMalformed, header[0])
-	case n > 0 && t != Data && t != Handshake:
+	case n > 0 && t != Data && t != Handshake, n == 0 && t == Handshake:
 		return 0, nil, fmt.Errorf("%w: type %d with %d bytes", ErrMalformed, t, n)
 	case o.records > hardFactor*RekeyRecords || o.bytes > hardFactor*RekeyBytes:
 		return 0, nil, fmt.Errorf("%w: the peer does not change its key", ErrMalformed)

@@ -196,6 +196,7 @@ func TestOpenRefusesMalformed(t *testing.T) {
 		"close with data":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Close, nil, []byte{1}) },
 		"rekey with data":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Rekey, nil, []byte{1}) },
 		"switch with data": func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Switch, nil, []byte{1}) },
+		"empty handshake":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Handshake, nil, nil) },
 	} {
 		s, o := pair()
 		rec, err := make(s)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -38,11 +39,13 @@ type owned struct {
 // one.
 func listenUnix(endpoint string, o Options) (Listener, error) {
 	if fd, ok := activated(endpoint); ok {
-		sock, err := unixsock.Adopt(fd)
+		sock, err := adopt(fd)
 		if err != nil {
 			return nil, fmt.Errorf("%w: the socket that systemd passed for %s: %w", ErrNotEndpoint, endpoint, err)
 		}
-		return &unixListener{o: o, sock: sock}, nil
+		if sock != nil {
+			return &unixListener{o: o, sock: sock}, nil
+		}
 	}
 	dir, err := openFolder(o, true)
 	if err != nil {
@@ -147,6 +150,26 @@ func activated(endpoint string) (fd int, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// adopted are the descriptors of systemd's that were taken over. Their numbers
+// belong to a listener, and later to anything, while the environment still names
+// them.
+var (
+	adoptMu sync.Mutex
+	adopted = map[int]bool{}
+)
+
+// adopt takes over a descriptor of systemd's, nil if that has happened before.
+func adopt(fd int) (*unixsock.Listener, error) {
+	adoptMu.Lock()
+	defer adoptMu.Unlock()
+	if adopted[fd] {
+		return nil, nil
+	}
+	sock, err := unixsock.Adopt(fd)
+	adopted[fd] = err == nil
+	return sock, err
 }
 
 // Accept implements Listener.

@@ -220,7 +220,11 @@ func (l *Link) waitData(ctx context.Context) error {
 	case <-l.gone:
 	case <-l.interrupted:
 	case <-ctx.Done():
-		err = ctx.Err()
+		// What came before the end of ctx goes first, and its doorbell may be on
+		// its way.
+		if l.in.Empty() {
+			err = ctx.Err()
+		}
 	}
 	l.in.Disarm()
 	l.poll.slept(start)

@@ -122,6 +122,7 @@ func (p *poller) spin(in *shmring.Consumer, state *atomic.Uint32) (start time.Ti
 		if i%clockEvery != 0 {
 			continue
 		}
+		runtime.Gosched() // whoever is ready has more to do than we
 		now := time.Now()
 		if start.IsZero() {
 			start = now

@@ -43,6 +43,10 @@ const (
 	takenMost  = 10 * time.Millisecond
 )
 
+// hangUpLook is how often the receiver looks for the peer's end while it waits for
+// the reader to take a frame or to deal with it.
+const hangUpLook = 50 * time.Millisecond
+
 // Link implements link.Link.
 type Link struct {
 	sock  *unixsock.Conn
@@ -109,6 +113,8 @@ func (l *Link) prepare() (err error) {
 func (l *Link) receive() {
 	defer close(l.received)
 	buf := make([]byte, 1+MaxFrame)
+	look := time.NewTimer(hangUpLook)
+	defer look.Stop()
 	ended := false
 	end := func(err error) {
 		if !ended {
@@ -122,14 +128,7 @@ func (l *Link) receive() {
 		case err == nil && ended:
 			// The peer does not keep to its own end; nobody reads it.
 		case err == nil:
-			select {
-			case l.arrivals <- frame:
-			case <-l.interrupted:
-				return
-			}
-			select {
-			case <-l.dealt:
-			case <-l.interrupted:
+			if !l.handOver(frame, look) {
 				return
 			}
 		case errors.Is(err, unixsock.ErrReset):
@@ -140,9 +139,45 @@ func (l *Link) receive() {
 			end(err)
 		default: // the socket has ended
 			end(link.ErrPeerGone)
-			close(l.gone)
+			l.hungUp()
 			return
 		}
+	}
+}
+
+// handOver passes a frame to ReadFrame and waits until that has dealt with it;
+// false after Interrupt. While that takes long it looks now and then whether the
+// peer has hung up, which would be noticed only behind the frame.
+func (l *Link) handOver(frame []byte, look *time.Timer) bool {
+	look.Reset(hangUpLook)
+	arrivals, dealt := l.arrivals, (chan struct{})(nil)
+	for {
+		select {
+		case arrivals <- frame:
+			arrivals, dealt = nil, l.dealt
+		case <-dealt:
+			return true
+		case <-l.interrupted:
+			return false
+		case <-look.C:
+			if l.sock.HungUp() {
+				l.hungUp()
+			} else {
+				look.Reset(hangUpLook)
+			}
+		}
+	}
+}
+
+// hungUp is called by the receiver when the socket has ended.
+func (l *Link) hungUp() {
+	select {
+	case <-l.gone:
+	default:
+		if l.sock.TakeReset() {
+			l.reset.Store(true)
+		}
+		close(l.gone)
 	}
 }
 
@@ -328,7 +363,7 @@ func (l *Link) Unread() uint64 {
 }
 
 // Gone implements link.Link. A peer is noticed to be gone when its last frame
-// has been read, or by a write.
+// has been read, by a write, or within hangUpLook.
 func (l *Link) Gone() <-chan struct{} { return l.gone }
 
 // Credentials implements link.Link.

@@ -129,7 +129,7 @@ func hostileHost(e *env, how string) {
 				oob = unix.UnixRights(file)
 			}
 		}
-		_ = unix.Sendmsg(c, a.data(), oob, nil, unix.MSG_NOSIGNAL)
+		_ = unix.Sendmsg(c, e.inMode(a.data()), oob, nil, unix.MSG_NOSIGNAL)
 		_, _ = unix.Read(c, make([]byte, 5000)) // until it hangs up
 		must(unix.Close(c))
 		if file >= 0 {

@@ -1,10 +1,12 @@
 package transporttest
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/sealport/sealport/internal/rendezvous"
 	"github.com/sealport/sealport/transport"
 )
 
@@ -27,6 +30,7 @@ var wireTests = []test{
 	{"SilentHost", testSilentHost},
 	{"NeverReads", testNeverReads},
 	{"AnnouncesTooMuch", testAnnouncesTooMuch},
+	{"PassedOn", testPassedOn},
 	{"PlainSocket", testPlainSocket},
 }
 
@@ -34,6 +38,9 @@ func init() {
 	parts["hostile client"] = hostileClient
 	parts["hostile host"] = hostileHost
 	parts["never reads"] = neverReads
+	parts["announcer"] = announcer
+	parts["passer"] = passer
+	parts["heir"] = heir
 }
 
 // The wire's own numbers, written out once more: a test that took them from the
@@ -49,6 +56,16 @@ func helloBytes(version uint16, mode, status byte, most uint64) []byte {
 	b := binary.LittleEndian.AppendUint16([]byte("sealport"), version)
 	b = append(b, mode, status, 0, 0, 0, 0)
 	return binary.LittleEndian.AppendUint64(b, most)
+}
+
+// inMode is data with the layer's mode in its hello, where that says plain.
+func (e *env) inMode(data []byte) []byte {
+	const modeAt = len("sealport") + 2
+	if i := bytes.Index(data, []byte("sealport")); e.Secure && i >= 0 && len(data) > i+modeAt && data[i+modeAt] == 0 {
+		data = bytes.Clone(data)
+		data[i+modeAt] = 1
+	}
+	return data
 }
 
 var goodHello = helloBytes(1, 0, 0, 1<<20)
@@ -93,7 +110,7 @@ func hostileClient(e *env, how string) {
 		fd := dialRaw(e)
 		switch data, known := badBeginnings[how]; {
 		case known:
-			must(unix.Send(fd, data, 0))
+			must(unix.Send(fd, e.inMode(data), 0))
 			_, _ = unix.Read(fd, make([]byte, 2000)) // until the host drops us, or answers
 		case how == "closes at once":
 		case how == "empty datagram":
@@ -104,14 +121,14 @@ func hostileClient(e *env, how string) {
 				if n > 1 {
 					fd = dialRaw(e)
 				}
-				_ = unix.Sendmsg(fd, setupBytes(0, 0, goodHello), rights(n), nil, 0)
+				_ = unix.Sendmsg(fd, e.inMode(setupBytes(0, 0, goodHello)), rights(n), nil, 0)
 				_, _ = unix.Read(fd, make([]byte, 2000))
 				_ = unix.Close(fd)
 			}
 		case how == "closes half-way":
-			must(unix.Send(fd, setupBytes(0, 0, goodHello), 0))
+			must(unix.Send(fd, e.inMode(setupBytes(0, 0, goodHello)), 0))
 		case how == "goes on with garbage":
-			must(unix.Send(fd, setupBytes(2, 0, goodHello), 0)) // asks for the socket as the carrier
+			must(unix.Send(fd, e.inMode(setupBytes(2, 0, goodHello)), 0)) // asks for the socket as the carrier
 			for _, bad := range [][]byte{{0}, {0, 1, 2}, {7, 1, 2, 3}, append([]byte{0}, make([]byte, 70_000)...)} {
 				_ = unix.Send(fd, bad, unix.MSG_NOSIGNAL)
 			}
@@ -250,26 +267,76 @@ func testNeverReads(t *testing.T, e *env) {
 	require.ErrorIs(t, stalled.Send(ctx, payload), transport.ErrPeerGone)
 }
 
+// announcer connects properly and then announces messages larger than can be.
+func announcer(e *env, _ string) {
+	ctx := context.Background()
+	for _, total := range []uint64{1 << 63, ^uint64(0), transport.DefaultMaxMessageSize + 1} {
+		out, err := rendezvous.Dial(ctx, endpoint, goodHello, rendezvous.Options{Folder: e.folder, Attested: e.config().Attested})
+		must(err)
+		l, err := out.Link()
+		must(err)
+		// The first piece of a message, of four bytes.
+		must(l.WriteFrame(ctx, binary.LittleEndian.AppendUint64([]byte{4, 0, 0, 1 << 6}, total), []byte("four")))
+		<-l.Gone()
+		must(l.Close())
+	}
+	say("done")
+	hear()
+}
+
 // A peer that announces 2^63 bytes gets an error, not memory.
 func testAnnouncesTooMuch(t *testing.T, e *env) {
-	if !e.config().Attested {
-		return // the same messages in frames of shared memory; see package message's fuzz target
+	if e.Secure {
+		return // frames are records there; see package message's fuzz target
 	}
 	failures := make(chan error, 10)
 	host(t, e.Bytes, func(transport.Message[[]byte]) {}, e.config(func(c *transport.Config) {
 		c.OnError = func(err error) { failures <- err }
 	}))
 	before := heap()
-	for _, total := range []uint64{1 << 63, ^uint64(0), transport.DefaultMaxMessageSize + 1} {
-		fd := dialRaw(e)
-		require.NoError(t, unix.Send(fd, setupBytes(2, 0, goodHello), 0))
-		frame := []byte{0, 4, 0, 0, 1 << 6} // a frame: the first piece, of four bytes
-		frame = binary.LittleEndian.AppendUint64(frame, total)
-		require.NoError(t, unix.Send(fd, append(frame, "four"...), 0))
+	p := e.start(t, "announcer", "")
+	for range 3 {
 		require.ErrorIs(t, await(t, failures), transport.ErrProtocol)
-		require.NoError(t, unix.Close(fd))
 	}
+	p.expect(t, "done")
 	assert.Less(t, heap(), before+4<<20)
+}
+
+// passer connects, says something, and passes its connection on to another
+// process.
+func passer(e *env, _ string) {
+	fd := dialRaw(e)
+	must(unix.Send(fd, setupBytes(2, 0, goodHello), 0))
+	_, err := unix.Read(fd, make([]byte, 2000))
+	must(err)
+	must(unix.Send(fd, append([]byte{0, 3, 0, 0, 0}, "own"...), 0))
+	self, err := os.Executable()
+	must(err)
+	other := exec.Command(self)
+	other.Env = append(os.Environ(), roleVariable+"=heir")
+	other.ExtraFiles = []*os.File{os.NewFile(uintptr(fd), "passed on")}
+	must(other.Run())
+	say("passed on")
+	hear()
+}
+
+// heir sends on a connection that another process has made, as descriptor 3.
+func heir(*env, string) { must(unix.Send(3, append([]byte{0, 6, 0, 0, 0}, "stolen"...), 0)) }
+
+// Attested connections end when another process speaks on them.
+func testPassedOn(t *testing.T, e *env) {
+	if !e.config().Attested || e.Secure {
+		return // shared memory can't tell, and an heir has no key to make records with
+	}
+	failures, got := make(chan error, 10), make(chan string, 10)
+	host(t, e.Strings, func(m transport.Message[string]) { got <- m.Body }, e.config(func(c *transport.Config) {
+		c.OnError = func(err error) { failures <- err }
+	}))
+	p := e.start(t, "passer", "")
+	require.ErrorIs(t, await(t, failures), transport.ErrPeerChanged)
+	p.expect(t, "passed on")
+	assert.Equal(t, "own", await(t, got))
+	assert.Empty(t, got)
 }
 
 // A stream socket in the endpoint's place is no endpoint.

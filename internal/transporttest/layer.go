@@ -68,6 +68,10 @@ type Layer struct {
 	Points  Typed[Point]
 	Refs    Typed[*Ref]
 
+	// Secure is whether connections say so in their hello and hold small messages
+	// back while the peer is behind, as attested ones do.
+	Secure bool
+
 	Listen func(endpoint string, cfg *transport.Config) (Listener, error)
 	Dial   func(ctx context.Context, endpoint string, cfg *transport.Config) (Conn, error)
 }
@@ -162,6 +166,11 @@ func (e *env) config(changes ...func(*transport.Config)) *transport.Config {
 	}
 	return c
 }
+
+// holds reports whether messages are held back, and with them what follows from
+// it: the frames that Unread counts are not messages, and Close takes its time for
+// a peer who does not read.
+func (e *env) holds() bool { return e.Secure || e.config().Attested }
 
 // context30 ends when the test has hung.
 func context30(t *testing.T) context.Context {

@@ -19,12 +19,26 @@ func Main(m *testing.M, l Layer) {
 		play(l, role)
 		os.Exit(0)
 	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) (code int) {
+	// The default folder of whoever runs the tests is not for tests.
+	runtimeDir, err := os.MkdirTemp("", "sealport-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(runtimeDir)
+	if err := os.Setenv("XDG_RUNTIME_DIR", runtimeDir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	before := descriptors()
-	code := m.Run()
-	if code == 0 {
+	if code = m.Run(); code == 0 {
 		code = leaks(before)
 	}
-	os.Exit(code)
+	return code
 }
 
 // leaks reports what is left. What ends by itself, such as the last moments of a

@@ -30,15 +30,19 @@ var typedTests = []test{
 	{"CancelledContext", testCancelled},
 	{"UseAfterClose", testAfterClose},
 	{"ShutdownDrains", testShutdownDrains},
+	{"ShutdownDrainsNewClients", testShutdownNew},
 	{"ShutdownObeysContext", testShutdownContext},
 	{"CloseTellsClients", testCloseTells},
 	{"ClientFindsNextHost", testNextHost},
 	{"ReceiveAcrossHosts", testReceiveAcrossHosts},
+	{"GoodEndsAreNoErrors", testQuiet},
 	{"EndpointInUse", testInUse},
 	{"NoHost", testNoHost},
 	{"RefusedByHost", testRefusedByHost},
 	{"RefusedByClient", testRefusedByClient},
 	{"ReceiverPriority", testPriority},
+	{"ShortcutIsACall", testShortcut},
+	{"NoShortcut", testNoShortcut},
 }
 
 // host makes a host whose end is the test's end.
@@ -125,7 +129,7 @@ func testClientsInOrder(t *testing.T, e *env) {
 // Whole messages from several goroutines, small ones and ones in pieces, none
 // twice, none mixed up.
 func testConcurrentSends(t *testing.T, e *env) {
-	const senders, n = 6, 60
+	const senders, n = 6, 30
 	got := make(chan string, senders*n)
 	host(t, e.Bytes, func(m transport.Message[[]byte]) {
 		for _, b := range m.Body {

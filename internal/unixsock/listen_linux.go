@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,8 +30,9 @@ const (
 
 // Listener is a listening socket.
 type Listener struct {
-	f  *os.File
-	rc syscall.RawConn
+	f      *os.File
+	rc     syscall.RawConn
+	closed atomic.Bool
 }
 
 // Listen binds a SOCK_SEQPACKET socket to path with exactly the given
@@ -105,7 +107,12 @@ func (l *Listener) Accept() (*Conn, error) {
 		})
 		return aerr != unix.EAGAIN
 	})
-	if errors.Is(err, os.ErrClosed) {
+	// The netpoller's own error for a descriptor that is closed while it waits
+	// can't be told by errors.Is.
+	if l.closed.Load() {
+		if err == nil && aerr == nil {
+			unix.Close(fd)
+		}
 		return nil, os.ErrClosed
 	}
 	if err := errors.Join(err, aerr); err != nil {
@@ -119,7 +126,10 @@ func (l *Listener) Accept() (*Conn, error) {
 }
 
 // Close closes the socket and unblocks Accept.
-func (l *Listener) Close() error { return l.f.Close() }
+func (l *Listener) Close() error {
+	l.closed.Store(true)
+	return l.f.Close()
+}
 
 // Dial connects to the socket at path. It blocks while the host's backlog is
 // full, until ctx ends (ctx.Err()). Other errors are the kernel's.

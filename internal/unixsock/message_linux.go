@@ -237,6 +237,16 @@ func (c *Conn) HungUp() bool {
 	return err != nil || fds[0].Revents&unix.POLLHUP != 0
 }
 
+// TakeReset reports whether the peer has closed without reading everything: what
+// Send or Receive would say next as ErrReset, and now do not.
+func (c *Conn) TakeReset() bool {
+	pending := 0
+	err := c.rc.Control(func(fd uintptr) {
+		pending, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	})
+	return err == nil && unix.Errno(pending) == unix.ECONNRESET
+}
+
 // Idle reports whether nothing waits to be received and the goroutine that calls
 // Receive has nothing in hand: it has called it again and waits. It may be called
 // by any goroutine. A moment of doubt counts as not idle.

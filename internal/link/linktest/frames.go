@@ -256,11 +256,26 @@ func testCloseWriteFull(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	frames := a.fill(c, 1000)
-	require.NoError(t, a.CloseWrite(ended))
+	empty := 0
+	if c.SaysGoodbye {
+		empty = a.fill(c, 0) // no room for that either
+		require.ErrorIs(t, a.CloseWrite(ended), context.Canceled)
+		require.NoError(t, a.CloseWrite(background), "idempotent")
+	} else {
+		require.NoError(t, a.CloseWrite(ended))
+	}
 	for i := range frames {
 		b.mustRead(pattern(i, 1000))
 	}
+	for range empty {
+		b.mustRead(nil)
+	}
 	_, err := b.ReadFrame(background)
+	if c.SaysGoodbye {
+		require.ErrorIs(t, err, link.ErrProtocol)
+		require.NotErrorIs(t, err, io.EOF)
+		return
+	}
 	require.Equal(t, io.EOF, err)
 }
 

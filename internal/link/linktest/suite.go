@@ -24,6 +24,10 @@ type Carrier struct {
 	// CountsUnread is whether Unread is an exact number of frames, also after
 	// the peer's death; else it is 0 or not.
 	CountsUnread bool
+
+	// SaysGoodbye is whether CloseWrite sends a frame, for which there must be
+	// room: without, a peer that reads to the end hears an error, never io.EOF.
+	SaysGoodbye bool
 }
 
 // Run runs the suite.

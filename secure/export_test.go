@@ -1,0 +1,105 @@
+package secure
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/record"
+	"github.com/sealport/sealport/internal/upgrade"
+)
+
+// Link is a sealed link.
+type Link = sealed
+
+// Pair does a handshake over the two ends of a link and returns the sealed ones.
+func Pair(ctx context.Context, a, b link.Link, client, host *Config) (c, h *Link, err error) {
+	uc, _, err1 := client.resolve(handshake.Initiator)
+	uh, _, err2 := host.resolve(handshake.Responder)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, nil, err
+	}
+	ofClient := upgrade.Side{Endpoint: "com.example.test", Self: []byte("client"), Peer: []byte("host")}
+	ofHost := upgrade.Side{Endpoint: "com.example.test", Self: []byte("host"), Peer: []byte("client")}
+	var all sync.WaitGroup
+	var lc, lh link.Link
+	all.Go(func() { lc, _, err1 = uc.Client(ctx, a, ofClient) })
+	all.Go(func() { lh, _, err2 = uh.Host(ctx, b, ofHost) })
+	all.Wait()
+	if lc != nil {
+		c = lc.(*sealed)
+	}
+	if lh != nil {
+		h = lh.(*sealed)
+	}
+	return c, h, errors.Join(err1, err2)
+}
+
+// Renew begins a handshake within, as the timer does.
+func (l *sealed) Renew() { l.beginRenewal() }
+
+// RekeyDue has the next record preceded by a Rekey, as the timer does.
+func (l *sealed) RekeyDue() { l.rekeyDue.Store(true) }
+
+// Renewing is whether a handshake within is under way.
+func (l *sealed) Renewing() bool {
+	l.next.mu.Lock()
+	defer l.next.mu.Unlock()
+	return l.next.state != nil || l.next.receive != nil || l.next.sending
+}
+
+// HandshakeHash is that of the last handshake.
+func (l *sealed) HandshakeHash() string {
+	l.next.mu.Lock()
+	defer l.next.mu.Unlock()
+	return string(l.p.binding)
+}
+
+// PeerKey is the peer's.
+func (l *sealed) PeerKey() string {
+	l.next.mu.Lock()
+	defer l.next.mu.Unlock()
+	return l.p.known.String()
+}
+
+// SendRecord seals a record of any type, for hostile peers.
+func (l *sealed) SendRecord(ctx context.Context, t byte, body []byte) error {
+	if err := l.wmu.Lock(ctx); err != nil {
+		return err
+	}
+	defer l.wmu.Unlock()
+	return l.writeLocked(ctx, record.Type(t), nil, body)
+}
+
+// BeginHandshake is a client's first message of a handshake within, which the link
+// itself knows nothing of.
+func (l *sealed) BeginHandshake() ([]byte, error) {
+	l.next.mu.Lock()
+	defer l.next.mu.Unlock()
+	st, err := handshake.New(l.p.config())
+	if err != nil {
+		return nil, err
+	}
+	defer st.Close()
+	return st.WriteMessage(nil, nil)
+}
+
+// Half-open handshakes.
+type HalfOpen = halfOpen
+
+var NewHalfOpen = newHalfOpen
+
+// Enter is enter.
+func (h *halfOpen) Enter(ctx context.Context, uid uint32) (func(), error) { return h.enter(ctx, uid) }
+
+// Users is how many users there are places for.
+func (h *halfOpen) Users() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.users)
+}
+
+// Workers are the handshakes that compute in this process right now.
+func Workers() (busy, most int) { return len(workers), cap(workers) }

@@ -1,0 +1,388 @@
+package secure_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/memlink"
+	"github.com/sealport/sealport/internal/transporttest"
+	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/secure"
+	"github.com/sealport/sealport/transport"
+)
+
+// renew does a handshake within, reading on the host's side, where somebody has to.
+func renew(t *testing.T, client, host side) {
+	t.Helper()
+	before := client.HandshakeHash()
+	client.Renew()
+	settle(t, client, host, before)
+}
+
+// settle waits for the end of the handshake after that of the given hash.
+func settle(t *testing.T, client, host side, before string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(hung(t))
+	read := make(chan error)
+	go func() {
+		_, err := host.ReadFrame(ctx)
+		read <- err
+	}()
+	require.Eventually(t, func() bool { return renewed(client.Link, host.Link, before) }, limit, tick)
+	cancel()
+	require.ErrorIs(t, await(t, read), context.Canceled)
+}
+
+// renewed reports whether a handshake has ended on both sides.
+func renewed(client, host *secure.Link, before string) bool {
+	now := client.HandshakeHash()
+	return now != before && now == host.HandshakeHash() && !client.Renewing() && !host.Renewing()
+}
+
+// TestRenewal: the keys are new, the peers the same, though the client's side
+// receives nothing, with every pattern.
+func TestRenewal(t *testing.T) {
+	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK, handshake.NK, handshake.NN} {
+		t.Run(pattern.String(), func(t *testing.T) {
+			a, b := memlink.Pair()
+			ta, tb := &tap{Link: a}, &tap{Link: b}
+			cc, hc := configsOf(pattern)
+			c, h, err := secure.Pair(t.Context(), ta, tb, cc, hc)
+			require.NoError(t, err)
+			defer c.Close()
+			defer h.Close()
+			client, host := side{c, ta, t}, side{h, tb, t}
+			first, peers := client.HandshakeHash(), client.PeerKey()+host.PeerKey()
+			renew(t, client, host)
+			assert.NotEqual(t, first, client.HandshakeHash())
+			assert.Equal(t, peers, client.PeerKey()+host.PeerKey())
+			client.write("up")
+			host.read("up")
+			host.write("down")
+			client.read("down")
+		})
+	}
+}
+
+// TestRenewalWhileMessagesGoOn: in both directions, in order, over shared memory.
+func TestRenewalWhileMessagesGoOn(t *testing.T) {
+	x, y, _, _ := transporttest.Rings(t, 64<<10)
+	c, h := pairOver(t, x, y)
+	defer c.Close()
+	defer h.Close()
+	const renewals = 8
+	done := make(chan struct{})
+	var all, writers sync.WaitGroup
+	for _, pair := range [][2]*secure.Link{{c, h}, {h, c}} {
+		from, to := pair[0], pair[1]
+		writers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					assert.NoError(t, from.CloseWrite(hung(t)))
+					return
+				default:
+				}
+				if i%500 == 0 {
+					from.RekeyDue()
+				}
+				// Some have no time to wait for room: they are sent again.
+				ctx, cancel := context.WithCancel(hung(t))
+				if i%7 == 0 {
+					cancel()
+				}
+				err := from.WriteFrame(ctx, []byte("n "), []byte(strconv.Itoa(i)))
+				cancel()
+				if errors.Is(err, context.Canceled) {
+					i--
+				} else if !assert.NoError(t, err) {
+					return
+				}
+			}
+		})
+		all.Go(func() {
+			for i := 0; ; i++ {
+				frame, err := to.ReadFrame(hung(t))
+				if err == io.EOF {
+					return
+				}
+				if !assert.NoError(t, err) || !assert.Equal(t, "n "+strconv.Itoa(i), string(frame)) {
+					return
+				}
+			}
+		})
+	}
+	hashes := map[string]bool{c.HandshakeHash(): true}
+	for range renewals {
+		c.Renew()
+		ok := assert.Eventually(t, func() bool {
+			return !c.Renewing() && !h.Renewing() && !hashes[c.HandshakeHash()] && c.HandshakeHash() == h.HandshakeHash()
+		}, limit, tick)
+		if !ok {
+			break
+		}
+		hashes[c.HandshakeHash()] = true
+	}
+	close(done)
+	writers.Wait()
+	all.Wait()
+	assert.Len(t, hashes, renewals+1)
+}
+
+// TestRenewalWaitsForUnreadReplies: a client that does not read what the host has
+// sent loses nothing of it to a handshake within, which ends when it reads.
+func TestRenewalWaitsForUnreadReplies(t *testing.T) {
+	client, host := tapped(t)
+	first := client.HandshakeHash()
+	for _, s := range []string{"", "two", "three"} {
+		host.write(s)
+	}
+	client.Renew()
+	client.write("up")
+	host.read("up") // and with it the handshake's first message
+	for _, s := range []string{"", "two", "three"} {
+		client.read(s)
+	}
+	settle(t, client, host, first) // though nobody reads on there
+}
+
+// TestRenewalOfHalfClosedConnection: the direction that goes on goes on.
+func TestRenewalOfHalfClosedConnection(t *testing.T) {
+	for _, clientCloses := range []bool{true, false} {
+		client, host := tapped(t)
+		closes, goesOn := client, host
+		if !clientCloses {
+			closes, goesOn = host, client
+		}
+		require.NoError(t, closes.Link.CloseWrite(t.Context()))
+		client.Renew()
+		for range 10 {
+			goesOn.write("still here")
+			closes.read("still here")
+		}
+		goesOn.fails(io.EOF)
+	}
+}
+
+// TestRenewalWithPeerThatGoes: what it sent before is read, and then that it is gone.
+func TestRenewalWithPeerThatGoes(t *testing.T) {
+	for range 20 {
+		a, b := memlink.Pair()
+		c, h := pairOver(t, a, b)
+		for range 10 {
+			require.NoError(t, h.WriteFrame(t.Context(), nil, []byte("x")))
+		}
+		b.Kill()
+		c.Renew()
+		for range 10 {
+			_, err := c.ReadFrame(hung(t))
+			require.NoError(t, err)
+		}
+		_, err := c.ReadFrame(hung(t))
+		require.ErrorIs(t, err, link.ErrPeerGone)
+		require.NotErrorIs(t, err, transport.ErrProtocol)
+		require.NoError(t, c.Close())
+		require.NoError(t, h.Close())
+	}
+}
+
+// TestCloseDuringRenewal leaves nothing behind (TestMain looks) and does not hang,
+// at whatever moment it comes.
+func TestCloseDuringRenewal(t *testing.T) {
+	for round := range 200 {
+		a, b := memlink.Pair()
+		c, h := pairOver(t, a, b)
+		if round%4 == 0 { // no room for its messages
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			for c.WriteFrame(over, nil, make([]byte, 1000)) == nil {
+			}
+		}
+		var all sync.WaitGroup
+		for _, l := range []*secure.Link{c, h} {
+			all.Go(func() {
+				for {
+					if _, err := l.ReadFrame(hung(t)); err != nil {
+						return
+					}
+				}
+			})
+		}
+		c.Renew()
+		if pause := rand.N(600 * time.Microsecond); round%2 == 0 {
+			<-time.After(pause)
+		}
+		c.Interrupt()
+		h.Interrupt()
+		all.Wait()
+		require.NoError(t, c.Close())
+		require.NoError(t, h.Close())
+	}
+}
+
+// TestRenewalByTime: after each RehandshakeInterval, and never if that is -1.
+func TestRenewalByTime(t *testing.T) {
+	for interval, want := range map[time.Duration]int{0: 3, time.Second: 3 * 3600, -1: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := memlink.Pair()
+			set := func(c *secure.Config) { c.RehandshakeInterval, c.Classical = interval, true }
+			c, h, err := secure.Pair(t.Context(), a, b, clientConfig(nil, set), hostConfig(nil, set))
+			require.NoError(t, err)
+			read := make(chan error)
+			go func() {
+				_, err := h.ReadFrame(context.Background())
+				read <- err
+			}()
+			last, changes := c.HandshakeHash(), 0
+			steps := 3
+			if interval == time.Second {
+				steps, want = 12, 12 // a few of them
+			}
+			for range steps {
+				d := time.Hour
+				if interval == time.Second {
+					d = time.Second
+				}
+				time.Sleep(d)
+				synctest.Wait()
+				require.Equal(t, c.HandshakeHash(), h.HandshakeHash())
+				if now := c.HandshakeHash(); now != last {
+					last = now
+					changes++
+				}
+			}
+			assert.Equal(t, want, changes, "%v", interval)
+			require.NoError(t, c.Close())
+			require.Equal(t, io.EOF, <-read)
+			require.NoError(t, h.Close())
+		})
+	}
+}
+
+// TestHostileRenewals: a peer that does not keep to the order, or to the rate, ends
+// its connection.
+func TestHostileRenewals(t *testing.T) {
+	begin := func(s side) []byte {
+		first, err := s.BeginHandshake()
+		require.NoError(s.t, err)
+		return first
+	}
+	for name, attack := range map[string]func(client, host side) (victim side){
+		"switch without a handshake":         func(c, h side) side { c.send(4, nil); return h },
+		"host's switch without a handshake":  func(c, h side) side { h.send(4, nil); return c },
+		"switch too early":                   func(c, h side) side { c.send(3, begin(c)); c.send(4, nil); return h },
+		"garbage":                            func(c, h side) side { c.send(3, []byte("garbage")); return h },
+		"nothing":                            func(c, h side) side { c.send(3, nil); return h },
+		"first message for the third":        func(c, h side) side { c.send(3, begin(c)); c.send(3, begin(c)); return h },
+		"host begins":                        func(c, h side) side { h.send(3, begin(c)); return c },
+		"first message of another handshake": func(c, h side) side { o, _ := tapped(c.t); c.send(3, begin(o)[:100]); return h },
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, host := tapped(t)
+			victim := attack(client, host)
+			victim.fails(secure.ErrHandshake, transport.ErrProtocol)
+			require.Error(t, victim.WriteFrame(t.Context(), nil, nil), "the other direction ends too")
+		})
+	}
+	t.Run("too often", func(t *testing.T) {
+		client, host := tapped(t)
+		begun := time.Now()
+		for i := 0; ; i++ {
+			require.Less(t, i, 100)
+			before := client.HandshakeHash()
+			client.Renew()
+			ctx, cancel := context.WithCancel(hung(t))
+			read := make(chan error)
+			go func() {
+				_, err := host.ReadFrame(ctx)
+				read <- err
+			}()
+			var ended error
+			for ended == nil && !renewed(client.Link, host.Link, before) {
+				select {
+				case ended = <-read:
+				case <-time.After(tick):
+				}
+			}
+			cancel()
+			if ended == nil {
+				ended = <-read
+			}
+			if errors.Is(ended, context.Canceled) {
+				continue
+			}
+			require.ErrorIs(t, ended, secure.ErrHandshake)
+			require.GreaterOrEqual(t, i, 8-1)
+			require.LessOrEqual(t, i, 8+1+int(time.Since(begun)/time.Second))
+			return
+		}
+	})
+}
+
+// fickle trusts until it is told not to, and tells nobody.
+type fickle struct {
+	keys.Trust
+	mu sync.Mutex
+	no error
+}
+
+func (f *fickle) Verify(context.Context, string, keys.PublicKey) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.no
+}
+
+func (f *fickle) OnRevoke(string, keys.PublicKey, func()) func() { return func() {} }
+
+func (f *fickle) set(no error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.no = no
+}
+
+// TestRenewalAsksAgain: trust that has ended meanwhile ends the connection; a trust
+// file that can't be read at that moment does not.
+func TestRenewalAsksAgain(t *testing.T) {
+	trust := &fickle{}
+	a, b := memlink.Pair()
+	ta, tb := &tap{Link: a}, &tap{Link: b}
+	c, h, err := secure.Pair(t.Context(), ta, tb, clientConfig(nil), hostConfig(nil, func(c *secure.Config) { c.Trust = trust }))
+	require.NoError(t, err)
+	defer c.Close()
+	defer h.Close()
+	client, host := side{c, ta, t}, side{h, tb, t}
+	trust.set(keys.ErrTrustFile)
+	renew(t, client, host)
+	trust.set(keys.ErrUntrusted)
+	client.Renew()
+	host.fails(secure.ErrRevoked, keys.ErrUntrusted)
+	require.ErrorIs(t, host.WriteFrame(t.Context(), nil, nil), secure.ErrRevoked)
+}
+
+// TestRevokedEndsBothDirections: at once, also for what has arrived already.
+func TestRevokedEndsBothDirections(t *testing.T) {
+	trust := keys.Allow(clientKey.Public())
+	a, b := memlink.Pair()
+	c, h, err := secure.Pair(t.Context(), a, b, clientConfig(nil), hostConfig(nil, func(c *secure.Config) { c.Trust = trust }))
+	require.NoError(t, err)
+	defer c.Close()
+	defer h.Close()
+	require.NoError(t, c.WriteFrame(t.Context(), nil, []byte("too late")))
+	trust.Remove(clientKey.Public())
+	_, err = h.ReadFrame(hung(t))
+	require.ErrorIs(t, err, secure.ErrRevoked)
+	require.ErrorIs(t, h.WriteFrame(t.Context(), nil, nil), secure.ErrRevoked)
+	require.ErrorIs(t, h.WaitTaken(t.Context()), secure.ErrRevoked)
+}

@@ -1,0 +1,113 @@
+package secure_test
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/memlink"
+	"github.com/sealport/sealport/secure"
+)
+
+// tap is a man in the middle: the link of one side, who sees every record that
+// this side writes, and can keep records back and bring in others.
+type tap struct {
+	link.Link
+	mu      sync.Mutex
+	seen    [][]byte // everything, also what the link then did not take
+	keeping bool
+	kept    [][]byte
+}
+
+func (m *tap) WriteFrame(ctx context.Context, head, body []byte) error {
+	frame := append(bytes.Clone(head), body...)
+	m.mu.Lock()
+	m.seen = append(m.seen, frame)
+	keeping := m.keeping
+	if keeping {
+		m.kept = append(m.kept, frame)
+	}
+	m.mu.Unlock()
+	if keeping {
+		return nil
+	}
+	return m.Link.WriteFrame(ctx, head, body)
+}
+
+// keep keeps what f writes and returns it.
+func (m *tap) keep(f func()) [][]byte {
+	m.set(true)
+	f()
+	m.set(false)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	kept := m.kept
+	m.kept = nil
+	return kept
+}
+
+func (m *tap) set(keeping bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keeping = keeping
+}
+
+// records is everything that was seen so far.
+func (m *tap) records() [][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([][]byte(nil), m.seen...)
+}
+
+// side is one end of a tapped connection.
+type side struct {
+	*secure.Link
+	tap *tap
+	t   *testing.T
+}
+
+// tapped returns a connection with a tap on both sides.
+func tapped(t *testing.T, changes ...func(*secure.Config)) (client, host side) {
+	t.Helper()
+	a, b := memlink.Pair()
+	ta, tb := &tap{Link: a}, &tap{Link: b}
+	c, h := pairOver(t, ta, tb, changes...)
+	t.Cleanup(func() {
+		_ = c.Close()
+		_ = h.Close()
+	})
+	return side{c, ta, t}, side{h, tb, t}
+}
+
+func (s side) write(body string) {
+	s.t.Helper()
+	require.NoError(s.t, s.WriteFrame(hung(s.t), nil, []byte(body)))
+}
+
+func (s side) read(want string) {
+	s.t.Helper()
+	got, err := s.ReadFrame(hung(s.t))
+	require.NoError(s.t, err)
+	require.Equal(s.t, want, string(got))
+}
+
+// send seals a record of any type.
+func (s side) send(t byte, body []byte) {
+	s.t.Helper()
+	require.NoError(s.t, s.SendRecord(hung(s.t), t, body))
+}
+
+// fails reads an error.
+func (s side) fails(want ...error) {
+	s.t.Helper()
+	for range 2 {
+		_, err := s.ReadFrame(hung(s.t))
+		for _, w := range want {
+			require.ErrorIs(s.t, err, w)
+		}
+	}
+}

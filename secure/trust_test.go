@@ -1,0 +1,335 @@
+package secure_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/secure"
+	"github.com/sealport/sealport/transport"
+)
+
+var otherKey = fixedKey(3)
+
+// world is a folder for endpoints, and what hosts there report.
+type world struct {
+	folder   string
+	failures chan error
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{folder: filepath.Join(t.TempDir(), "endpoints"), failures: make(chan error, 100)}
+}
+
+// in puts a configuration into the world.
+func (w *world) in(c *secure.Config) *secure.Config {
+	c.Transport.Folder = w.folder
+	c.Transport.OnError = func(err error) { w.failures <- err }
+	return c
+}
+
+// echo is a host that answers each message with the sender's key.
+func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[string] {
+	t.Helper()
+	h, err := secure.NewSecureHost(endpoint, func(m transport.Message[string]) {
+		_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.PeerKey()))
+	}, w.in(c))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, h.Close()) })
+	return h
+}
+
+// talk says one thing and returns the answer, or the first error.
+func (w *world) talk(t *testing.T, c *secure.Config) (string, error) {
+	t.Helper()
+	conn, err := secure.Dial(hung(t), endpoint, w.in(c))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := conn.Send(hung(t), []byte("hello")); err != nil && !isGone(err) {
+		return "", err
+	}
+	answer, err := conn.Receive(hung(t))
+	return string(answer), err
+}
+
+func isGone(err error) bool { return errors.Is(err, transport.ErrPeerGone) }
+
+// refused requires that the client fails, that it hears nothing but that, and that
+// the host reports why.
+func (w *world) refused(t *testing.T, c *secure.Config, why error) {
+	t.Helper()
+	answer, err := w.talk(t, c)
+	require.ErrorIs(t, err, secure.ErrHandshake, answer)
+	require.ErrorIs(t, err, transport.ErrPeerGone)
+	require.NotErrorIs(t, err, io.EOF)
+	assert.NotErrorIs(t, err, why, "the client hears what the host has against it")
+	var failed *transport.ConnError
+	require.ErrorAs(t, await(t, w.failures), &failed)
+	require.ErrorIs(t, failed, secure.ErrHandshake)
+	require.ErrorIs(t, failed, why)
+	require.NotNil(t, failed.Peer, "the log says who it was")
+}
+
+func (w *world) accepted(t *testing.T, c *secure.Config) {
+	t.Helper()
+	answer, err := w.talk(t, c)
+	require.NoError(t, err)
+	require.Equal(t, "hello from "+c.Key.Public().String(), answer)
+}
+
+func keyed(key keys.PrivateKey) func(*secure.Config) { return func(c *secure.Config) { c.Key = key } }
+
+func TestUntrustedClientIsRefused(t *testing.T) {
+	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK} {
+		t.Run(pattern.String(), func(t *testing.T) {
+			w := newWorld(t)
+			client, host := configsOf(pattern)
+			handled := w.echo(t, host)
+			client.Key = otherKey
+			w.refused(t, client, keys.ErrUntrusted)
+			assert.Zero(t, handled.Stats().ReceivedMessages)
+			client.Key = clientKey
+			w.accepted(t, client)
+		})
+	}
+}
+
+// A Client does not call again and again, as fast as it can, at a host that does
+// not want it.
+func TestUntrustedClientBacksOff(t *testing.T) {
+	w := newWorld(t)
+	w.echo(t, hostConfig(nil))
+	c, err := secure.NewSecureClient[string](hung(t), endpoint, w.in(clientConfig(nil, keyed(otherKey))))
+	require.NoError(t, err)
+	_, err = c.Receive(hung(t))
+	var gone *transport.DisconnectedError
+	require.ErrorAs(t, err, &gone)
+	assert.Zero(t, gone.Unconfirmed, "it had sent nothing")
+	for range 6 { // 5 + 10 + 20 + 40 + 80 ms in all, each less up to half
+		await(t, w.failures)
+	}
+	assert.Less(t, len(w.failures), 10)
+	require.NoError(t, c.Close())
+}
+
+func TestUntrustedHostIsRefused(t *testing.T) {
+	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK, handshake.NK} {
+		t.Run(pattern.String(), func(t *testing.T) {
+			w := newWorld(t)
+			client, host := configsOf(pattern)
+			h := w.echo(t, host)
+			client.Trust = keys.Pin(otherKey.Public())
+			_, err := w.talk(t, client)
+			require.ErrorIs(t, err, secure.ErrHandshake)
+			if pattern == handshake.XX {
+				require.ErrorIs(t, err, keys.ErrUntrusted)
+				require.ErrorIs(t, await(t, w.failures), secure.ErrHandshake)
+			} else {
+				require.ErrorIs(t, await(t, w.failures), handshake.ErrUnknownKey)
+			}
+			assert.Zero(t, h.Stats().Accepted)
+		})
+	}
+}
+
+func TestTrustOnFirstUse(t *testing.T) {
+	w := newWorld(t)
+	path := filepath.Join(t.TempDir(), "known", "hosts")
+	tofu := func(c *secure.Config) {
+		known, err := keys.TrustOnFirstUse(path)
+		require.NoError(t, err)
+		c.Trust = known
+	}
+	h := w.echo(t, hostConfig(nil))
+	w.accepted(t, clientConfig(nil, tofu))
+	w.accepted(t, clientConfig(nil, tofu))
+	require.NoError(t, h.Close())
+
+	w.echo(t, hostConfig(nil, keyed(otherKey)))
+	_, err := w.talk(t, clientConfig(nil, tofu))
+	require.ErrorIs(t, err, secure.ErrHandshake)
+	var changed *keys.KeyChangedError
+	require.ErrorAs(t, err, &changed)
+	assert.Equal(t, endpoint, changed.Endpoint)
+	assert.True(t, changed.Got.Equal(otherKey.Public()))
+	assert.True(t, changed.Known[0].Equal(hostKey.Public()))
+	assert.Contains(t, err.Error(), "HAS CHANGED")
+}
+
+// A line that is taken out of a file ends the connection that lives by it, and no
+// other.
+func TestAllowFileRevokes(t *testing.T) {
+	w := newWorld(t)
+	path := filepath.Join(t.TempDir(), "allowed")
+	write := func(text string) {
+		require.NoError(t, os.WriteFile(path+".new", []byte(text), 0o600))
+		require.NoError(t, os.Rename(path+".new", path))
+	}
+	write(clientKey.Public().String() + " one\n" + otherKey.Public().String() + " two\n")
+	allowed, err := keys.OpenAllowFile(path)
+	require.NoError(t, err)
+	l, err := secure.Listen(endpoint, w.in(hostConfig(nil, func(c *secure.Config) { c.Trust = allowed })))
+	require.NoError(t, err)
+	defer l.Close()
+	connect := func(key keys.PrivateKey) (host, client *transport.Conn) {
+		client, err := secure.Dial(hung(t), endpoint, w.in(clientConfig(nil, keyed(key))))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = client.Close() })
+		host, err = l.Accept(hung(t))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = host.Close() })
+		return host, client
+	}
+	revoked, _ := connect(clientKey)
+	stays, other := connect(otherKey)
+	waiting := make(chan error)
+	go func() {
+		_, err := revoked.Receive(hung(t))
+		waiting <- err
+	}()
+	write("this is no key\n") // ends nothing
+	require.ErrorIs(t, allowed.Reload(), keys.ErrTrustFile)
+	require.NoError(t, revoked.Send(hung(t), nil))
+
+	write(otherKey.Public().String() + " two\n") // noticed by itself
+	err = await(t, waiting)
+	require.ErrorIs(t, err, secure.ErrRevoked)
+	require.ErrorIs(t, err, transport.ErrClosed)
+	require.ErrorIs(t, revoked.Send(hung(t), nil), secure.ErrRevoked)
+	require.NoError(t, other.Send(hung(t), []byte("still here")))
+	p, err := stays.Receive(hung(t))
+	require.NoError(t, err)
+	require.Equal(t, "still here", string(p))
+}
+
+// A Client whose Trust gives its host up hears that, not that the host is gone.
+func TestClientHearsOfRevokedHost(t *testing.T) {
+	w := newWorld(t)
+	w.echo(t, hostConfig(nil))
+	known, err := keys.TrustOnFirstUse(filepath.Join(t.TempDir(), "hosts"))
+	require.NoError(t, err)
+	c, err := secure.NewSecureClient[string](hung(t), endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = known })))
+	require.NoError(t, err)
+	waiting := make(chan error)
+	go func() {
+		_, err := c.Receive(hung(t))
+		waiting <- err
+	}()
+	require.NoError(t, c.Send(hung(t), "x"))
+	require.NoError(t, await(t, waiting))
+	go func() {
+		_, err := c.Receive(hung(t))
+		waiting <- err
+	}()
+	require.NoError(t, known.Forget(hung(t), endpoint))
+	require.ErrorIs(t, await(t, waiting), secure.ErrRevoked)
+	_ = c.Close()
+}
+
+func TestRotation(t *testing.T) {
+	w := newWorld(t)
+	w.echo(t, hostConfig(nil, func(c *secure.Config) { c.NextKey = otherKey }))
+	for _, pinned := range []keys.PrivateKey{hostKey, otherKey} {
+		conn, err := secure.Dial(hung(t), endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = keys.Pin(pinned.Public()) })))
+		require.NoError(t, err)
+		assert.True(t, conn.PeerKey().Equal(pinned.Public()))
+		require.NoError(t, conn.Close())
+	}
+	_, err := w.talk(t, clientConfig(nil, func(c *secure.Config) { c.Trust = keys.Pin(clientKey.Public()) }))
+	require.ErrorIs(t, err, keys.ErrUntrusted)
+}
+
+// Anonymous clients are let in where the host says so, beside those with keys.
+func TestAnonymousOnlyIfAllowed(t *testing.T) {
+	anonymous, _ := configsOf(handshake.NK)
+	w := newWorld(t)
+	h := w.echo(t, hostConfig(nil))
+	w.refused(t, anonymous, handshake.ErrOffer)
+	require.NoError(t, h.Close())
+
+	w.echo(t, hostConfig(nil, func(c *secure.Config) { c.AllowAnonymous = true }))
+	answer, err := w.talk(t, anonymous)
+	require.NoError(t, err)
+	assert.Equal(t, "hello from "+keys.PublicKey{}.String(), answer)
+	w.accepted(t, clientConfig(nil))
+	w.refused(t, clientConfig(nil, keyed(otherKey)), keys.ErrUntrusted)
+}
+
+func TestEveryPatternConnects(t *testing.T) {
+	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK, handshake.NK, handshake.NN} {
+		for _, classical := range []bool{false, true} {
+			client, host := configsOf(pattern)
+			client.Classical, host.Classical = classical, classical
+			w := newWorld(t)
+			w.echo(t, host)
+			_, err := w.talk(t, client)
+			require.NoError(t, err, "%v classical=%v", pattern, classical)
+		}
+	}
+}
+
+// What the two sides must agree on: else neither connects, and the host says why.
+func TestDisagreementIsRefused(t *testing.T) {
+	other := keys.GeneratePreshared()
+	set := func(f func(*secure.Config)) func(*secure.Config) { return f }
+	for name, row := range map[string]struct {
+		client, host func(*secure.Config)
+		why          error
+	}{
+		"hybrid client, classical host": {set(func(*secure.Config) {}), func(c *secure.Config) { c.Classical = true }, handshake.ErrOffer},
+		"classical client, hybrid host": {func(c *secure.Config) { c.Classical = true }, set(func(*secure.Config) {}), handshake.ErrOffer},
+		"IK client, XX host":            {func(c *secure.Config) { c.Pattern = handshake.IK }, set(func(*secure.Config) {}), handshake.ErrOffer},
+		"XX client, IK host":            {set(func(*secure.Config) {}), func(c *secure.Config) { c.Pattern = handshake.IK }, handshake.ErrOffer},
+		"PSK of the client's only":      {func(c *secure.Config) { c.PSK = psk }, set(func(*secure.Config) {}), handshake.ErrOffer},
+		"PSK of the host's only":        {set(func(*secure.Config) {}), func(c *secure.Config) { c.PSK = psk }, handshake.ErrOffer},
+		"another PSK":                   {func(c *secure.Config) { c.PSK = psk }, func(c *secure.Config) { c.PSK = other }, handshake.ErrAuthentication},
+		"another PSK, NN": {
+			func(c *secure.Config) { *c = secure.Config{Pattern: handshake.NN, PSK: psk, Transport: c.Transport} },
+			func(c *secure.Config) { *c = secure.Config{Pattern: handshake.NN, PSK: other, Transport: c.Transport} },
+			handshake.ErrAuthentication,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.echo(t, hostConfig(nil, row.host))
+			w.refused(t, clientConfig(nil, row.client), row.why)
+		})
+	}
+}
+
+// Plain and secure refuse each other with a sentence that says what to do, and the
+// host hears of it too.
+func TestPlainAndSecureRefuseEachOther(t *testing.T) {
+	for _, inProcess := range []bool{false, true} {
+		w := newWorld(t)
+		plain := &transport.Config{Folder: w.folder, NoInProcess: !inProcess}
+		skip := func(c *secure.Config) { c.SkipInProcessEncryption = inProcess }
+
+		h := w.echo(t, hostConfig(nil, skip))
+		_, err := transport.NewClient[string](hung(t), endpoint, plain)
+		require.ErrorIs(t, err, transport.ErrMode)
+		assert.Contains(t, err.Error(), "constructors of package secure")
+		if !inProcess {
+			require.ErrorIs(t, await(t, w.failures), transport.ErrMode)
+		}
+		require.NoError(t, h.Close())
+
+		p, err := transport.NewHost(endpoint, func(transport.Message[string]) {}, plain)
+		require.NoError(t, err)
+		_, err = secure.NewSecureClient[string](hung(t), endpoint, w.in(clientConfig(nil, skip)))
+		require.ErrorIs(t, err, transport.ErrMode)
+		assert.Contains(t, err.Error(), "constructors of package transport")
+		require.NoError(t, p.Close())
+	}
+}

@@ -1,0 +1,192 @@
+package transport_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"strings"
+	"time"
+
+	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/transport"
+)
+
+// A host and a client, usually in two programs. Within one, as here, Send is a
+// call of the handler.
+func ExampleNewHost() {
+	host, err := transport.NewHost("com.example.greeter", func(m transport.Message[string]) {
+		fmt.Println("host:", m.Body)
+	}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer host.Close()
+
+	ctx := context.Background()
+	client, err := transport.NewClient[string](ctx, "com.example.greeter", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Send(ctx, "hello"); err != nil {
+		log.Fatal(err)
+	}
+	// Output: host: hello
+}
+
+// Messages of a struct travel as JSON; the host answers with Reply.
+func ExampleNewClient() {
+	type sum struct{ A, B, Result int }
+	host, err := transport.NewHost("com.example.adder", func(m transport.Message[sum]) {
+		m.Body.Result = m.Body.A + m.Body.B
+		if err := m.Reply(context.Background(), m.Body); err != nil {
+			log.Print(err)
+		}
+	}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer host.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client, err := transport.NewClient[sum](ctx, "com.example.adder", &transport.Config{
+		Peer:        peer.SameUser(), // stricter than the default, which lets root be the host too
+		NoInProcess: true,            // as if the host were in another process
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Send(ctx, sum{A: 2, B: 3}); err != nil {
+		log.Fatal(err)
+	}
+	answer, err := client.Receive(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(answer.Result)
+	// Output: 5
+}
+
+// Listen and Dial give connections of bytes, in the manner of package net.
+func ExampleListen() {
+	l, err := transport.Listen("com.example.shouter", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Close()
+	ctx := context.Background()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		conn, err := l.Accept(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer conn.Close()
+		for {
+			p, err := conn.Receive(ctx)
+			if err == io.EOF { // the client closed, and we have seen everything
+				return
+			} else if err != nil {
+				log.Fatal(err)
+			}
+			if err := conn.Send(ctx, []byte(strings.ToUpper(string(p)))); err != nil {
+				log.Fatal(err)
+			}
+		}
+	}()
+
+	conn, err := transport.Dial(ctx, "com.example.shouter", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := conn.Send(ctx, []byte("is anybody there?")); err != nil {
+		log.Fatal(err)
+	}
+	p, err := conn.Receive(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(p))
+	if err := conn.Close(); err != nil {
+		log.Fatal(err)
+	}
+	<-served
+	// Output: IS ANYBODY THERE?
+}
+
+func ExampleDial() {
+	_, err := transport.Dial(context.Background(), "com.example.nobody", nil)
+	fmt.Println(errors.Is(err, transport.ErrNoHost))
+	// Output: true
+}
+
+// indented is a codec of one's own.
+type indented struct{}
+
+func (indented) Append(b []byte, v map[string]int) ([]byte, error) {
+	p, err := json.MarshalIndent(v, "", "  ")
+	return append(b, p...), err
+}
+
+func (indented) Decode(b []byte) (v map[string]int, err error) {
+	err = json.Unmarshal(b, &v)
+	return v, err
+}
+
+func ExampleNewHostWithCodec() {
+	host, err := transport.NewHostWithCodec("com.example.counts", indented{}, func(m transport.Message[map[string]int]) {
+		fmt.Println(m.Body)
+	}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	client, err := transport.NewClientWithCodec(ctx, "com.example.counts", indented{}, &transport.Config{NoInProcess: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := client.Send(ctx, map[string]int{"apples": 3}); err != nil {
+		log.Fatal(err)
+	}
+	if err := host.Shutdown(ctx); err != nil { // handles what was sent
+		log.Fatal(err)
+	}
+	if err := client.Close(); err != nil { // would say if something was lost
+		log.Fatal(err)
+	}
+	// Output: map[apples:3]
+}
+
+// Clients of types and codecs that the host does not know are told by its error
+// hook, and do no harm.
+func ExampleNewClientWithCodec() {
+	failed := make(chan error, 1)
+	host, err := transport.NewHost("com.example.strict", func(m transport.Message[map[string]int]) {
+		fmt.Println("host:", m.Body)
+	}, &transport.Config{NoInProcess: true, OnError: func(err error) { failed <- err }})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer host.Close()
+	text, err := transport.CodecOf[string]()
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	client, err := transport.NewClientWithCodec(ctx, "com.example.strict", text, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Send(ctx, "not JSON"); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(errors.Is(<-failed, transport.ErrDecode))
+	// Output: true
+}
