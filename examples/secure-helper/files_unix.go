@@ -16,21 +16,21 @@ func onlyOursToChange(path string) error {
 	if !filepath.IsAbs(path) {
 		return fmt.Errorf("%w: %s is not an absolute path", errOpen, path)
 	}
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return err
-	}
-	for p := real; ; p = filepath.Dir(p) {
+	path = filepath.Clean(path)
+	for p := path; ; p = filepath.Dir(p) {
 		fi, err := os.Lstat(p)
 		if err != nil {
 			return err
+		}
+		if fi.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%w: %s is a symbolic link; name what it leads to", errOpen, p)
 		}
 		st, ok := fi.Sys().(*syscall.Stat_t)
 		if !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
 			return fmt.Errorf("%w: %s belongs to somebody else", errOpen, p)
 		}
 		// In a sticky folder such as /tmp nobody can touch another's files.
-		sticky := p != real && fi.Mode()&fs.ModeSticky != 0
+		sticky := p != path && fi.Mode()&fs.ModeSticky != 0
 		if fi.Mode().Perm()&0o022 != 0 && !sticky {
 			return fmt.Errorf("%w: %s can be written to by others (mode %04o)", errOpen, p, fi.Mode().Perm())
 		}

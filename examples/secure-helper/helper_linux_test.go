@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -95,10 +96,10 @@ func TestRefused(t *testing.T) {
 		}, 3, "effective uid is " + strconv.Itoa(otherUID)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			if row.root {
+				needRoot(t)
+			}
 			eachUser(t, func(t *testing.T, s *site) {
-				if row.root {
-					needRoot(t)
-				}
 				h := s.serve(t)
 				_, stderr, code := s.asks(t, client{}, "get", "volume")
 				require.Zero(t, code, stderr)
@@ -174,8 +175,10 @@ func TestNoHelper(t *testing.T) {
 // Rules about files that others can change prove nothing.
 func TestServeRefusesUnsafeFiles(t *testing.T) {
 	s := newSite(t, os.Getuid())
+	ended, cancel := context.WithCancel(t.Context())
+	cancel() // a helper that does start ends at once
 	serve := func(executable, state string) error {
-		return run(t.Context(), []string{"serve", "-folder", s.path("run"), "-key", filepath.Join(s.path("host"), keyName+".key"),
+		return run(ended, []string{"serve", "-folder", s.path("run"), "-key", filepath.Join(s.path("host"), keyName+".key"),
 			"-allow", s.path("allow"), "-user", "0", "-executable", executable, "-state", state})
 	}
 	open := s.path("open")
@@ -183,14 +186,14 @@ func TestServeRefusesUnsafeFiles(t *testing.T) {
 	require.NoError(t, os.Chmod(open, 0o777))
 	inside := filepath.Join(open, "program")
 	require.NoError(t, os.WriteFile(inside, nil, 0o755))
-	require.NoError(t, os.Symlink(inside, s.path("link")))
+	require.NoError(t, os.Symlink(s.program, s.path("link")))
 	writable := s.copyProgram(t, "writable")
 	require.NoError(t, os.Chmod(writable, 0o775))
 
 	for name, err := range map[string]error{
 		"program that others can write":   serve(writable, s.path("state")),
 		"program in an open folder":       serve(inside, s.path("state")),
-		"link to one":                     serve(s.path("link"), s.path("state")),
+		"link, which could be changed":    serve(s.path("link"), s.path("state")),
 		"relative path":                   serve("secure-helper", s.path("state")),
 		"settings in an open folder":      serve(s.program, open),
 		"settings in a sticky one itself": serve(s.program, os.TempDir()),
@@ -199,6 +202,7 @@ func TestServeRefusesUnsafeFiles(t *testing.T) {
 	}
 	assert.ErrorIs(t, serve(s.path("none"), s.path("state")), os.ErrNotExist)
 	assert.NoDirExists(t, s.path("run"))
+	require.NoError(t, serve(s.program, s.path("state")))
 
 	t.Run("of another user", func(t *testing.T) {
 		needRoot(t)
