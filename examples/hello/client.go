@@ -93,7 +93,7 @@ func (s *side) ask(ctx context.Context) (note, error) {
 }
 
 // sendLines sends each line, as soon as it is read, to all sides. It returns the
-// last one that is worth looking for in memory; "" if there is none.
+// sample of the last one that has one.
 func sendLines(ctx context.Context, input io.Reader, sides ...*side) (sample string, err error) {
 	lines := &lineReader{r: bufio.NewReaderSize(input, 64<<10)}
 	for {
@@ -109,8 +109,8 @@ func sendLines(ctx context.Context, input io.Reader, sides ...*side) (sample str
 				return "", err
 			}
 		}
-		if len(text) >= minSample {
-			sample = text[:min(len(text), maxSample)]
+		if found := sampleOf(text); found != "" {
+			sample = found
 		}
 	}
 	for _, s := range sides {

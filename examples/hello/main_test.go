@@ -141,6 +141,7 @@ func TestLines(t *testing.T) {
 		{"only ends of lines", "\n\n\n", 3},
 		{"carriage returns stay", "one\r\ntwo\r\n", 2},
 		{"not UTF-8", "\xff\xfe\x00\n\x80", 2},
+		{"what is in any memory", strings.Repeat("\x00", 100) + "\n" + strings.Repeat("\xff", 100), 2},
 		{"looks like a host", "host: one\nsecure host: two\n", 2},
 		{"a line of 1 MiB", "one\n" + strings.Repeat("0123456789abcde\t", 1<<16) + "\nthree\n", 3},
 		{"100,000 lines", many.String(), 100_000},
@@ -389,6 +390,22 @@ func TestTalkComparesBothHosts(t *testing.T) {
 			err := talk(t.Context(), strings.NewReader("one\ntwo\n"), false, plain, sealed)
 			assert.ErrorIs(t, err, row.want)
 		})
+	}
+}
+
+func TestSampleOf(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                            "",
+		"short":                       "",
+		"shorts":                      "shorts",
+		"tab\tand more":               "",
+		"before\ttab":                 "before",
+		"before\xffinvalid":           "before",
+		strings.Repeat("\x00", 100):   "",
+		strings.Repeat("x", 1000):     strings.Repeat("x", maxSample),
+		"x" + strings.Repeat("ü", 99): "x" + strings.Repeat("ü", (maxSample-1)/2),
+	} {
+		assert.Equal(t, want, sampleOf(line), "%.20q", line)
 	}
 }
 
