@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -194,21 +196,31 @@ func TestLineAboveTheLimit(t *testing.T) {
 	stdout, stderr, code := runProgram(t, io.MultiReader(strings.NewReader("one\n"), endless), "-")
 	assert.Equal(t, 1, code)
 	assert.Equal(t, "host: one\n", stdout)
-	assert.Contains(t, stderr, "line 2: more than")
+	assert.Contains(t, stderr, "line 2: line too long")
 
-	// The longest still goes through, and the next one after it.
-	longest := strings.Repeat("x", maxLine)
-	lines := &lineReader{r: bufio.NewReader(strings.NewReader(longest + "\n" + longest))}
-	for range 2 {
+}
+
+func TestLineReader(t *testing.T) {
+	const most = 100_000 // some times the buffer
+	longest := strings.Repeat("x", most)
+	lines := &lineReader{r: bufio.NewReader(strings.NewReader(longest + "\n\n" + longest)), max: most}
+	for _, want := range []string{longest, "", longest} {
 		got, err := lines.next()
 		require.NoError(t, err)
-		require.True(t, longest == string(got))
+		require.True(t, want == string(got))
 	}
 	_, err := lines.next()
 	require.Equal(t, io.EOF, err)
-	lines = &lineReader{r: bufio.NewReader(strings.NewReader(longest + "x\n"))}
+
+	for _, end := range []string{"x\n", "x", strings.Repeat("x", 1000)} {
+		lines = &lineReader{r: bufio.NewReader(strings.NewReader(longest + end)), max: most}
+		_, err = lines.next()
+		assert.ErrorIs(t, err, errLineTooLong)
+	}
+	broken := errors.New("broken")
+	lines = &lineReader{r: bufio.NewReader(io.MultiReader(strings.NewReader("half a line"), iotest.ErrReader(broken))), max: most}
 	_, err = lines.next()
-	require.ErrorIs(t, err, errLineTooLong)
+	assert.ErrorIs(t, err, broken)
 }
 
 type zeros struct{}
@@ -347,8 +359,14 @@ func TestSpyFindsWhatIsNotSealed(t *testing.T) {
 	err = talk(t.Context(), strings.NewReader("not sealed at all"), false, plain, open)
 	assert.ErrorIs(t, err, errGivenAway)
 
-	_, err = sharedMemory(os.Getppid())
+	stranger := exec.Command("cat")
+	stdin, err := stranger.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, stranger.Start())
+	_, err = sharedMemory(stranger.Process.Pid)
 	assert.ErrorIs(t, err, errNoSharedMemory)
+	require.NoError(t, stdin.Close())
+	require.NoError(t, stranger.Wait())
 }
 
 func TestDisagreementIsFound(t *testing.T) {
