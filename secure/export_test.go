@@ -101,5 +101,14 @@ func (h *halfOpen) Users() int {
 	return len(h.users)
 }
 
-// Workers are the handshakes that compute in this process right now.
-func Workers() (busy, most int) { return len(workers), cap(workers) }
+// TakeWorkers leaves no worker for handshakes until free is called.
+func TakeWorkers() (free func()) {
+	for range cap(workers) {
+		workers <- struct{}{}
+	}
+	return func() {
+		for range cap(workers) {
+			<-workers
+		}
+	}
+}

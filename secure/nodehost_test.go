@@ -50,7 +50,7 @@ func TestNodeIsHost(t *testing.T) {
 			n := nodeHost(t, v)
 			c := n.dial(func(c *secure.Config) {
 				c.RekeyInterval = time.Millisecond
-				c.RehandshakeInterval = 250 * time.Millisecond
+				c.RehandshakeInterval = time.Second
 			})
 			a := n.do("connect", nil)
 			require.Equal(t, hex.EncodeToString(nodeGoKey.Public().Bytes()), a.PeerKey)

@@ -284,7 +284,6 @@ func TestHostileRenewals(t *testing.T) {
 		"host's switch without a handshake":  func(c, h side) side { h.send(4, nil); return c },
 		"switch too early":                   func(c, h side) side { c.send(3, begin(c)); c.send(4, nil); return h },
 		"garbage":                            func(c, h side) side { c.send(3, []byte("garbage")); return h },
-		"nothing":                            func(c, h side) side { c.send(3, nil); return h },
 		"first message for the third":        func(c, h side) side { c.send(3, begin(c)); c.send(3, begin(c)); return h },
 		"host begins":                        func(c, h side) side { h.send(3, begin(c)); return c },
 		"first message of another handshake": func(c, h side) side { o, _ := tapped(c.t); c.send(3, begin(o)[:100]); return h },

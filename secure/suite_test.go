@@ -10,8 +10,6 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-func TestMain(m *testing.M) { transporttest.Main(m, layer) }
-
 // TestTransportSuite: what package transport passes plainly, this package passes
 // with its handshake and records in between.
 func TestTransportSuite(t *testing.T) { transporttest.Run(t, layer) }

@@ -48,7 +48,8 @@ type hostCounters struct {
 func logThroughput(ctx context.Context, s *settings, endpoint string, stats func() Stats) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	last, then := stats(), time.Now()
+	// From nothing: what comes before this goroutine first runs counts too.
+	last, then := Stats{}, time.Now()
 	for {
 		select {
 		case <-ctx.Done():

@@ -53,8 +53,14 @@ func session(ctx context.Context, m machine, wanted int) (frames int, clean bool
 		case <-l.Gone():
 		case <-ctx.Done():
 		}
+		ended, end := context.WithCancel(ctx)
+		end()
 		for ; ; frames++ {
-			if _, err = l.ReadFrame(ctx); err != nil {
+			_, err = l.ReadFrame(ended) // what is there needs no patience
+			if err == context.Canceled {
+				_, err = l.ReadFrame(ctx)
+			}
+			if err != nil {
 				break
 			}
 		}

@@ -222,6 +222,9 @@ func (c *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
+		if err != nil {
+			c.fetch()
+		}
 		in.mu.Lock()
 		if in.timer != nil {
 			in.timer.Stop()
@@ -229,10 +232,47 @@ func (c *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		if tell || (err != nil && in.dealt != in.announced) {
 			c.announceLocked() // who gives up may not come back soon
 		}
-		if err != nil {
+		if err != nil && in.waiting() == 0 && !in.ended {
 			return nil, err
 		}
 	}
+}
+
+// fetch receives one message from the data port if the kernel has one, without
+// waiting: a frame that the peer has sent is there for a reader whose time is
+// over, also if the loop has not got to it yet.
+func (c *Link) fetch() {
+	if !c.loop.join() {
+		return // Close has ended the loop meanwhile
+	}
+	c.loop.do(c.fetchNow)
+	c.loop.leave()
+}
+
+// fetchNow is fetch on the loop's goroutine. A port that is a member of a set is
+// not received from, so it leaves the set meanwhile.
+func (c *Link) fetchNow() {
+	in, k := &c.in, c.loop.k
+	in.mu.Lock()
+	if in.waiting() == 0 && !in.ended && !in.paused && !in.released {
+		in.paused = k.MoveMember(c.data, mach.Null) == nil
+	}
+	fetching := in.paused && in.waiting() == 0 && !in.ended && !in.released
+	in.mu.Unlock()
+	if !fetching {
+		return
+	}
+	c.loop.receive(c.data, mach.RcvTimeout)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.ended {
+		return
+	}
+	if err := mach.Release(func() error { return k.MoveMember(c.data, c.loop.set) }); err != nil {
+		in.endLocked(fmt.Errorf("resuming a connection: %w", err))
+		return
+	}
+	in.paused = false
 }
 
 // idleTimer returns when to announce what was dealt with, or nil if there is

@@ -71,7 +71,8 @@ func retain(k mach.Kernel) (*loop, error) {
 	return l, nil
 }
 
-// join adds a user on the loop's own goroutine, unless the last one is leaving.
+// join adds a user, unless the last one is leaving. It may be called on the loop's
+// own goroutine.
 func (l *loop) join() bool {
 	loopsMu.Lock()
 	defer loopsMu.Unlock()
@@ -154,21 +155,9 @@ func (l *loop) run() {
 			<-l.kick
 			continue
 		}
-		// A receive that fails may write nothing: the rights of the message
-		// before must not be taken for its.
-		clear(l.buf[:mach.HeaderSize])
-		err := l.k.Receive(l.buf, l.set, mach.RcvAuditTrailer|mach.RcvInterrupt, 0)
-		switch {
-		case err == nil:
+		switch err := l.receive(l.set, 0); {
+		case err == nil, errors.Is(err, mach.RcvTooLarge):
 			failures = 0
-			l.dispatch()
-		case errors.Is(err, mach.RcvTooLarge):
-			// The kernel has destroyed it: nothing in this protocol is that large.
-			failures = 0
-			l.lost(fmt.Errorf("%w: %w", link.ErrProtocol, err))
-		case errors.Is(err, mach.RcvBodyError), errors.Is(err, mach.RcvHeaderError):
-			failures++
-			l.lost(fmt.Errorf("receiving a message: %w", err))
 		case errors.Is(err, mach.RcvInterrupted):
 		default:
 			if failures++; failures == maxFailures {
@@ -177,6 +166,25 @@ func (l *loop) run() {
 		}
 	}
 	_ = l.destroy() // its failure leaks two names and there is nobody to tell
+}
+
+// receive receives one message and has it handled, or tells whom it was for that
+// it is lost.
+func (l *loop) receive(from mach.Name, options mach.Options) error {
+	// A receive that fails may write nothing: the rights of the message before
+	// must not be taken for its.
+	clear(l.buf[:mach.HeaderSize])
+	err := l.k.Receive(l.buf, from, mach.RcvAuditTrailer|mach.RcvInterrupt|options, 0)
+	switch {
+	case err == nil:
+		l.dispatch()
+	case errors.Is(err, mach.RcvTooLarge):
+		// The kernel has destroyed it: nothing in this protocol is that large.
+		l.lost(fmt.Errorf("%w: %w", link.ErrProtocol, err))
+	case errors.Is(err, mach.RcvBodyError), errors.Is(err, mach.RcvHeaderError):
+		l.lost(fmt.Errorf("receiving a message: %w", err))
+	}
+	return err
 }
 
 // obey runs the commands that have come and reports whether to go on.

@@ -295,3 +295,31 @@ func TestInterruptUnblocksEveryone(t *testing.T) {
 	assert.ErrorIs(t, err, link.ErrClosed)
 	_ = host
 }
+
+// TestReadAfterContext: what the peer has written is there for a reader whose
+// context has ended, be it in the kernel still.
+func TestReadAfterContext(t *testing.T) {
+	m := newMachine(t)
+	host, client := m.pair(t)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 1000 {
+		require.NoError(t, client.WriteFrame(testContext(t), nil, []byte{byte(i)}))
+		f, err := host.ReadFrame(ended)
+		require.NoError(t, err, "frame %d", i)
+		require.Equal(t, []byte{byte(i)}, f)
+	}
+	_, err := host.ReadFrame(ended)
+	require.ErrorIs(t, err, context.Canceled)
+	// As many as fill the queue and the inbox.
+	n := 0
+	for ; client.WriteFrame(ended, nil, []byte("x")) == nil; n++ {
+	}
+	for range n {
+		_, err := host.ReadFrame(ended)
+		require.NoError(t, err)
+	}
+	require.NoError(t, client.CloseWrite(testContext(t)))
+	_, err = host.ReadFrame(ended)
+	require.ErrorIs(t, err, io.EOF)
+}

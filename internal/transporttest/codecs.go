@@ -58,12 +58,12 @@ func testCodecs(t *testing.T, e *env) {
 func roundTrip[T any](t *testing.T, e *env, of Typed[T], codec transport.Codec[T], values ...T) {
 	e = newEnv(t, e.Layer, e.variant)
 	ctx := context30(t)
-	h, err := of.NewHost(endpoint, codec, func(m transport.Message[T]) {
+	h, err := of.NewHost(of.endpoint, codec, func(m transport.Message[T]) {
 		assert.NoError(t, m.Reply(ctx, m.Body))
 	}, e.config())
 	require.NoError(t, err)
 	defer h.Close()
-	c, err := of.NewClient(ctx, endpoint, codec, e.config())
+	c, err := of.NewClient(ctx, of.endpoint, codec, e.config())
 	require.NoError(t, err)
 	defer c.Close()
 	for _, v := range values {
@@ -81,7 +81,7 @@ func testBadCodec(t *testing.T, e *env) {
 	var log logBook
 	failures := make(chan error, 8)
 	got := make(chan string, 8)
-	h, err := e.Strings.NewHost(endpoint, oddCodec{}, func(m transport.Message[string]) {
+	h, err := e.Strings.NewHost(e.endpoint, oddCodec{}, func(m transport.Message[string]) {
 		got <- m.Body
 		assert.NoError(t, m.Reply(ctx, "decode"))
 		assert.NoError(t, m.Reply(ctx, "fine"))
@@ -91,7 +91,7 @@ func testBadCodec(t *testing.T, e *env) {
 	}))
 	require.NoError(t, err)
 	defer h.Close()
-	c, err := e.Strings.NewClient(ctx, endpoint, oddCodec{}, e.config())
+	c, err := e.Strings.NewClient(ctx, e.endpoint, oddCodec{}, e.config())
 	require.NoError(t, err)
 	defer c.Close()
 
@@ -166,7 +166,7 @@ func testCancelled(t *testing.T, e *env) {
 	require.ErrorIs(t, c.Flush(ended), context.Canceled)
 	require.NoError(t, c.Send(ctx, "first"))
 	assert.Equal(t, 1, await(t, handled))
-	_, err := e.Strings.NewClient(ended, endpoint, nil, e.config())
+	_, err := e.Strings.NewClient(ended, e.endpoint, nil, e.config())
 	assert.ErrorIs(t, err, context.Canceled)
 }
 

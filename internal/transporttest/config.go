@@ -39,24 +39,25 @@ func testConfig(t *testing.T, l Layer) {
 		t.Run(row.name, func(t *testing.T) {
 			e := newEnv(t, l, variants[0])
 			cfg := e.config(row.set)
-			_, err := l.Listen(endpoint, cfg)
+			_, err := l.Listen(e.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
-			_, err = l.Strings.NewHost(endpoint, nil, func(transport.Message[string]) {}, cfg)
+			_, err = l.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) {}, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
-			_, err = l.Dial(context30(t), endpoint, cfg)
+			_, err = l.Dial(context30(t), e.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
-			_, err = l.Strings.NewClient(context30(t), endpoint, nil, cfg)
+			_, err = l.Strings.NewClient(context30(t), e.endpoint, nil, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			assert.NoDirExists(t, e.folder)
 		})
 	}
 	t.Run("no handler", func(t *testing.T) {
-		_, err := l.Strings.NewHost(endpoint, nil, nil, newEnv(t, l, variants[0]).config())
+		e := newEnv(t, l, variants[0])
+		_, err := l.Strings.NewHost(e.endpoint, nil, nil, e.config())
 		assert.ErrorIs(t, err, transport.ErrConfig)
 	})
 	t.Run("extremes that are allowed", func(t *testing.T) {
 		e := newEnv(t, l, variants[0])
-		h, err := l.Strings.NewHost(endpoint, nil, func(transport.Message[string]) {}, e.config(func(c *transport.Config) {
+		h, err := l.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) {}, e.config(func(c *transport.Config) {
 			c.BufferSize, c.MaxMessageSize = transport.MinBufferSize, transport.LargestMaxMessageSize
 			c.MaxConnections, c.HandshakeTimeout, c.HighPerformanceThreshold = 1, 1<<62, -1
 			c.Logger = slog.New(slog.DiscardHandler)

@@ -45,14 +45,14 @@ func conns(t *testing.T, e *env) (server, client Conn) {
 func connsOf(t *testing.T, e *env, serving, dialling *transport.Config) (server, client Conn) {
 	t.Helper()
 	ctx := context30(t)
-	l, err := e.Listen(endpoint, serving)
+	l, err := e.Listen(e.endpoint, serving)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, l.Close()) })
-	assert.Equal(t, endpoint, l.Endpoint())
+	assert.Equal(t, e.endpoint, l.Endpoint())
 	dialled := make(chan error, 1)
 	go func() {
 		var err error
-		client, err = e.Dial(ctx, endpoint, dialling)
+		client, err = e.Dial(ctx, e.endpoint, dialling)
 		dialled <- err
 	}()
 	server, err = l.Accept(ctx)
@@ -66,8 +66,8 @@ func connsOf(t *testing.T, e *env, serving, dialling *transport.Config) (server,
 func testDuplex(t *testing.T, e *env) {
 	const n = 5000
 	a, b := conns(t, e)
-	assert.Equal(t, endpoint, a.Endpoint())
-	assert.Equal(t, endpoint, b.Endpoint())
+	assert.Equal(t, e.endpoint, a.Endpoint())
+	assert.Equal(t, e.endpoint, b.Endpoint())
 	assert.Equal(t, a.Peer().Token(), b.Peer().Token(), "both are this process")
 	ctx := context30(t)
 	var all sync.WaitGroup
@@ -158,7 +158,7 @@ func testFullBuffer(t *testing.T, e *env) {
 	fill(t, a)
 	cancel()
 	require.ErrorIs(t, await(t, blocked), context.Canceled)
-	assert.Less(t, sent.Load()*uint64(len(payload)), uint64(2<<20), "more than the documented memory")
+	assert.Less(t, sent.Load()*uint64(len(payload)), uint64(e.most), "more than the documented memory")
 
 	received := make(chan uint64)
 	go func() {
@@ -185,7 +185,7 @@ func testCancelledLarge(t *testing.T, e *env) {
 	for _, next := range []int{3, 2 << 20} {
 		short, cancel := context.WithCancel(ctx)
 		blocked := make(chan error)
-		go func() { blocked <- a.Send(short, make([]byte, 32<<20)) }() // more than any buffer
+		go func() { blocked <- a.Send(short, make([]byte, beyondBuffers)) }() // more than any buffer
 		cancel()
 		require.ErrorIs(t, await(t, blocked), context.Canceled)
 
@@ -208,7 +208,7 @@ func testCancelledLargeClose(t *testing.T, e *env) {
 	ctx := context30(t)
 	short, cancel := context.WithCancel(ctx)
 	blocked := make(chan error)
-	go func() { blocked <- a.Send(short, make([]byte, 32<<20)) }()
+	go func() { blocked <- a.Send(short, make([]byte, beyondBuffers)) }()
 	// The first pieces are there when the second end knows of something.
 	fill(t, a)
 	cancel()
@@ -280,7 +280,7 @@ func testCloseUnblocks(t *testing.T, e *env) {
 	}()
 	if !e.holds() { // Close gives what is held back there 5 seconds
 		for range 2 {
-			go func() { ended <- a.Send(ctx, make([]byte, 32<<20)) }()
+			go func() { ended <- a.Send(ctx, make([]byte, beyondBuffers)) }()
 		}
 		fill(t, a)
 	} else {
@@ -309,7 +309,7 @@ func testConnStats(t *testing.T, e *env) {
 
 func testListenerClose(t *testing.T, e *env) {
 	ctx := context30(t)
-	l, err := e.Listen(endpoint, e.config())
+	l, err := e.Listen(e.endpoint, e.config())
 	require.NoError(t, err)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
@@ -325,6 +325,6 @@ func testListenerClose(t *testing.T, e *env) {
 	_, err = l.Accept(ctx)
 	require.ErrorIs(t, err, transport.ErrClosed)
 	require.NoError(t, l.Close())
-	_, err = e.Dial(ctx, endpoint, e.config())
+	_, err = e.Dial(ctx, e.endpoint, e.config())
 	require.ErrorIs(t, err, transport.ErrNoHost)
 }

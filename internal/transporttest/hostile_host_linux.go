@@ -101,7 +101,7 @@ func hostileHost(e *env, how string) {
 	must(os.Chdir(e.folder))
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	must(err)
-	must(unix.Bind(fd, &unix.SockaddrUnix{Name: endpoint + ".sock"}))
+	must(unix.Bind(fd, &unix.SockaddrUnix{Name: e.endpoint + ".sock"}))
 	must(unix.Listen(fd, 10))
 	say("ready")
 	for {
@@ -148,7 +148,7 @@ func testHostileHosts(t *testing.T, e *env) {
 			p := e.start(t, "hostile host", how)
 			p.expect(t, "ready")
 			for range 2 {
-				_, err := e.Dial(context30(t), endpoint, e.config())
+				_, err := e.Dial(context30(t), e.endpoint, e.config())
 				require.ErrorIs(t, err, cmp.Or(answer.want, transport.ErrProtocol), "%v", err)
 			}
 			p.kill(t)
@@ -159,10 +159,10 @@ func testHostileHosts(t *testing.T, e *env) {
 		e := newEnv(t, e.Layer, e.variant)
 		p := e.start(t, "hostile host", "hangs up")
 		p.expect(t, "ready")
-		_, err := e.Dial(context30(t), endpoint, e.config())
+		_, err := e.Dial(context30(t), e.endpoint, e.config())
 		require.ErrorIs(t, err, transport.ErrPeerGone)
 		p.kill(t)
-		_, err = e.Dial(context30(t), endpoint, e.config())
+		_, err = e.Dial(context30(t), e.endpoint, e.config())
 		require.ErrorIs(t, err, transport.ErrNoHost)
 	})
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
@@ -174,12 +174,12 @@ func testHostileHosts(t *testing.T, e *env) {
 func testSilentHost(t *testing.T, e *env) {
 	p := e.start(t, "hostile host", "silence")
 	p.expect(t, "ready")
-	_, err := e.Dial(context30(t), endpoint, e.config(func(c *transport.Config) { c.HandshakeTimeout = 50 * time.Millisecond }))
+	_, err := e.Dial(context30(t), e.endpoint, e.config(func(c *transport.Config) { c.HandshakeTimeout = 50 * time.Millisecond }))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	ctx, cancel := context.WithCancel(context30(t))
 	waiting := make(chan error)
 	go func() {
-		_, err := e.Dial(ctx, endpoint, e.config())
+		_, err := e.Dial(ctx, e.endpoint, e.config())
 		waiting <- err
 	}()
 	cancel()

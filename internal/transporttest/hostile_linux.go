@@ -90,7 +90,7 @@ var badBeginnings = map[string][]byte{
 	"receives nothing":        setupBytes(0, 0, helloBytes(1, 0, 0, 0)),
 }
 
-func socketPath(e *env) string { return filepath.Join(e.folder, endpoint+".sock") }
+func socketPath(e *env) string { return filepath.Join(e.folder, e.endpoint+".sock") }
 
 // dialRaw connects as a client does, without saying anything.
 func dialRaw(e *env) int {
@@ -98,7 +98,7 @@ func dialRaw(e *env) int {
 	must(err)
 	folder, err := os.Open(e.folder) // a test's folder may be too long for a socket's path
 	must(err)
-	path := "/proc/self/fd/" + strconv.Itoa(int(folder.Fd())) + "/" + endpoint + ".sock"
+	path := "/proc/self/fd/" + strconv.Itoa(int(folder.Fd())) + "/" + e.endpoint + ".sock"
 	must(unix.Connect(fd, &unix.SockaddrUnix{Name: path}))
 	must(folder.Close())
 	return fd
@@ -224,7 +224,7 @@ func testSilentClients(t *testing.T, e *env) {
 
 // neverReads connects properly and then does nothing.
 func neverReads(e *env, _ string) {
-	_, err := e.Dial(context.Background(), endpoint, e.config())
+	_, err := e.Dial(context.Background(), e.endpoint, e.config())
 	must(err)
 	say("connected")
 	hear()
@@ -234,7 +234,7 @@ func neverReads(e *env, _ string) {
 // ends; it costs no more memory than its buffer, and nobody else waits.
 func testNeverReads(t *testing.T, e *env) {
 	ctx := context30(t)
-	l, err := e.Listen(endpoint, e.config())
+	l, err := e.Listen(e.endpoint, e.config())
 	require.NoError(t, err)
 	defer l.Close()
 	p := e.start(t, "never reads", "")
@@ -253,7 +253,7 @@ func testNeverReads(t *testing.T, e *env) {
 	assert.Less(t, sent*len(payload), 2<<20)
 	assert.Less(t, heap(), before+2<<20)
 
-	other, err := e.Dial(ctx, endpoint, e.config())
+	other, err := e.Dial(ctx, e.endpoint, e.config())
 	require.NoError(t, err)
 	defer other.Close()
 	mine, err := l.Accept(ctx)
@@ -271,7 +271,7 @@ func testNeverReads(t *testing.T, e *env) {
 func announcer(e *env, _ string) {
 	ctx := context.Background()
 	for _, total := range []uint64{1 << 63, ^uint64(0), transport.DefaultMaxMessageSize + 1} {
-		out, err := rendezvous.Dial(ctx, endpoint, goodHello, rendezvous.Options{Folder: e.folder, Attested: e.config().Attested})
+		out, err := rendezvous.Dial(ctx, e.endpoint, goodHello, rendezvous.Options{Folder: e.folder, Attested: e.config().Attested})
 		must(err)
 		l, err := out.Link()
 		must(err)
@@ -346,18 +346,18 @@ func testPlainSocket(t *testing.T, e *env) {
 	require.NoError(t, err)
 	defer unix.Close(fd)
 	t.Chdir(e.folder)
-	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: endpoint + ".sock"}))
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: e.endpoint + ".sock"}))
 	require.NoError(t, unix.Listen(fd, 1))
-	_, err = e.Dial(context30(t), endpoint, e.config())
+	_, err = e.Dial(context30(t), e.endpoint, e.config())
 	require.ErrorIs(t, err, transport.ErrNotEndpoint)
-	_, err = e.Listen(endpoint, e.config())
+	_, err = e.Listen(e.endpoint, e.config())
 	require.ErrorIs(t, err, transport.ErrEndpointInUse)
 
 	require.NoError(t, os.Remove(socketPath(e)))
 	require.NoError(t, os.WriteFile(socketPath(e), []byte("not a socket"), 0o600))
-	_, err = e.Dial(context30(t), endpoint, e.config())
+	_, err = e.Dial(context30(t), e.endpoint, e.config())
 	require.ErrorIs(t, err, transport.ErrNotEndpoint)
-	_, err = e.Listen(endpoint, e.config())
+	_, err = e.Listen(e.endpoint, e.config())
 	require.ErrorIs(t, err, transport.ErrNotEndpoint)
 	assert.FileExists(t, socketPath(e))
 }

@@ -4,10 +4,22 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/mach"
+	"github.com/sealport/sealport/internal/machlink"
+	"github.com/sealport/sealport/internal/machsim"
+	"github.com/sealport/sealport/internal/rendezvous"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/transport"
 )
@@ -57,6 +69,8 @@ type Listener interface {
 type Typed[T any] struct {
 	NewHost   func(endpoint string, codec transport.Codec[T], handler func(transport.Message[T]), cfg *transport.Config) (Host, error)
 	NewClient func(ctx context.Context, endpoint string, codec transport.Codec[T], cfg *transport.Config) (Client[T], error)
+
+	endpoint string // that the test uses
 }
 
 // Layer is what the suite tests. Each constructor takes the part of the
@@ -127,34 +141,87 @@ type variant struct {
 	name     string
 	set      func(*transport.Config)
 	shortcut bool // no connection in between, so no Listen and Dial
+	mach     bool // endpoints are Mach services: no folder
+	most     int  // bytes that one direction holds, by the documents
 }
 
-var variants = []variant{
-	{name: "memory", set: func(c *transport.Config) { c.NoInProcess = true }},
-	{name: "attested", set: func(c *transport.Config) { c.NoInProcess, c.Attested = true, true }},
-	{name: "in-process", set: func(*transport.Config) {}, shortcut: true},
-}
+var (
+	ring      = variant{name: "memory", set: kernelOnly, most: 2 << 20}
+	attested  = variant{name: "attested", set: func(c *transport.Config) { c.NoInProcess, c.Attested = true, true }, most: 2 << 20}
+	machPorts = variant{name: "mach", set: kernelOnly, mach: true, most: mach.QueueLimitMax*machlink.MaxFrame + 1<<20}
+	inProcess = variant{name: "in-process", set: func(*transport.Config) {}, shortcut: true, mach: runtime.GOOS == "darwin"}
+)
 
-// env is what one test works with: a folder of its own, so that the endpoint's
-// name need not be.
+func kernelOnly(c *transport.Config) { c.NoInProcess = true }
+
+// variants are those of this system. Where Mach is not the system's, a
+// simulated kernel stands in.
+var variants = func() []variant {
+	switch runtime.GOOS {
+	case "linux":
+		return []variant{ring, attested, machPorts, inProcess}
+	case "darwin":
+		return []variant{machPorts, inProcess}
+	}
+	return nil
+}()
+
+// simulated reports whether the variant's kernel is simulated: other processes
+// are not on it.
+func (v variant) simulated() bool { return v.mach && runtime.GOOS != "darwin" }
+
+// env is what one test works with: an endpoint and a folder of its own. Mach has
+// no folders, and launchd may take a moment to forget a name.
 type env struct {
 	Layer
 	variant
-	folder string
+	endpoint string
+	folder   string // "" where endpoints are Mach services
 }
 
 const (
-	endpoint = "com.example.test"
-
 	// limit is when a test has hung.
 	limit = 30 * time.Second
 
 	// tick is how often a condition is looked at that nobody announces.
 	tick = time.Millisecond
+
+	// beyondBuffers is the size in bytes of a message that no carrier holds whole
+	// while nobody receives.
+	beyondBuffers = 48 << 20
 )
 
+var endpoints atomic.Int64
+
 func newEnv(t *testing.T, l Layer, v variant) *env {
-	return &env{Layer: l, variant: v, folder: filepath.Join(t.TempDir(), "endpoints")}
+	e := &env{Layer: l, variant: v}
+	if !v.mach {
+		e.folder = filepath.Join(t.TempDir(), "endpoints")
+	}
+	e.at(fmt.Sprintf("com.example.test.%d.%d", os.Getpid(), endpoints.Add(1)))
+	return e
+}
+
+// at gives the env and what it makes their endpoint.
+func (e *env) at(endpoint string) {
+	e.endpoint = endpoint
+	e.Bytes.endpoint, e.Strings.endpoint, e.Notes.endpoint = endpoint, endpoint, endpoint
+	e.Points.endpoint, e.Refs.endpoint = endpoint, endpoint
+}
+
+// self is this process as its peers see it.
+func (e *env) self(t *testing.T) *peer.Identity {
+	t.Helper()
+	c, err := rendezvous.Self()
+	require.NoError(t, err)
+	identify := peer.Self
+	if c != nil {
+		identify = func() (*peer.Identity, error) { return peer.Identify(c) }
+	}
+	id, err := identify()
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, id.Close()) })
+	return id
 }
 
 // config is the variant's configuration with changes.
@@ -170,7 +237,7 @@ func (e *env) config(changes ...func(*transport.Config)) *transport.Config {
 // holds reports whether messages are held back, and with them what follows from
 // it: the frames that Unread counts are not messages, and Close takes its time for
 // a peer who does not read.
-func (e *env) holds() bool { return e.Secure || e.config().Attested }
+func (e *env) holds() bool { return e.Secure || e.mach || e.config().Attested }
 
 // context30 ends when the test has hung.
 func context30(t *testing.T) context.Context {
@@ -181,20 +248,51 @@ func context30(t *testing.T) context.Context {
 
 // Run runs the whole suite.
 func Run(t *testing.T, l Layer) {
+	if len(variants) == 0 {
+		t.Skip("no carrier for " + runtime.GOOS)
+	}
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
-			for _, c := range typedTests {
-				t.Run(c.name, func(t *testing.T) { c.run(t, newEnv(t, l, v)) })
-			}
-			if v.shortcut {
-				return
-			}
-			for _, c := range append(append(connTests, wireTests...), processTests...) {
-				t.Run(c.name, func(t *testing.T) { c.run(t, newEnv(t, l, v)) })
+			for _, c := range v.tests() {
+				t.Run(c.name, func(t *testing.T) {
+					if v.simulated() {
+						simulate(t)
+					}
+					c.run(t, newEnv(t, l, v))
+				})
 			}
 		})
 	}
 	t.Run("config", func(t *testing.T) { testConfig(t, l) })
+}
+
+// tests are those that a variant has to pass.
+func (v variant) tests() []test {
+	switch {
+	case v.shortcut:
+		return typedTests
+	case v.simulated():
+		return slices.Concat(typedTests, connTests)
+	}
+	return slices.Concat(typedTests, connTests, wireTests, processTests)
+}
+
+// simulate has endpoints be services of a simulated Mach kernel, with this
+// process as its only task, and checks in the end that nothing is left there.
+func simulate(t *testing.T) {
+	t.Helper()
+	k := machsim.New()
+	task := k.NewTask(mach.AuditToken{
+		1: uint32(os.Geteuid()), 2: uint32(os.Getegid()), 3: uint32(os.Getuid()), 4: uint32(os.Getgid()),
+		// Not every kernel fills in the others.
+		5: uint32(os.Getpid()),
+	})
+	restore := rendezvous.Simulate(task)
+	t.Cleanup(func() {
+		restore()
+		assert.Equal(t, machsim.Usage{}, task.Usage(), "rights or memory left:\n%s", task.Describe())
+		assert.Zero(t, k.LivePorts())
+	})
 }
 
 // test is one behaviour.

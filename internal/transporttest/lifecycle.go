@@ -57,9 +57,9 @@ func testShutdownNew(t *testing.T, e *env) {
 	for round := range 200 {
 		ctx := context30(t)
 		handled := 0
-		h, err := e.Strings.NewHost(endpoint, nil, func(transport.Message[string]) { handled++ }, e.config())
+		h, err := e.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) { handled++ }, e.config())
 		require.NoError(t, err)
-		c, err := e.Strings.NewClient(ctx, endpoint, nil, e.config())
+		c, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config())
 		require.NoError(t, err)
 		require.NoError(t, c.Send(ctx, "just in time"))
 		require.NoError(t, c.Flush(ctx))
@@ -127,7 +127,7 @@ func testCloseTells(t *testing.T, e *env) {
 	var lost *transport.DisconnectedError
 	require.ErrorAs(t, err, &lost)
 	assert.True(t, lost.NotSent)
-	assert.Equal(t, endpoint, lost.Endpoint)
+	assert.Equal(t, e.endpoint, lost.Endpoint)
 	if !e.holds() { // there the kernel only says "some", or frames have several
 		assert.GreaterOrEqual(t, lost.Unconfirmed, uint64(n/2))
 	}
@@ -205,11 +205,12 @@ func testQuiet(t *testing.T, e *env) {
 	}
 	for round := range 40 {
 		ctx := context30(t)
-		h, err := e.Strings.NewHost(endpoint, nil, func(transport.Message[string]) {}, e.config(quiet))
+		h, err := e.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) {}, e.config(quiet))
 		require.NoError(t, err)
-		c, err := e.Strings.NewClient(ctx, endpoint, nil, e.config(quiet))
+		c, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config(quiet))
 		require.NoError(t, err)
 		require.NoError(t, c.Send(ctx, "hello"))
+		require.NoError(t, c.Flush(ctx))
 		if round%2 == 0 {
 			require.NoError(t, c.Close())
 		}
@@ -222,9 +223,9 @@ func testInUse(t *testing.T, e *env) {
 	handler := func(transport.Message[string]) {}
 	h := host(t, e.Strings, handler, e.config())
 	for _, other := range []*transport.Config{e.config(), e.config(func(c *transport.Config) { c.NoInProcess = !c.NoInProcess })} {
-		_, err := e.Strings.NewHost(endpoint, nil, handler, other)
+		_, err := e.Strings.NewHost(e.endpoint, nil, handler, other)
 		require.ErrorIs(t, err, transport.ErrEndpointInUse)
-		_, err = e.Listen(endpoint, other)
+		_, err = e.Listen(e.endpoint, other)
 		require.ErrorIs(t, err, transport.ErrEndpointInUse)
 	}
 	// The failed ones have not disturbed it.
@@ -238,14 +239,14 @@ func testInUse(t *testing.T, e *env) {
 
 func testNoHost(t *testing.T, e *env) {
 	ctx := context30(t)
-	_, err := e.Strings.NewClient(ctx, endpoint, nil, e.config())
+	_, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config())
 	require.ErrorIs(t, err, transport.ErrNoHost)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	h := host(t, e.Strings, func(transport.Message[string]) {}, e.config())
-	_, err = e.Strings.NewClient(ctx, endpoint+".other", nil, e.config())
+	_, err = e.Strings.NewClient(ctx, e.endpoint+".other", nil, e.config())
 	require.ErrorIs(t, err, transport.ErrNoHost)
 	require.NoError(t, h.Close())
-	_, err = e.Strings.NewClient(ctx, endpoint, nil, e.config())
+	_, err = e.Strings.NewClient(ctx, e.endpoint, nil, e.config())
 	require.ErrorIs(t, err, transport.ErrNoHost)
 	for _, name := range []string{"", ".x", "a/b", "a b", string(make([]byte, 128))} {
 		_, err = e.Strings.NewClient(ctx, name, nil, e.config())

@@ -15,7 +15,7 @@ import (
 func testBusy(t *testing.T, e *env) {
 	host(t, e.Strings, func(transport.Message[string]) {}, e.config(func(c *transport.Config) { c.MaxConnections = 2 }))
 	first, second := client(t, e.Strings, e.config()), client(t, e.Strings, e.config())
-	_, err := e.Strings.NewClient(context30(t), endpoint, nil, e.config())
+	_, err := e.Strings.NewClient(context30(t), e.endpoint, nil, e.config())
 	require.ErrorIs(t, err, transport.ErrBusy)
 	for _, c := range []Client[string]{first, second} {
 		require.NoError(t, c.Send(context30(t), "undisturbed"))
@@ -27,7 +27,7 @@ func testBusyFree(t *testing.T, e *env) {
 	host(t, e.Strings, func(transport.Message[string]) {}, e.config(func(c *transport.Config) { c.MaxConnections = 1 }))
 	for range 20 {
 		require.EventuallyWithT(t, func(t *assert.CollectT) {
-			c, err := e.Strings.NewClient(context.Background(), endpoint, nil, e.config())
+			c, err := e.Strings.NewClient(context.Background(), e.endpoint, nil, e.config())
 			if assert.NoError(t, err) {
 				assert.NoError(t, c.Close())
 			}
@@ -101,7 +101,7 @@ func testThroughput(t *testing.T, e *env) {
 		}
 		got := map[string]slog.Value{}
 		r.Attrs(func(a slog.Attr) bool { got[a.Key] = a.Value; return true })
-		assert.Equal(t, endpoint, got["endpoint"].String())
+		assert.Equal(t, e.endpoint, got["endpoint"].String())
 		assert.EqualValues(t, 1, got["connections"].Int64())
 		// One message of five bytes in about a second: rounded down, 0 or 1.
 		assert.LessOrEqual(t, got["messages_per_second"].Uint64(), uint64(1))
@@ -113,10 +113,10 @@ func testThroughput(t *testing.T, e *env) {
 // A client that refuses the host drops the connection before a message of its is
 // seen, and the host only sees it go.
 func testClientDropsRefusedHost(t *testing.T, e *env) {
-	l, err := e.Listen(endpoint, e.config())
+	l, err := e.Listen(e.endpoint, e.config())
 	require.NoError(t, err)
 	defer l.Close()
-	_, err = e.Dial(context30(t), endpoint, e.config(func(c *transport.Config) { c.Peer = nobody() }))
+	_, err = e.Dial(context30(t), e.endpoint, e.config(func(c *transport.Config) { c.Peer = nobody() }))
 	require.ErrorIs(t, err, peer.ErrRefused)
 }
 
@@ -124,10 +124,10 @@ func testClientDropsRefusedHost(t *testing.T, e *env) {
 // hang a client that sends and receives at the same time.
 func testHalfHost(t *testing.T, e *env) {
 	ctx := context30(t)
-	l, err := e.Listen(endpoint, e.config())
+	l, err := e.Listen(e.endpoint, e.config())
 	require.NoError(t, err)
 	defer l.Close()
-	c, err := e.Bytes.NewClient(ctx, endpoint, nil, e.config())
+	c, err := e.Bytes.NewClient(ctx, e.endpoint, nil, e.config())
 	require.NoError(t, err)
 	server, err := l.Accept(ctx)
 	require.NoError(t, err)
@@ -135,7 +135,7 @@ func testHalfHost(t *testing.T, e *env) {
 	require.NoError(t, l.Close())
 
 	sent := make(chan error)
-	go func() { sent <- c.Send(ctx, make([]byte, 32<<20)) }()
+	go func() { sent <- c.Send(ctx, make([]byte, beyondBuffers)) }()
 	fill(t, c)
 	require.NoError(t, server.CloseWrite(ctx))
 	_, err = c.Receive(ctx)

@@ -26,7 +26,7 @@ func testRefusedByHost(t *testing.T, e *env) {
 		c.Peer, c.Logger = nobody(), slog.New(&log)
 		c.OnError = func(err error) { failures <- err }
 	}))
-	_, err := e.Strings.NewClient(context30(t), endpoint, nil, e.config())
+	_, err := e.Strings.NewClient(context30(t), e.endpoint, nil, e.config())
 	require.ErrorIs(t, err, transport.ErrRefused)
 	require.ErrorIs(t, err, peer.ErrRefused)
 	var detail *peer.RefusedError
@@ -35,9 +35,7 @@ func testRefusedByHost(t *testing.T, e *env) {
 	require.ErrorAs(t, await(t, failures), &detail)
 	assert.Equal(t, nobody().String(), detail.Rule)
 	await(t, log.arrived)
-	self, err := peer.Self()
-	require.NoError(t, err)
-	defer self.Close()
+	self := e.self(t)
 	assert.True(t, log.has("peer refused", nobody().String()), log.all())
 	assert.True(t, log.has("peer refused", self.Token().String()), log.all())
 	assert.EqualValues(t, 1, h.Stats().Refused)
@@ -49,7 +47,7 @@ func testRefusedByClient(t *testing.T, e *env) {
 	h := host(t, e.Strings, func(transport.Message[string]) {
 		t.Error("a message arrived at a refused host")
 	}, e.config())
-	_, err := e.Strings.NewClient(context30(t), endpoint, nil, e.config(func(c *transport.Config) { c.Peer = nobody() }))
+	_, err := e.Strings.NewClient(context30(t), e.endpoint, nil, e.config(func(c *transport.Config) { c.Peer = nobody() }))
 	require.ErrorIs(t, err, peer.ErrRefused)
 	assert.NotErrorIs(t, err, transport.ErrRefused, "it was not the other side")
 	var detail *peer.RefusedError
@@ -58,7 +56,7 @@ func testRefusedByClient(t *testing.T, e *env) {
 	assert.Zero(t, h.Stats().Refused)
 
 	// And the host serves others.
-	host, err := e.Strings.NewClient(context30(t), endpoint, nil, e.config(func(c *transport.Config) { c.Peer = peer.SameUser() }))
+	host, err := e.Strings.NewClient(context30(t), e.endpoint, nil, e.config(func(c *transport.Config) { c.Peer = peer.SameUser() }))
 	require.NoError(t, err)
 	require.NoError(t, host.Close())
 }

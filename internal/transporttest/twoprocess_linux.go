@@ -34,7 +34,7 @@ func init() {
 func sender(e *env, argument string) {
 	n, err := strconv.Atoi(argument)
 	must(err)
-	c, err := e.Dial(context.Background(), endpoint, e.config())
+	c, err := e.Dial(context.Background(), e.endpoint, e.config())
 	must(err)
 	for i := range n {
 		must(c.Send(context.Background(), fmt.Append(nil, i)))
@@ -49,7 +49,7 @@ func sender(e *env, argument string) {
 func testKilledSender(t *testing.T, e *env) {
 	const n = 300
 	ctx := context30(t)
-	l, err := e.Listen(endpoint, e.config())
+	l, err := e.Listen(e.endpoint, e.config())
 	require.NoError(t, err)
 	defer l.Close()
 	p := e.start(t, "sender", strconv.Itoa(n))
@@ -74,7 +74,7 @@ func testKilledSender(t *testing.T, e *env) {
 
 // echoHost answers, and can be told to say how many connections it has.
 func echoHost(e *env, _ string) {
-	h, err := e.Bytes.NewHost(endpoint, nil, func(m transport.Message[[]byte]) {
+	h, err := e.Bytes.NewHost(e.endpoint, nil, func(m transport.Message[[]byte]) {
 		must(m.Reply(context.Background(), m.Body))
 	}, e.config())
 	must(err)
@@ -122,7 +122,7 @@ func crowd(e *env, _ string) {
 	var all sync.WaitGroup
 	for i := range clients {
 		all.Go(func() {
-			c, err := e.Bytes.NewClient(ctx, endpoint, nil, e.config())
+			c, err := e.Bytes.NewClient(ctx, e.endpoint, nil, e.config())
 			must(err)
 			clients[i] = c
 		})
@@ -171,7 +171,7 @@ func testThousand(t *testing.T, e *env) {
 // says what it has cost so far.
 func idleClient(e *env, _ string) {
 	ctx := context.Background()
-	c, err := e.Bytes.NewClient(ctx, endpoint, nil, e.config())
+	c, err := e.Bytes.NewClient(ctx, e.endpoint, nil, e.config())
 	must(err)
 	for range 2000 {
 		must(c.Send(ctx, []byte("x")))

@@ -48,7 +48,7 @@ var typedTests = []test{
 // host makes a host whose end is the test's end.
 func host[T any](t *testing.T, of Typed[T], handler func(transport.Message[T]), cfg *transport.Config) Host {
 	t.Helper()
-	h, err := of.NewHost(endpoint, nil, handler, cfg)
+	h, err := of.NewHost(of.endpoint, nil, handler, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, h.Close()) })
 	return h
@@ -57,7 +57,7 @@ func host[T any](t *testing.T, of Typed[T], handler func(transport.Message[T]), 
 // client makes a client whose end is the test's end.
 func client[T any](t *testing.T, of Typed[T], cfg *transport.Config) Client[T] {
 	t.Helper()
-	c, err := of.NewClient(context30(t), endpoint, nil, cfg)
+	c, err := of.NewClient(context30(t), of.endpoint, nil, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() }) // may report a loss that the test has caused
 	return c
@@ -89,7 +89,7 @@ func testOrder(t *testing.T, e *env) {
 	got := make(chan string, n)
 	host(t, e.Strings, func(m transport.Message[string]) { got <- m.Body }, e.config())
 	c := client(t, e.Strings, e.config())
-	assert.Equal(t, endpoint, c.Endpoint())
+	assert.Equal(t, e.endpoint, c.Endpoint())
 	ctx := context30(t)
 	for i := range n {
 		require.NoError(t, c.Send(ctx, fmt.Sprint("message ", i)))
@@ -264,9 +264,7 @@ func testPeer(t *testing.T, e *env) {
 	host(t, e.Strings, func(m transport.Message[string]) { got <- m.Peer }, e.config())
 	c := client(t, e.Strings, e.config())
 	require.NoError(t, c.Send(context30(t), "who am I?"))
-	self, err := peer.Self()
-	require.NoError(t, err)
-	defer self.Close()
+	self := e.self(t)
 	assert.Equal(t, self.Token(), await(t, got).Token())
 	require.NotNil(t, c.Peer())
 	assert.Equal(t, self.Token(), c.Peer().Token())

@@ -1,0 +1,146 @@
+package secure_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/secure"
+	"github.com/sealport/sealport/transport"
+)
+
+// exampleFolder is where the examples' endpoints are, so that they meet no others.
+func exampleFolder() (transport.Config, func()) {
+	dir, err := os.MkdirTemp("", "sealport-example-")
+	if err != nil {
+		panic(err)
+	}
+	return transport.Config{Folder: filepath.Join(dir, "endpoints")}, func() { _ = os.RemoveAll(dir) }
+}
+
+func ExampleNewSecureHost() {
+	where, remove := exampleFolder()
+	defer remove()
+	hostKey, clientKey := keys.Generate(), keys.Generate()
+
+	host, err := secure.NewSecureHost("com.example.greeter", func(m transport.Message[string]) {
+		known := m.PeerKey().Equal(clientKey.Public())
+		_ = m.Reply(context.Background(), fmt.Sprintf("hello %s, known: %v", m.Body, known))
+	}, &secure.Config{Transport: where, Key: hostKey, Trust: keys.Allow(clientKey.Public())})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer host.Close()
+
+	client, err := secure.NewSecureClient[string](context.Background(), "com.example.greeter",
+		&secure.Config{Transport: where, Key: clientKey, Trust: keys.Pin(hostKey.Public())})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	if err := client.Send(context.Background(), "Ada"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(client.Receive(context.Background()))
+	// Output: hello Ada, known: true <nil>
+}
+
+func ExampleNewSecureClient() {
+	where, remove := exampleFolder()
+	defer remove()
+	expected, squatter, clientKey := keys.Generate(), keys.Generate(), keys.Generate()
+
+	// Somebody else answers in the host's name.
+	host, err := secure.NewSecureHost("com.example.greeter", func(transport.Message[string]) {},
+		&secure.Config{Transport: where, Key: squatter, Trust: keys.Allow(clientKey.Public())})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer host.Close()
+
+	_, err = secure.NewSecureClient[string](context.Background(), "com.example.greeter",
+		&secure.Config{Transport: where, Key: clientKey, Trust: keys.Pin(expected.Public())})
+	fmt.Println(err != nil)
+	// Output: true
+}
+
+func ExampleListen() {
+	where, remove := exampleFolder()
+	defer remove()
+	hostKey, clientKey := keys.Generate(), keys.Generate()
+	ctx := context.Background()
+
+	l, err := secure.Listen("com.example.raw", &secure.Config{Transport: where, Key: hostKey, Trust: keys.Allow(clientKey.Public())})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer l.Close()
+	client, err := secure.Dial(ctx, "com.example.raw", &secure.Config{Transport: where, Key: clientKey, Trust: keys.Pin(hostKey.Public())})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	host, err := l.Accept(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer host.Close()
+
+	if err := client.Send(ctx, []byte("sealed")); err != nil {
+		fmt.Println(err)
+		return
+	}
+	p, err := host.Receive(ctx)
+	fmt.Printf("%s %v\n", p, err)
+	// Output: sealed <nil>
+}
+
+func ExampleServer() {
+	where, remove := exampleFolder()
+	defer remove()
+	hostKey, clientKey := keys.Generate(), keys.Generate()
+	ctx := context.Background()
+
+	l, err := transport.Listen("com.example.upgrade", &where)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer l.Close()
+	go func() {
+		plain, err := transport.Dial(ctx, "com.example.upgrade", &where)
+		if err != nil {
+			return
+		}
+		// Here the two may agree, in plain, to go on in secret.
+		client, err := secure.Client(ctx, plain, &secure.Config{Key: clientKey, Trust: keys.Pin(hostKey.Public())})
+		if err != nil {
+			return
+		}
+		defer client.Close()
+		_ = client.Send(ctx, []byte("sealed from here on"))
+	}()
+	plain, err := l.Accept(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	host, err := secure.Server(ctx, plain, &secure.Config{Key: hostKey, Trust: keys.Allow(clientKey.Public())})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer host.Close()
+	p, err := host.Receive(ctx)
+	fmt.Printf("%s %v\n", p, err)
+	// Output: sealed from here on <nil>
+}

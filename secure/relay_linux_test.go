@@ -1,0 +1,102 @@
+package secure_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/rendezvous"
+	"github.com/sealport/sealport/secure"
+	"github.com/sealport/sealport/transport"
+)
+
+func init() { roles["relay"] = relay }
+
+// front is where a relay listens, beside the real host's folder.
+func front(folder string) string { return folder + ".front" }
+
+// relay is a process between clients and the real host: it passes on every hello
+// and every frame as it is.
+func relay(folder string) {
+	ctx := context.Background()
+	l, err := rendezvous.Listen(endpoint, rendezvous.Options{Folder: front(folder)})
+	must(err)
+	go func() {
+		for {
+			in, err := l.Accept()
+			must(err)
+			go func() {
+				hello, err := in.Hello(ctx)
+				if err != nil {
+					return
+				}
+				out, err := rendezvous.Dial(ctx, endpoint, hello, rendezvous.Options{Folder: folder})
+				must(err)
+				answer := append([]byte(nil), out.Hello()...)
+				back, err := out.Link()
+				must(err)
+				forth, err := in.Accept(ctx, answer)
+				must(err)
+				go pass(back, forth)
+				pass(forth, back)
+			}()
+		}
+	}()
+}
+
+// pass passes frames on until one side ends, and then ends the other.
+func pass(from, to link.Link) {
+	ctx := context.Background()
+	for {
+		frame, err := from.ReadFrame(ctx)
+		if err != nil {
+			_ = to.CloseWrite(ctx)
+			to.Interrupt()
+			return
+		}
+		if to.WriteFrame(ctx, nil, frame) != nil {
+			return
+		}
+	}
+}
+
+// TestRelayFails: a process that only passes bytes between a client and a host who
+// trust each other's keys does not get through the handshake, with any pattern. A
+// plain connection it relays well, so it does what it should.
+func TestRelayFails(t *testing.T) {
+	for _, role := range []string{"plain echo", "secure echo"} {
+		w := newWorld(t)
+		w.start(t, role, 0)
+		w.start(t, "relay", 0)
+		direct := w.folder
+		if role == "plain echo" {
+			c, err := transport.Dial(hung(t), endpoint, &transport.Config{Folder: front(w.folder)})
+			require.NoError(t, err)
+			require.NoError(t, c.Send(hung(t), []byte("through")))
+			got, err := c.Receive(hung(t))
+			require.NoError(t, err)
+			require.Equal(t, "through", string(got))
+			require.NoError(t, c.Close())
+			continue
+		}
+		_, err := w.talk(t, clientConfig(nil))
+		require.NoError(t, err)
+		w.folder = front(direct)
+		_, err = w.talk(t, clientConfig(nil))
+		require.ErrorIs(t, err, secure.ErrHandshake)
+	}
+	// It is the host who notices, in message 1, and says so in its log.
+	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK, handshake.NK, handshake.NN} {
+		w := newWorld(t)
+		client, host := configsOf(pattern)
+		h := w.echo(t, host)
+		w.start(t, "relay", 0)
+		w.folder = front(w.folder)
+		w.refused(t, client, handshake.ErrAuthentication)
+		assert.Zero(t, h.Stats().Accepted)
+	}
+}
