@@ -103,8 +103,11 @@ func (s *side) eavesdrop(ctx context.Context, sample string) (sight, error) {
 		return sight{}, err
 	}
 	after, err := sharedMemory(s.host.pid)
-	if err != nil || len(after) != len(before) {
-		return sight{}, fmt.Errorf("%w: it changed meanwhile: %w", errEavesdrop, err)
+	if err == nil && len(after) != len(before) {
+		err = errors.New("another connection meanwhile")
+	}
+	if err != nil {
+		return sight{}, fmt.Errorf("%w: %w", errEavesdrop, err)
 	}
 	at := bytes.Index(after, []byte(sample))
 	found := at >= 0
