@@ -75,8 +75,9 @@ type Config struct {
 
 	// SkipInProcessEncryption lets a client and a host within one process talk
 	// by function calls, as in package transport, after both keys have been
-	// checked. Both sides must set it. Default: they use the kernel and seal
-	// everything, like any others.
+	// checked; a key that is revoked later does not end that. If one side only
+	// sets it, or neither, they use the kernel and seal everything, like any
+	// others.
 	SkipInProcessEncryption bool
 }
 

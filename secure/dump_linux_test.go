@@ -5,73 +5,19 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"github.com/sealport/sealport/internal/transporttest"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )
 
-// sharedMemory is what any third process with the right to look sees of the memory
-// that a process shares with its peers.
-func sharedMemory(t *testing.T, pid int) (content []byte) {
-	t.Helper()
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
-	require.NoError(t, err)
-	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
-	if err != nil {
-		t.Skip("needs the right to read another process's memory: ", err)
-	}
-	defer mem.Close()
-	for line := range strings.Lines(string(maps)) {
-		if !strings.Contains(line, "memfd:") {
-			continue
-		}
-		var from, to int64
-		_, err := fmt.Sscanf(line, "%x-%x", &from, &to)
-		require.NoError(t, err)
-		part := make([]byte, to-from)
-		_, err = mem.ReadAt(part, from)
-		require.NoError(t, err)
-		content = append(content, part...)
-	}
-	return content
-}
-
-// datagrams is what waits in the sockets of a process that is stopped.
-func datagrams(t *testing.T, pid int) (content []byte) {
-	t.Helper()
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	require.NoError(t, err)
-	defer unix.Close(pidfd)
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	require.NoError(t, err)
-	for _, e := range entries {
-		link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, e.Name()))
-		if !strings.HasPrefix(link, "socket:") {
-			continue
-		}
-		n, err := strconv.Atoi(e.Name())
-		require.NoError(t, err)
-		fd, err := unix.PidfdGetfd(pidfd, n, 0)
-		if err != nil {
-			t.Skip("needs the right to take another process's descriptors: ", err)
-		}
-		buf := make([]byte, 128<<10)
-		if n, _, _, _, err := unix.Recvmsg(fd, buf, nil, unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil {
-			content = append(content, buf[:n]...)
-		}
-		require.NoError(t, unix.Close(fd))
-	}
-	return content
-}
-
-// sender is what plain and secure Conns have.
+// dialEither connects by one layer or the other.
 func dialEither(t *testing.T, w *world, secured, attested bool) *transport.Conn {
 	t.Helper()
 	plain := &transport.Config{Folder: w.folder, Attested: attested}
@@ -101,7 +47,7 @@ func TestDumpOfSharedMemoryShowsNothing(t *testing.T) {
 			got, err := c.Receive(hung(t))
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(body, got))
-			content := sharedMemory(t, pid)
+			content := transporttest.SharedMemory(t, pid)
 			require.NotEmpty(t, content)
 			// Half of it would be too much as well.
 			found = found || bytes.Contains(content, secret[:len(secret)/2]) || bytes.Contains(content, secret[len(secret)/2:])
@@ -123,16 +69,16 @@ func TestDumpOfSocketShowsNothing(t *testing.T) {
 		_, err := c.Receive(hung(t))
 		require.NoError(t, err)
 
-		require.NoError(t, unix.Kill(pid, unix.SIGSTOP))
+		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
 		require.Eventually(t, func() bool {
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 			return err == nil && strings.Contains(string(stat), ") T ")
 		}, limit, tick)
 		require.NoError(t, c.Send(hung(t), secret))
-		content := datagrams(t, pid)
+		content := transporttest.Datagrams(t, pid)
 		require.GreaterOrEqual(t, len(content), len(secret))
 		assert.Equal(t, !secured, bytes.Contains(content, secret[:len(secret)/2]), "secure=%v", secured)
-		require.NoError(t, unix.Kill(pid, unix.SIGCONT))
+		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 		got, err := c.Receive(hung(t))
 		require.NoError(t, err)
 		require.Equal(t, secret, got)

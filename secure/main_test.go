@@ -13,5 +13,8 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv("SEALPORT_SECURE_ROLE"); role != "" {
 		play(role)
 	}
+	if name := os.Getenv(benchCarrier); name != "" {
+		benchProcess(name)
+	}
 	transporttest.Main(m, layer)
 }

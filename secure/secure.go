@@ -31,6 +31,10 @@ func NewSecureHostWithCodec[T any](endpoint string, codec transport.Codec[T], ha
 // NewSecureClient is transport.NewClient for a secure host. Further errors:
 // ErrHandshake, with what this side had against it. A client that connects again
 // does a new handshake, and trusts no other host than before by its Config.
+//
+// In pattern XX the client's key is in the last message: a host that does not
+// trust it ends the connection after that, and the client disconnects
+// (transport.ErrDisconnected). It is tried again in growing steps.
 func NewSecureClient[T any](ctx context.Context, endpoint string, cfg *Config) (*transport.Client[T], error) {
 	t, err := cfg.transport(handshake.Initiator)
 	if err != nil {
@@ -57,7 +61,9 @@ func Listen(endpoint string, cfg *Config) (*transport.Listener, error) {
 	return transport.Listen(endpoint, t)
 }
 
-// Dial is transport.Dial to a secure host. For errors see NewSecureClient.
+// Dial is transport.Dial to a secure host. For errors see NewSecureClient. If a
+// host of pattern XX does not trust the client's key, the first Receive returns
+// ErrHandshake.
 func Dial(ctx context.Context, endpoint string, cfg *Config) (*transport.Conn, error) {
 	t, err := cfg.transport(handshake.Initiator)
 	if err != nil {
