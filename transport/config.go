@@ -54,6 +54,7 @@ type Config struct {
 	// Folder is where endpoints are on Linux. The default is
 	// $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
 	// /tmp/sealport-UID. It must be an absolute path, and its parent must exist.
+	// Elsewhere it must be left out: endpoints are bootstrap names on Darwin.
 	Folder string
 
 	// Shared lets other users reach a host: the folder becomes 0755 and the
