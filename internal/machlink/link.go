@@ -125,13 +125,37 @@ func (c *Link) Credentials() *cred.Credentials { return c.cred }
 // Gone implements link.Link.
 func (c *Link) Gone() <-chan struct{} { return c.gone }
 
-// HungUp implements link.Link: the kernel's notice is all there is to ask.
+// HungUp implements link.Link: the kernel's notice is there as soon as the peer's
+// ports have died, behind the peer's last word on what it has dealt with.
 func (c *Link) HungUp() bool {
+	if c.loop.join() {
+		c.loop.do(c.catchUp)
+		c.loop.leave()
+	}
 	select {
 	case <-c.gone:
 		return true
 	default:
 		return false
+	}
+}
+
+// catchUp handles what waits on control. Only on the loop's goroutine.
+func (c *Link) catchUp() {
+	c.in.mu.Lock()
+	released := c.in.released
+	c.in.mu.Unlock()
+	k := c.loop.k
+	if released || k.MoveMember(c.control, mach.Null) != nil {
+		return
+	}
+	for range drainMost {
+		if err := c.loop.receive(c.control, mach.RcvTimeout); errors.Is(err, mach.RcvTimedOut) {
+			break
+		}
+	}
+	if err := mach.Release(func() error { return k.MoveMember(c.control, c.loop.set) }); err != nil {
+		c.fail(fmt.Errorf("resuming a connection: %w", err))
 	}
 }
 

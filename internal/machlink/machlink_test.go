@@ -323,3 +323,36 @@ func TestReadAfterContext(t *testing.T) {
 	_, err = host.ReadFrame(ended)
 	require.ErrorIs(t, err, io.EOF)
 }
+
+// TestHungUpAtOnce: HungUp knows what the peer has just done, and Unread what it
+// had dealt with before.
+func TestHungUpAtOnce(t *testing.T) {
+	ends := map[string]func(t *testing.T, m machine, host link.Link){
+		"close": func(t *testing.T, _ machine, host link.Link) { closeLink(t, host) },
+		"death": func(_ *testing.T, m machine, _ link.Link) { m.host.Kill() },
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, end := range ends {
+		for range 50 {
+			t.Run(name, func(t *testing.T) {
+				m := newMachine(t)
+				host, client := m.pair(t)
+				assert.False(t, client.HungUp())
+				for range 3 {
+					require.NoError(t, client.WriteFrame(testContext(t), nil, []byte("x")))
+				}
+				for range 3 {
+					_, err := host.ReadFrame(testContext(t))
+					require.NoError(t, err)
+				}
+				// Who gives up says what he has dealt with.
+				_, err := host.ReadFrame(ended)
+				require.ErrorIs(t, err, context.Canceled)
+				end(t, m, host)
+				require.True(t, client.HungUp())
+				require.Zero(t, client.Unread())
+			})
+		}
+	}
+}
