@@ -122,7 +122,7 @@ func crowd(e *env, _ string) {
 	var all sync.WaitGroup
 	for i := range clients {
 		all.Go(func() {
-			c, err := e.Bytes.NewClient(ctx, e.endpoint, nil, e.config())
+			c, err := e.Bytes.NewClient(ctx, e.endpoint, nil, e.config(func(c *transport.Config) { c.HandshakeTimeout = limit }))
 			must(err)
 			clients[i] = c
 		})
