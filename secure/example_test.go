@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/secure"
@@ -12,7 +13,11 @@ import (
 )
 
 // exampleFolder is where the examples' endpoints are, so that they meet no others.
+// On Darwin endpoints have no folder.
 func exampleFolder() (transport.Config, func()) {
+	if runtime.GOOS == "darwin" {
+		return transport.Config{}, func() {}
+	}
 	dir, err := os.MkdirTemp("", "sealport-example-")
 	if err != nil {
 		panic(err)

@@ -289,6 +289,9 @@ func (l *sealed) Unread() uint64 {
 // Gone implements link.Link.
 func (l *sealed) Gone() <-chan struct{} { return l.lower.Gone() }
 
+// HungUp implements link.Link.
+func (l *sealed) HungUp() bool { return l.lower.HungUp() }
+
 // Credentials implements link.Link.
 func (l *sealed) Credentials() *cred.Credentials { return l.lower.Credentials() }
 

@@ -36,7 +36,7 @@ func TestInProcess(t *testing.T) {
 			}
 			w := newWorld(t)
 			h := w.echo(t, hostConfig(nil, change(row.host)))
-			c, err := secure.NewSecureClient[string](hung(t), endpoint, w.in(clientConfig(nil, change(row.client))))
+			c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, change(row.client))))
 			require.NoError(t, err)
 			assert.True(t, c.PeerKey().Equal(hostKey.Public()))
 			require.NoError(t, c.Send(hung(t), "hello"))
@@ -54,12 +54,12 @@ func TestInProcess(t *testing.T) {
 				handshake.ErrOffer:          func(c *secure.Config) { c.Classical = true },
 				handshake.ErrAuthentication: func(c *secure.Config) { c.PSK = psk },
 			} {
-				_, err = secure.NewSecureClient[string](hung(t), endpoint, w.in(clientConfig(nil, skip, change)))
+				_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, skip, change)))
 				require.ErrorIs(t, err, secure.ErrHandshake)
 				require.ErrorIs(t, err, why)
 				require.ErrorIs(t, await(t, w.failures), why, "the host hears of it")
 			}
-			_, err = secure.NewSecureClient[string](hung(t), endpoint, w.in(clientConfig(nil, skip, func(c *secure.Config) {
+			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, skip, func(c *secure.Config) {
 				c.Trust = keys.Pin(otherKey.Public())
 			})))
 			require.ErrorIs(t, err, keys.ErrUntrusted)
@@ -73,9 +73,9 @@ func TestOverPlainConnection(t *testing.T) {
 	for _, attested := range []bool{false, true} {
 		w := newWorld(t)
 		cfg := &transport.Config{Folder: w.folder, Attested: attested}
-		l, err := transport.Listen(endpoint, cfg)
+		l, err := transport.Listen(w.endpoint, cfg)
 		require.NoError(t, err)
-		ofClient, err := transport.Dial(hung(t), endpoint, cfg)
+		ofClient, err := transport.Dial(hung(t), w.endpoint, cfg)
 		require.NoError(t, err)
 		ofHost, err := l.Accept(hung(t))
 		require.NoError(t, err)
@@ -131,10 +131,10 @@ func TestOverPlainConnectionRefuses(t *testing.T) {
 	w := newWorld(t)
 	connect := func(most int) (ofClient, ofHost *transport.Conn) {
 		cfg := &transport.Config{Folder: w.folder, MaxMessageSize: most}
-		l, err := transport.Listen(endpoint, cfg)
+		l, err := transport.Listen(w.endpoint, cfg)
 		require.NoError(t, err)
 		defer l.Close()
-		ofClient, err = transport.Dial(hung(t), endpoint, cfg)
+		ofClient, err = transport.Dial(hung(t), w.endpoint, cfg)
 		require.NoError(t, err)
 		ofHost, err = l.Accept(hung(t))
 		require.NoError(t, err)

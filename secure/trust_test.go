@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/transporttest"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
@@ -21,14 +22,20 @@ import (
 
 var otherKey = fixedKey(3)
 
-// world is a folder for endpoints, and what hosts there report.
+// world is an endpoint, with its folder, and what hosts there report.
 type world struct {
+	endpoint string
 	folder   string
 	failures chan error
 }
 
 func newWorld(t *testing.T) *world {
-	return &world{folder: filepath.Join(t.TempDir(), "endpoints"), failures: make(chan error, 100)}
+	w := &world{endpoint: endpoint, failures: make(chan error, 100)}
+	var own string
+	if own, w.folder = transporttest.Place(t); w.folder == "" {
+		w.endpoint = own
+	}
+	return w
 }
 
 // in puts a configuration into the world.
@@ -41,7 +48,7 @@ func (w *world) in(c *secure.Config) *secure.Config {
 // echo is a host that answers each message with the sender's key.
 func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[string] {
 	t.Helper()
-	h, err := secure.NewSecureHost(endpoint, func(m transport.Message[string]) {
+	h, err := secure.NewSecureHost(w.endpoint, func(m transport.Message[string]) {
 		_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.PeerKey()))
 	}, w.in(c))
 	require.NoError(t, err)
@@ -52,7 +59,7 @@ func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[string] {
 // talk says one thing and returns the answer, or the first error.
 func (w *world) talk(t *testing.T, c *secure.Config) (string, error) {
 	t.Helper()
-	conn, err := secure.Dial(hung(t), endpoint, w.in(c))
+	conn, err := secure.Dial(hung(t), w.endpoint, w.in(c))
 	if err != nil {
 		return "", err
 	}
@@ -112,7 +119,7 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 	w := newWorld(t)
 	w.echo(t, hostConfig(nil))
 	begun := time.Now()
-	c, err := secure.NewSecureClient[string](hung(t), endpoint, w.in(clientConfig(nil, keyed(otherKey))))
+	c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, keyed(otherKey))))
 	require.NoError(t, err)
 	_, err = c.Receive(hung(t))
 	var gone *transport.DisconnectedError
@@ -163,7 +170,7 @@ func TestTrustOnFirstUse(t *testing.T) {
 	require.ErrorIs(t, err, secure.ErrHandshake)
 	var changed *keys.KeyChangedError
 	require.ErrorAs(t, err, &changed)
-	assert.Equal(t, endpoint, changed.Endpoint)
+	assert.Equal(t, w.endpoint, changed.Endpoint)
 	assert.True(t, changed.Got.Equal(otherKey.Public()))
 	assert.True(t, changed.Known[0].Equal(hostKey.Public()))
 	assert.Contains(t, err.Error(), "HAS CHANGED")
@@ -181,11 +188,11 @@ func TestAllowFileRevokes(t *testing.T) {
 	write(clientKey.Public().String() + " one\n" + otherKey.Public().String() + " two\n")
 	allowed, err := keys.OpenAllowFile(path)
 	require.NoError(t, err)
-	l, err := secure.Listen(endpoint, w.in(hostConfig(nil, func(c *secure.Config) { c.Trust = allowed })))
+	l, err := secure.Listen(w.endpoint, w.in(hostConfig(nil, func(c *secure.Config) { c.Trust = allowed })))
 	require.NoError(t, err)
 	defer l.Close()
 	connect := func(key keys.PrivateKey) (host, client *transport.Conn) {
-		client, err := secure.Dial(hung(t), endpoint, w.in(clientConfig(nil, keyed(key))))
+		client, err := secure.Dial(hung(t), w.endpoint, w.in(clientConfig(nil, keyed(key))))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = client.Close() })
 		host, err = l.Accept(hung(t))
@@ -221,7 +228,7 @@ func TestClientHearsOfRevokedHost(t *testing.T) {
 	w.echo(t, hostConfig(nil))
 	known, err := keys.TrustOnFirstUse(filepath.Join(t.TempDir(), "hosts"))
 	require.NoError(t, err)
-	c, err := secure.NewSecureClient[string](hung(t), endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = known })))
+	c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = known })))
 	require.NoError(t, err)
 	waiting := make(chan error)
 	go func() {
@@ -234,7 +241,7 @@ func TestClientHearsOfRevokedHost(t *testing.T) {
 		_, err := c.Receive(hung(t))
 		waiting <- err
 	}()
-	require.NoError(t, known.Forget(hung(t), endpoint))
+	require.NoError(t, known.Forget(hung(t), w.endpoint))
 	require.ErrorIs(t, await(t, waiting), secure.ErrRevoked)
 	_ = c.Close()
 }
@@ -243,7 +250,7 @@ func TestRotation(t *testing.T) {
 	w := newWorld(t)
 	w.echo(t, hostConfig(nil, func(c *secure.Config) { c.NextKey = otherKey }))
 	for _, pinned := range []keys.PrivateKey{hostKey, otherKey} {
-		conn, err := secure.Dial(hung(t), endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = keys.Pin(pinned.Public()) })))
+		conn, err := secure.Dial(hung(t), w.endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = keys.Pin(pinned.Public()) })))
 		require.NoError(t, err)
 		assert.True(t, conn.PeerKey().Equal(pinned.Public()))
 		require.NoError(t, conn.Close())
@@ -319,7 +326,7 @@ func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 		skip := func(c *secure.Config) { c.SkipInProcessEncryption = inProcess }
 
 		h := w.echo(t, hostConfig(nil, skip))
-		_, err := transport.NewClient[string](hung(t), endpoint, plain)
+		_, err := transport.NewClient[string](hung(t), w.endpoint, plain)
 		require.ErrorIs(t, err, transport.ErrMode)
 		assert.Contains(t, err.Error(), "constructors of package secure")
 		if !inProcess {
@@ -327,9 +334,9 @@ func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 		}
 		require.NoError(t, h.Close())
 
-		p, err := transport.NewHost(endpoint, func(transport.Message[string]) {}, plain)
+		p, err := transport.NewHost(w.endpoint, func(transport.Message[string]) {}, plain)
 		require.NoError(t, err)
-		_, err = secure.NewSecureClient[string](hung(t), endpoint, w.in(clientConfig(nil, skip)))
+		_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, skip)))
 		require.ErrorIs(t, err, transport.ErrMode)
 		assert.Contains(t, err.Error(), "constructors of package transport")
 		require.NoError(t, p.Close())

@@ -291,10 +291,9 @@ func (c *Client[T]) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a := c.current.Swap(nil); a != nil {
-		select {
-		case <-a.gone():
+		// Before our own goodbye, which a host answers by going as well.
+		if a.hungUp() {
 			c.noteLossLocked(a, ErrPeerGone)
-		default:
 		}
 		err = a.close()
 		c.past.add(a.stats())

@@ -207,6 +207,7 @@ func (l *localSession[T]) receive(ctx context.Context) (v T, err error) {
 func (l *localSession[T]) interrupt()                      {}
 func (l *localSession[T]) flush(ctx context.Context) error { return ctx.Err() }
 func (l *localSession[T]) gone() <-chan struct{}           { return l.host.retired }
+func (l *localSession[T]) hungUp() bool                    { return false } // a Send has been handled
 func (l *localSession[T]) unread() uint64                  { return 0 }
 func (l *localSession[T]) peer() *peer.Identity            { return l.self }
 func (l *localSession[T]) peerKey() keys.PublicKey         { return l.ofClient.Key }

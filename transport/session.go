@@ -41,6 +41,7 @@ type session[T any] interface {
 	receive(ctx context.Context) (T, error)
 	flush(ctx context.Context) error
 	gone() <-chan struct{}
+	hungUp() bool   // like gone, but the system is asked
 	interrupt()     // ends calls that wait, and later ones, and frees nothing
 	unread() uint64 // frames that the host is not known to have dealt with
 	peer() *peer.Identity
@@ -96,6 +97,7 @@ func (t *typed[T]) receive(ctx context.Context) (v T, err error) {
 func (t *typed[T]) flush(ctx context.Context) error { return t.conn.m.Flush(ctx) }
 func (t *typed[T]) interrupt()                      { t.conn.m.Interrupt() }
 func (t *typed[T]) gone() <-chan struct{}           { return t.conn.m.Gone() }
+func (t *typed[T]) hungUp() bool                    { return t.conn.m.HungUp() }
 func (t *typed[T]) unread() uint64                  { return t.conn.m.Unread() }
 func (t *typed[T]) peer() *peer.Identity            { return t.conn.id }
 func (t *typed[T]) peerKey() keys.PublicKey         { return t.conn.PeerKey() }

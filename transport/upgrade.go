@@ -108,6 +108,7 @@ func (l *connLink) Behind() bool                                  { return l.c.m
 func (l *connLink) WaitTaken(ctx context.Context) error           { return l.c.m.WaitTaken(ctx) }
 func (l *connLink) Unread() uint64                                { return l.c.m.Unread() }
 func (l *connLink) Gone() <-chan struct{}                         { return l.c.m.Gone() }
+func (l *connLink) HungUp() bool                                  { return l.c.m.HungUp() }
 func (l *connLink) Credentials() *cred.Credentials                { return nil }
 func (l *connLink) CloseWrite(ctx context.Context) error          { return l.c.m.CloseWrite(ctx) }
 func (l *connLink) Interrupt()                                    { l.c.m.Interrupt() }

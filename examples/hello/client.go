@@ -93,9 +93,9 @@ func (s *side) ask(ctx context.Context) (note, error) {
 }
 
 // sendLines sends each line, as soon as it is read, to all sides. It returns the
-// last one that is worth looking for in memory; "" if there is none.
+// sample of the last one that has one.
 func sendLines(ctx context.Context, input io.Reader, sides ...*side) (sample string, err error) {
-	lines := &lineReader{r: bufio.NewReaderSize(input, 64<<10)}
+	lines := &lineReader{r: bufio.NewReaderSize(input, 64<<10), max: maxLine}
 	for {
 		read, err := lines.next()
 		if err == io.EOF {
@@ -109,8 +109,8 @@ func sendLines(ctx context.Context, input io.Reader, sides ...*side) (sample str
 				return "", err
 			}
 		}
-		if len(text) >= minSample {
-			sample = text[:min(len(text), maxSample)]
+		if found := sampleOf(text); found != "" {
+			sample = found
 		}
 	}
 	for _, s := range sides {
@@ -119,13 +119,14 @@ func sendLines(ctx context.Context, input io.Reader, sides ...*side) (sample str
 	return sample, err
 }
 
-// errLineTooLong means that a line has more than maxLine bytes.
-var errLineTooLong = fmt.Errorf("more than %d bytes in one line", maxLine)
+// errLineTooLong means that a line is longer than any message.
+var errLineTooLong = errors.New("line too long")
 
 // lineReader splits input into lines, of which it holds one at a time. A carriage
 // return stays where it is.
 type lineReader struct {
 	r    *bufio.Reader
+	max  int // bytes in a line
 	line []byte
 }
 
@@ -138,8 +139,8 @@ func (l *lineReader) next() ([]byte, error) {
 		l.line = append(l.line, piece...)
 		line, ended := bytes.CutSuffix(l.line, []byte("\n"))
 		switch {
-		case len(line) > maxLine:
-			return nil, errLineTooLong
+		case len(line) > l.max:
+			return nil, fmt.Errorf("%w: more than %d bytes", errLineTooLong, l.max)
 		case ended, err == io.EOF && len(line) > 0:
 			return line, nil
 		case err != nil && err != bufio.ErrBufferFull:

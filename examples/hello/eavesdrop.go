@@ -8,14 +8,32 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
-// Lengths in bytes of a sample, the line that the eavesdropper looks for. Shorter
-// ones would turn up in any noise; of longer ones the beginning does.
+// Lengths in bytes of a sample, which the eavesdropper looks for. Shorter ones
+// would turn up in any noise.
 const (
 	minSample = 6
 	maxSample = 48
 )
+
+// sampleOf returns the printable beginning of a line; "" if that is too short.
+// Other bytes, zeros above all, are in any memory.
+func sampleOf(line string) string {
+	end := 0
+	for i, r := range line {
+		if r == utf8.RuneError || !unicode.IsPrint(r) || i+utf8.RuneLen(r) > maxSample {
+			break
+		}
+		end = i + utf8.RuneLen(r)
+	}
+	if end < minSample {
+		return ""
+	}
+	return strings.Clone(line[:end]) // the line may be large
+}
 
 const (
 	controlSize = 4096 // of shared memory: counters, no messages; docs/PROTOCOL.md, "Ring"
@@ -85,8 +103,11 @@ func (s *side) eavesdrop(ctx context.Context, sample string) (sight, error) {
 		return sight{}, err
 	}
 	after, err := sharedMemory(s.host.pid)
-	if err != nil || len(after) != len(before) {
-		return sight{}, fmt.Errorf("%w: it changed meanwhile: %w", errEavesdrop, err)
+	if err == nil && len(after) != len(before) {
+		err = errors.New("another connection meanwhile")
+	}
+	if err != nil {
+		return sight{}, fmt.Errorf("%w: %w", errEavesdrop, err)
 	}
 	at := bytes.Index(after, []byte(sample))
 	found := at >= 0

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -141,6 +143,7 @@ func TestLines(t *testing.T) {
 		{"only ends of lines", "\n\n\n", 3},
 		{"carriage returns stay", "one\r\ntwo\r\n", 2},
 		{"not UTF-8", "\xff\xfe\x00\n\x80", 2},
+		{"what is in any memory", strings.Repeat("\x00", 100) + "\n" + strings.Repeat("\xff", 100), 2},
 		{"looks like a host", "host: one\nsecure host: two\n", 2},
 		{"a line of 1 MiB", "one\n" + strings.Repeat("0123456789abcde\t", 1<<16) + "\nthree\n", 3},
 		{"100,000 lines", many.String(), 100_000},
@@ -193,21 +196,31 @@ func TestLineAboveTheLimit(t *testing.T) {
 	stdout, stderr, code := runProgram(t, io.MultiReader(strings.NewReader("one\n"), endless), "-")
 	assert.Equal(t, 1, code)
 	assert.Equal(t, "host: one\n", stdout)
-	assert.Contains(t, stderr, "line 2: more than")
+	assert.Contains(t, stderr, "line 2: line too long")
 
-	// The longest still goes through, and the next one after it.
-	longest := strings.Repeat("x", maxLine)
-	lines := &lineReader{r: bufio.NewReader(strings.NewReader(longest + "\n" + longest))}
-	for range 2 {
+}
+
+func TestLineReader(t *testing.T) {
+	const most = 100_000 // some times the buffer
+	longest := strings.Repeat("x", most)
+	lines := &lineReader{r: bufio.NewReader(strings.NewReader(longest + "\n\n" + longest)), max: most}
+	for _, want := range []string{longest, "", longest} {
 		got, err := lines.next()
 		require.NoError(t, err)
-		require.True(t, longest == string(got))
+		require.True(t, want == string(got))
 	}
 	_, err := lines.next()
 	require.Equal(t, io.EOF, err)
-	lines = &lineReader{r: bufio.NewReader(strings.NewReader(longest + "x\n"))}
+
+	for _, end := range []string{"x\n", "x", strings.Repeat("x", 1000)} {
+		lines = &lineReader{r: bufio.NewReader(strings.NewReader(longest + end)), max: most}
+		_, err = lines.next()
+		assert.ErrorIs(t, err, errLineTooLong)
+	}
+	broken := errors.New("broken")
+	lines = &lineReader{r: bufio.NewReader(io.MultiReader(strings.NewReader("half a line"), iotest.ErrReader(broken))), max: most}
 	_, err = lines.next()
-	require.ErrorIs(t, err, errLineTooLong)
+	assert.ErrorIs(t, err, broken)
 }
 
 type zeros struct{}
@@ -346,8 +359,14 @@ func TestSpyFindsWhatIsNotSealed(t *testing.T) {
 	err = talk(t.Context(), strings.NewReader("not sealed at all"), false, plain, open)
 	assert.ErrorIs(t, err, errGivenAway)
 
-	_, err = sharedMemory(os.Getppid())
+	stranger := exec.Command("cat")
+	stdin, err := stranger.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, stranger.Start())
+	_, err = sharedMemory(stranger.Process.Pid)
 	assert.ErrorIs(t, err, errNoSharedMemory)
+	require.NoError(t, stdin.Close())
+	require.NoError(t, stranger.Wait())
 }
 
 func TestDisagreementIsFound(t *testing.T) {
@@ -389,6 +408,22 @@ func TestTalkComparesBothHosts(t *testing.T) {
 			err := talk(t.Context(), strings.NewReader("one\ntwo\n"), false, plain, sealed)
 			assert.ErrorIs(t, err, row.want)
 		})
+	}
+}
+
+func TestSampleOf(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                            "",
+		"short":                       "",
+		"shorts":                      "shorts",
+		"tab\tand more":               "",
+		"before\ttab":                 "before",
+		"before\xffinvalid":           "before",
+		strings.Repeat("\x00", 100):   "",
+		strings.Repeat("x", 1000):     strings.Repeat("x", maxSample),
+		"x" + strings.Repeat("ü", 99): "x" + strings.Repeat("ü", (maxSample-1)/2),
+	} {
+		assert.Equal(t, want, sampleOf(line), "%.20q", line)
 	}
 }
 

@@ -91,6 +91,8 @@ func exitCode(err error) int {
 		return 0
 	case errors.Is(err, errUsage):
 		return 2
+	case errors.Is(err, keys.ErrTrustFile):
+		return 1 // which is an ErrUntrusted too, but nobody's fault but ours
 	case errors.As(err, &refused), errors.Is(err, keys.ErrUntrusted):
 		return 4 // we refused
 	case errors.Is(err, transport.ErrRefused), errors.Is(err, secure.ErrHandshake), errors.Is(err, transport.ErrDisconnected):

@@ -144,8 +144,9 @@ func (s *site) asks(t *testing.T, c client, words ...string) (stdout, stderr str
 
 // helperProcess is a helper that runs.
 type helperProcess struct {
-	cmd *exec.Cmd
-	log bytes.Buffer // complete after stop
+	cmd  *exec.Cmd
+	errs *bufio.Reader
+	log  strings.Builder // what was read of errs
 }
 
 // serve starts the helper, which runs as this test's user.
@@ -154,24 +155,39 @@ func (s *site) serve(t *testing.T) *helperProcess {
 	h := &helperProcess{cmd: s.command(t, s.program, os.Getuid(), "serve", "-folder", s.path("run"),
 		"-key", filepath.Join(s.path("host"), keyName+".key"), "-allow", s.path("allow"),
 		"-user", strconv.Itoa(s.user), "-executable", s.program, "-state", s.path("state"))}
-	h.cmd.Stderr = &h.log
 	out, err := h.cmd.StdoutPipe()
 	require.NoError(t, err)
+	errs, err := h.cmd.StderrPipe()
+	require.NoError(t, err)
+	h.errs = bufio.NewReader(errs)
 	require.NoError(t, h.cmd.Start())
 	t.Cleanup(func() { _ = h.cmd.Process.Kill() }) // only if the test failed
 	said, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		_ = h.cmd.Wait()
-		require.NoError(t, err, "%s", h.log.String())
+		log, _ := io.ReadAll(h.errs)
+		require.NoError(t, err, "%s", log)
 	}
 	require.Equal(t, "serving "+defaultEndpoint+"\n", said)
 	return h
+}
+
+// expect waits until the helper's log says want. A client may know that it is
+// refused before the helper has written why.
+func (h *helperProcess) expect(t *testing.T, want string) {
+	t.Helper()
+	for !strings.Contains(h.log.String(), want) {
+		l, err := h.errs.ReadString('\n')
+		h.log.WriteString(l)
+		require.NoError(t, err, "waiting for %q in the log:\n%s", want, h.log.String())
+	}
 }
 
 // stop ends the helper as a service manager does and returns its log.
 func (h *helperProcess) stop(t *testing.T) string {
 	t.Helper()
 	require.NoError(t, h.cmd.Process.Signal(syscall.SIGTERM))
+	_, err := io.Copy(&h.log, h.errs)
+	require.NoError(t, err)
 	require.NoError(t, h.cmd.Wait(), "%s", h.log.String())
 	return h.log.String()
 }

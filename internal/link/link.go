@@ -108,6 +108,10 @@ type Link interface {
 	// end. Frames may still wait to be read then.
 	Gone() <-chan struct{}
 
+	// HungUp reports whether the peer is dead or has closed its end, like Gone, but
+	// asks the system where Gone lags behind it. Writer's side.
+	HungUp() bool
+
 	// Credentials are the kernel's word on the peer at its hello. The Link owns
 	// them and closes their descriptors in Close. Nil if there are none
 	// (memlink).

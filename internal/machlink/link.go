@@ -125,6 +125,16 @@ func (c *Link) Credentials() *cred.Credentials { return c.cred }
 // Gone implements link.Link.
 func (c *Link) Gone() <-chan struct{} { return c.gone }
 
+// HungUp implements link.Link: the kernel's notice is all there is to ask.
+func (c *Link) HungUp() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Interrupt implements link.Link.
 func (c *Link) Interrupt() {
 	if !c.stopped.Swap(true) {

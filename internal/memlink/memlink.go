@@ -176,6 +176,13 @@ func (l *Link) Unread() uint64 {
 // Gone implements link.Link.
 func (l *Link) Gone() <-chan struct{} { return l.p.gone[l.side] }
 
+// HungUp implements link.Link.
+func (l *Link) HungUp() bool {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	return l.out().closed
+}
+
 // Credentials implements link.Link: there are none.
 func (l *Link) Credentials() *cred.Credentials { return nil }
 

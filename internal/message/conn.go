@@ -322,6 +322,16 @@ func (c *Conn) WaitTaken(ctx context.Context) error { return c.l.WaitTaken(ctx) 
 // frees nothing.
 func (c *Conn) Interrupt() { c.l.Interrupt() }
 
+// HungUp reports whether the peer is known to be gone, now that the system was
+// asked. While a Send is under way it says no: that Send will say.
+func (c *Conn) HungUp() bool {
+	if !c.wmu.TryLock() {
+		return false
+	}
+	defer c.wmu.Unlock()
+	return !c.closed && c.l.HungUp()
+}
+
 // Gone is closed when the peer is known to be dead or to have closed.
 func (c *Conn) Gone() <-chan struct{} { return c.l.Gone() }
 

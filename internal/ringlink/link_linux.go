@@ -270,6 +270,9 @@ func (l *Link) Unread() uint64 { return l.out.Unread() }
 // Gone implements link.Link.
 func (l *Link) Gone() <-chan struct{} { return l.gone }
 
+// HungUp implements link.Link.
+func (l *Link) HungUp() bool { return l.state.Load()&stateGone != 0 || l.sock.HungUp() }
+
 // Credentials implements link.Link.
 func (l *Link) Credentials() *cred.Credentials { return l.cred }
 

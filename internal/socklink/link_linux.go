@@ -67,6 +67,7 @@ type Link struct {
 	stopped     atomic.Bool // Interrupt was called
 	interrupted chan struct{}
 	writeEnded  atomic.Bool
+	handing     atomic.Bool // the receiver has a frame that nobody has dealt with
 	reset       atomic.Bool // the peer went without reading everything
 	gone        chan struct{}
 	received    chan struct{} // closed when the receiver has ended
@@ -149,6 +150,8 @@ func (l *Link) receive() {
 // false after Interrupt. While that takes long it looks now and then whether the
 // peer has hung up, which would be noticed only behind the frame.
 func (l *Link) handOver(frame []byte, look *time.Timer) bool {
+	l.handing.Store(true)
+	defer l.handing.Store(false)
 	look.Reset(hangUpLook)
 	arrivals, dealt := l.arrivals, (chan struct{})(nil)
 	for {
@@ -365,6 +368,29 @@ func (l *Link) Unread() uint64 {
 // Gone implements link.Link. A peer is noticed to be gone when its last frame
 // has been read, by a write, or within hangUpLook.
 func (l *Link) Gone() <-chan struct{} { return l.gone }
+
+// HungUp implements link.Link. It also finds out whether the peer has left
+// something unread, for Unread.
+func (l *Link) HungUp() bool {
+	if !l.sock.HungUp() {
+		return false
+	}
+	if l.sock.TakeReset() {
+		l.reset.Store(true)
+		return true
+	}
+	// The receiver may have that error in hand. Unless it has a frame, it is about
+	// to say so and to end.
+	for !l.handing.Load() && !l.stopped.Load() {
+		select {
+		case <-l.gone:
+			return true
+		default:
+			runtime.Gosched()
+		}
+	}
+	return true
+}
 
 // Credentials implements link.Link.
 func (l *Link) Credentials() *cred.Credentials { return l.cred }

@@ -191,15 +191,26 @@ const (
 	beyondBuffers = 48 << 20
 )
 
-var endpoints atomic.Int64
-
 func newEnv(t *testing.T, l Layer, v variant) *env {
 	e := &env{Layer: l, variant: v}
+	endpoint, folder := Place(t)
 	if !v.mach {
-		e.folder = filepath.Join(t.TempDir(), "endpoints")
+		e.folder = folder
 	}
-	e.at(fmt.Sprintf("com.example.test.%d.%d", os.Getpid(), endpoints.Add(1)))
+	e.at(endpoint)
 	return e
+}
+
+var endpoints atomic.Int64
+
+// Place returns the name of an endpoint and its folder, for no other test. The
+// folder does not exist yet; it is "" where endpoints have none.
+func Place(t testing.TB) (endpoint, folder string) {
+	t.Helper()
+	if runtime.GOOS == "linux" {
+		folder = filepath.Join(t.TempDir(), "endpoints")
+	}
+	return fmt.Sprintf("com.example.test.%d.%d", os.Getpid(), endpoints.Add(1)), folder
 }
 
 // at gives the env and what it makes their endpoint.
@@ -274,7 +285,7 @@ func (v variant) tests() []test {
 	case v.simulated():
 		return slices.Concat(typedTests, connTests)
 	}
-	return slices.Concat(typedTests, connTests, wireTests, processTests)
+	return slices.Concat(typedTests, connTests, wireTests, processTests, idleTests)
 }
 
 // simulate has endpoints be services of a simulated Mach kernel, with this

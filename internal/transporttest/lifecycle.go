@@ -136,6 +136,26 @@ func testCloseTells(t *testing.T, e *env) {
 	require.NoError(t, c.Close(), "a loss is reported once")
 }
 
+// A client that closes the moment after its host has gone, and has not noticed,
+// says what is lost all the same.
+func testCloseReports(t *testing.T, e *env) {
+	if e.shortcut {
+		return // a Send there has been handled
+	}
+	for range 30 {
+		l, err := e.Listen(e.endpoint, e.config())
+		require.NoError(t, err)
+		c, ctx := client(t, e.Strings, e.config()), context30(t)
+		server, err := l.Accept(ctx)
+		require.NoError(t, err)
+		require.NoError(t, c.Send(ctx, "one"))
+		require.NoError(t, c.Send(ctx, "two"))
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, c.Close(), transport.ErrDisconnected)
+		require.NoError(t, l.Close())
+	}
+}
+
 // A client whose host ends finds the next one, and says when it has none.
 func testNextHost(t *testing.T, e *env) {
 	got := make(chan string, 4)

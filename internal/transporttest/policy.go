@@ -3,6 +3,7 @@ package transporttest
 import (
 	"errors"
 	"log/slog"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -72,5 +73,7 @@ func testPriority(t *testing.T, e *env) {
 		assert.Equal(t, threadNice(), nice, "the handler runs on the caller's thread")
 		return
 	}
-	assert.Equal(t, 10, nice)
+	if runtime.GOOS == "linux" {
+		assert.Equal(t, 10, nice)
+	}
 }

@@ -33,6 +33,7 @@ var typedTests = []test{
 	{"ShutdownDrainsNewClients", testShutdownNew},
 	{"ShutdownObeysContext", testShutdownContext},
 	{"CloseTellsClients", testCloseTells},
+	{"CloseReportsLoss", testCloseReports},
 	{"ClientFindsNextHost", testNextHost},
 	{"ReceiveAcrossHosts", testReceiveAcrossHosts},
 	{"GoodEndsAreNoErrors", testQuiet},

@@ -15,10 +15,10 @@ import (
 // pieces, once its buffers have grown.
 func TestNoAllocationPerMessage(t *testing.T) {
 	w := newWorld(t)
-	l, err := secure.Listen(endpoint, w.in(hostConfig(nil)))
+	l, err := secure.Listen(w.endpoint, w.in(hostConfig(nil)))
 	require.NoError(t, err)
 	defer l.Close()
-	client, err := secure.Dial(hung(t), endpoint, w.in(clientConfig(nil)))
+	client, err := secure.Dial(hung(t), w.endpoint, w.in(clientConfig(nil)))
 	require.NoError(t, err)
 	defer client.Close()
 	host, err := l.Accept(hung(t))
