@@ -9,6 +9,7 @@ import (
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/record"
 	"github.com/sealport/sealport/internal/upgrade"
+	"github.com/sealport/sealport/keys"
 )
 
 // Link is a sealed link.
@@ -62,6 +63,33 @@ func (l *sealed) PeerKey() string {
 	l.next.mu.Lock()
 	defer l.next.mu.Unlock()
 	return l.p.known.String()
+}
+
+// Stashed is whether the handshake within has met a frame for the layer above.
+func (l *sealed) Stashed() bool {
+	if !l.rmu.TryLock() {
+		return false
+	}
+	defer l.rmu.Unlock()
+	return l.stash != nil
+}
+
+// Writing is whether somebody writes or waits for room.
+func (l *sealed) Writing() bool {
+	if !l.wmu.TryLock() {
+		return true
+	}
+	l.wmu.Unlock()
+	return false
+}
+
+// SetKey has this side show another key from the next handshake on.
+func (l *sealed) SetKey(key keys.PrivateKey) {
+	l.next.mu.Lock()
+	defer l.next.mu.Unlock()
+	u := *l.p.upgrader
+	u.Key = key
+	l.p.upgrader = &u
 }
 
 // SendRecord seals a record of any type, for hostile peers.
