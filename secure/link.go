@@ -69,7 +69,6 @@ func newLink(lower link.Link, p parameters, res *handshake.Result) *sealed {
 	l.control, l.quit = context.WithCancel(l.ctx)
 	l.renewed(res)
 	l.subscribe()
-	l.startTimers()
 	return l
 }
 
@@ -224,7 +223,7 @@ func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
 			err = l.handshakeMessage(plain)
 		case record.Switch:
 			err = l.switchReceive()
-		default: // Ready, which comes first or never
+		case record.Ready: // which is the first record or none
 			l.rerr = fmt.Errorf("%w: type %d out of turn", ErrRecord, t)
 		}
 		if err != nil {
