@@ -88,6 +88,10 @@ func (u *upgrader) run(ctx context.Context, l link.Link, s upgrade.Side, first [
 		return fail(err)
 	}
 	sealed := newLink(l, p, res)
+	if err := sealed.confirm(ctx); err != nil {
+		return nil, upgrade.Result{}, errors.Join(failed(err), discard(sealed))
+	}
+	sealed.startTimers()
 	return sealed, resultOf(res), nil
 }
 
