@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -22,11 +23,15 @@ const (
 	secured
 )
 
-// config serves and reaches endpoints in the folder of the benchmark.
+// config serves and reaches endpoints in the folder of the benchmark. Darwin's have
+// no folder, so the folder's name, which is no other's, is part of theirs.
 func (w way) config(address string) (endpoint string, cfg *transport.Config) {
-	return filepath.Base(address), &transport.Config{
-		Folder: filepath.Dir(address), Attested: w == attested, NoInProcess: true,
+	folder, name := filepath.Split(address)
+	cfg = &transport.Config{Folder: filepath.Clean(folder), Attested: w == attested, NoInProcess: true}
+	if runtime.GOOS == "darwin" {
+		name, cfg.Folder = filepath.Base(folder)+"."+name, ""
 	}
+	return name, cfg
 }
 
 // secureConfig is cfg with the host's or the client's key, and the other's to trust.

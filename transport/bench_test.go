@@ -4,15 +4,19 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/transport"
 )
 
 // The benchmarks are about two processes: the benchmark's own and one that it
@@ -100,7 +104,7 @@ func BenchmarkFanIn(b *testing.B) {
 	for _, clients := range []int{1, 8, 64} {
 		for _, name := range carrierNames {
 			b.Run(fmt.Sprintf("%d/%s", clients, name), func(b *testing.B) {
-				folder := filepath.Join(b.TempDir(), "e")
+				folder := benchPlace(b)
 				p := startBench(b, "host", name, folder)
 				p.expect(b, "ready")
 				crowd := startBench(b, fmt.Sprint("clients ", clients), name, folder)
@@ -127,6 +131,10 @@ const (
 
 func benchProcess(role string) {
 	c, folder := carriers[os.Getenv(benchCarrier)], os.Getenv(benchFolder)
+	if isSeedRole(role) {
+		seedHost(role, folder)
+		return
+	}
 	if role == "host" {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin) // until the benchmark ends
@@ -169,6 +177,20 @@ func benchProcess(role string) {
 	}
 }
 
+// benchPlace is a folder for one benchmark, not made yet.
+func benchPlace(b testing.TB) string { return filepath.Join(b.TempDir(), "e") }
+
+// benchConfig says where in a folder the endpoint is. Darwin's endpoints have no
+// folders: there it has a name of its own.
+func benchConfig(folder string) (endpoint string, cfg *transport.Config) {
+	if runtime.GOOS != "darwin" {
+		return benchEndpoint, &transport.Config{Folder: folder}
+	}
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, folder)
+	return fmt.Sprintf("%s.%x", benchEndpoint, h.Sum64()), nil
+}
+
 func check(err error) {
 	if err != nil {
 		fmt.Println("failed:", err)
@@ -179,7 +201,7 @@ func check(err error) {
 // benchHost starts a host and connects to it.
 func benchHost(b *testing.B, name string) benchClient {
 	b.Helper()
-	folder := filepath.Join(b.TempDir(), "e")
+	folder := benchPlace(b)
 	startBench(b, "host", name, folder).expect(b, "ready")
 	c, err := carriers[name].dial(folder)
 	require.NoError(b, err)
@@ -193,7 +215,7 @@ type benchChild struct {
 	out *bufio.Reader
 }
 
-func startBench(b *testing.B, role, carrier, folder string) *benchChild {
+func startBench(b testing.TB, role, carrier, folder string) *benchChild {
 	b.Helper()
 	self, err := os.Executable()
 	require.NoError(b, err)
@@ -213,14 +235,14 @@ func startBench(b *testing.B, role, carrier, folder string) *benchChild {
 	return &benchChild{in, bufio.NewReader(out)}
 }
 
-func (c *benchChild) expect(b *testing.B, want string) {
+func (c *benchChild) expect(b testing.TB, want string) {
 	b.Helper()
 	line, err := c.out.ReadString('\n')
 	require.NoError(b, err)
 	require.Equal(b, want, strings.TrimSpace(line))
 }
 
-func (c *benchChild) tell(b *testing.B, line string) {
+func (c *benchChild) tell(b testing.TB, line string) {
 	b.Helper()
 	_, err := fmt.Fprintln(c.in, line)
 	require.NoError(b, err)

@@ -54,11 +54,14 @@ type Config struct {
 	// Folder is where endpoints are on Linux. The default is
 	// $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
 	// /tmp/sealport-UID. It must be an absolute path, and its parent must exist.
+	// On Darwin endpoints are names of launchd's, and constructors return
+	// errors.ErrUnsupported if it is set.
 	Folder string
 
 	// Shared lets other users reach a host: the folder becomes 0755 and the
 	// socket 0666, and Peer alone decides. Hosts only. Default: the folder
-	// is 0700 and the socket 0600.
+	// is 0700 and the socket 0600. On Darwin it changes nothing: who can look a
+	// name up is launchd's to say, and Peer decides.
 	Shared bool
 
 	// BufferSize is the size in bytes of each direction's ring in shared

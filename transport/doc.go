@@ -30,6 +30,7 @@
 //
 // On Linux the carrier is a pair of rings in shared memory; Config.Attested
 // chooses a Unix socket on which the kernel vouches for the sender of each frame.
-// Elsewhere constructors return an error that answers
+// On Darwin it is Mach ports, where the kernel always does; docs/MACOS.md says what
+// of that was verified. Elsewhere constructors return an error that answers
 // errors.Is(err, errors.ErrUnsupported).
 package transport

@@ -33,7 +33,8 @@ type Host[T any] struct {
 }
 
 // NewHost serves an endpoint with messages of type T, encoded by CodecOf[T]. It
-// does not block. For errors see Listen; a handler that is nil is ErrConfig.
+// does not block, but for 127 ms on Darwin if the endpoint is in use. For errors
+// see Listen; a handler that is nil is ErrConfig.
 func NewHost[T any](endpoint string, handler func(Message[T]), cfg *Config) (*Host[T], error) {
 	codec, err := CodecOf[T]()
 	if err != nil {

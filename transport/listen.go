@@ -37,7 +37,8 @@ type Listener struct {
 	open int // connections and set-ups
 }
 
-// Listen serves an endpoint. It does not block. On Linux it adopts the socket
+// Listen serves an endpoint. It does not block, but for 127 ms on Darwin if the
+// endpoint is in use. On Linux it adopts the socket
 // that systemd has passed with the endpoint's name as FileDescriptorName=, which
 // must be a ListenSequentialPacket= one.
 //

@@ -15,20 +15,22 @@ import (
 type sealport struct{}
 
 func (sealport) serve(folder string, handle func(size int), ready func()) {
-	_, err := transport.NewHost(benchEndpoint, func(m transport.Message[[]byte]) {
+	endpoint, cfg := benchConfig(folder)
+	_, err := transport.NewHost(endpoint, func(m transport.Message[[]byte]) {
 		if len(m.Body) == marker {
 			check(m.Reply(background, m.Body))
 			return
 		}
 		handle(len(m.Body))
-	}, &transport.Config{Folder: folder})
+	}, cfg)
 	check(err)
 	ready()
 	select {}
 }
 
 func (sealport) dial(folder string) (benchClient, error) {
-	c, err := transport.NewClient[[]byte](background, benchEndpoint, &transport.Config{Folder: folder})
+	endpoint, cfg := benchConfig(folder)
+	c, err := transport.NewClient[[]byte](background, endpoint, cfg)
 	return sealportClient{c}, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/message"
+	"github.com/sealport/sealport/internal/remember"
 	"github.com/sealport/sealport/internal/rendezvous"
 	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/peer"
@@ -29,30 +30,41 @@ func secured(ctx context.Context, l link.Link, s *settings, endpoint string, id 
 }
 
 func handshake(ctx context.Context, l link.Link, u upgrade.Upgrader, endpoint string, id *peer.Identity, host bool) (link.Link, upgrade.Result, error) {
-	self, err := ownIdentity()
+	self, err := ownBinding()
 	if err != nil {
 		l.Interrupt()
 		return nil, upgrade.Result{}, errors.Join(err, l.Close())
 	}
-	side := upgrade.Side{Endpoint: endpoint, Self: self.Binding(), Peer: id.Binding(), PeerUID: id.Token().EUID()}
-	if err := self.Close(); err != nil {
-		l.Interrupt()
-		return nil, upgrade.Result{}, errors.Join(err, l.Close())
-	}
+	side := upgrade.Side{Endpoint: endpoint, Self: self, Peer: id.Binding(), PeerUID: id.Token().EUID()}
 	if host {
 		return u.Host(ctx, l, side)
 	}
 	return u.Client(ctx, l, side)
 }
 
-// ownIdentity is this process as its peers see it.
-func ownIdentity() (*peer.Identity, error) {
+// ownBinding is what a handshake binds of this process, as its peers see it.
+func ownBinding() ([]byte, error) {
 	c, err := rendezvous.Self()
 	if c == nil || err != nil {
-		return peer.Self()
+		return selfBinding()
 	}
-	return peer.Identify(c)
+	// An audit token changes with the process's ids.
+	self, err := peer.Identify(c)
+	if err != nil {
+		return nil, err
+	}
+	return self.Binding(), self.Close()
 }
+
+// selfBinding is peer.Self's, which stays the same for as long as the process
+// lives.
+var selfBinding = remember.Success(func() ([]byte, error) {
+	self, err := peer.Self()
+	if err != nil {
+		return nil, err
+	}
+	return self.Binding(), self.Close()
+})
 
 // wrap makes a secure Conn of a plain one, whose messages become its frames.
 func wrap(ctx context.Context, c *Conn, u upgrade.Upgrader, host bool) (*Conn, error) {

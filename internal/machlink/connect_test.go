@@ -13,7 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/mach"
 	"github.com/sealport/sealport/internal/machlink"
+	"github.com/sealport/sealport/internal/machsim"
 )
 
 func TestConnectExchangesHellosAndTokens(t *testing.T) {
@@ -70,6 +72,41 @@ func TestRefusalCarriesAnswer(t *testing.T) {
 	assert.Nil(t, l)
 	assert.False(t, accepted)
 	assert.Equal(t, "not you", string(answer))
+}
+
+// TestNameThatLaunchdStillKnows: the host before has ended, and launchd has not
+// heard of it yet.
+func TestNameThatLaunchdStillKnows(t *testing.T) {
+	m := newMachine(t)
+	for _, answer := range []mach.Errno{mach.BootstrapServiceActive, mach.BootstrapNameInUse, mach.BootstrapNotPrivileged} {
+		m.Declare(service) // so that it can be looked up, as then
+		asked := 0
+		m.host.Inject(func(c machsim.Call) mach.Errno {
+			if c.Op == machsim.OpCheckIn {
+				if asked++; asked <= 3 {
+					return answer
+				}
+			}
+			return 0
+		})
+		ln, err := machlink.Listen(m.host, service)
+		require.NoError(t, err)
+		assert.Equal(t, 4, asked)
+		require.NoError(t, ln.Close())
+		m.Undeclare(service)
+	}
+	// Where nobody has the name, it is not to be had.
+	asked := 0
+	m.host.Inject(func(c machsim.Call) mach.Errno {
+		if c.Op == machsim.OpCheckIn {
+			asked++
+			return mach.BootstrapNotPrivileged
+		}
+		return 0
+	})
+	_, err := machlink.Listen(m.host, service)
+	require.ErrorIs(t, err, machlink.ErrPermission)
+	assert.Equal(t, 1, asked)
 }
 
 func TestNames(t *testing.T) {

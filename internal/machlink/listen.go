@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
@@ -31,17 +32,56 @@ type Listener struct {
 	closeErr  error
 }
 
-// Listen offers the service called name, 1 to 127 bytes. It blocks while
-// launchd answers. Errors: ErrInUse, ErrPermission, or the kernel's.
+// checkInFirst and checkInLast are the first and the longest pause before a name
+// that is in use is asked for again: 127 ms in all.
+const (
+	checkInFirst = time.Millisecond
+	checkInLast  = 64 * time.Millisecond
+)
+
+// checkIn takes the name. launchd hears of a host's end by a notification, so for
+// a moment the name of one that has closed or died is in use still.
+func checkIn(k mach.Kernel, name string) (mach.Name, error) {
+	for wait := checkInFirst; ; wait *= 2 {
+		service, err := k.CheckIn(name)
+		switch {
+		case err == nil:
+			return service, nil
+		case errors.Is(err, mach.BootstrapNotPrivileged) && offered(k, name):
+			// What launchd says of the name of another process.
+			err = fmt.Errorf("%w: %w", ErrInUse, err)
+		default:
+			err = bootstrapError(err)
+		}
+		if !errors.Is(err, ErrInUse) || wait > checkInLast {
+			return mach.Null, err
+		}
+		time.Sleep(wait)
+	}
+}
+
+// offered reports whether there is a service called name, or was until now.
+func offered(k mach.Kernel, name string) bool {
+	service, err := k.LookUp(name)
+	if err != nil {
+		return false
+	}
+	_ = deallocate(k, service)
+	return true
+}
+
+// Listen offers the service called name, 1 to 127 bytes. It blocks while launchd
+// answers, and for 127 ms if the name is in use. Errors: ErrInUse,
+// ErrPermission, or the kernel's.
 func Listen(k mach.Kernel, name string) (*Listener, error) {
 	l, err := retain(k)
 	if err != nil {
 		return nil, err
 	}
 	ln := &Listener{loop: l, ready: make(chan struct{}, 1), ended: make(chan struct{})}
-	if ln.service, err = k.CheckIn(name); err != nil {
+	if ln.service, err = checkIn(k, name); err != nil {
 		l.leave()
-		return nil, fmt.Errorf("offering %q: %w", name, bootstrapError(err))
+		return nil, fmt.Errorf("offering %q: %w", name, err)
 	}
 	if err := l.adopt(ln.service, ln); err != nil {
 		return nil, errors.Join(fmt.Errorf("offering %q: %w", name, err), ln.Close())

@@ -56,8 +56,11 @@ func (t *Task) CheckIn(name string) (mach.Name, error) {
 		return mach.Null, mach.KernInvalidArgument
 	case t.k.denied[name]:
 		return mach.Null, mach.BootstrapNotPrivileged
-	case s != nil && s.port.receiver != nil:
+	case s != nil && s.port.receiver == t:
 		return mach.Null, mach.BootstrapServiceActive
+	case s != nil && s.port.receiver != nil:
+		// launchd's word for a name that is another's, be it free to look up.
+		return mach.Null, mach.BootstrapNotPrivileged
 	case s == nil:
 		s = &service{name: name}
 		t.k.services[name] = s

@@ -283,8 +283,10 @@ func TestPortSetServesMembersInTurn(t *testing.T) {
 
 func TestBootstrap(t *testing.T) {
 	p := newPair(t)
-	_, err := p.sender.CheckIn(service)
+	_, err := p.owner.CheckIn(service)
 	assert.ErrorIs(t, err, mach.BootstrapServiceActive)
+	_, err = p.sender.CheckIn(service)
+	assert.ErrorIs(t, err, mach.BootstrapNotPrivileged)
 	_, err = p.sender.LookUp("com.example.unknown")
 	assert.ErrorIs(t, err, mach.BootstrapUnknownService)
 	p.k.Deny("com.example.denied")

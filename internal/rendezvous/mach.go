@@ -66,14 +66,24 @@ func machError(endpoint string, err error) error {
 		{machlink.ErrInUse, ErrInUse},
 		{machlink.ErrNotFound, ErrNotFound},
 		{machlink.ErrPermission, ErrPermission},
-		{link.ErrPeerGone, ErrSetup},
-		{link.ErrProtocol, ErrSetup},
 	} {
 		if errors.Is(err, to[0]) {
 			return fmt.Errorf("%s: %w: %w", endpoint, to[1], err)
 		}
 	}
-	return err
+	return machSetupError(err)
+}
+
+// machSetupError tells a peer that went, which stays link.ErrPeerGone, from one
+// that broke the rules, as on Linux.
+func machSetupError(err error) error {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, link.ErrProtocol):
+		return fmt.Errorf("%w: %w", ErrSetup, err)
+	}
+	return fmt.Errorf("connection set-up: %w", err)
 }
 
 // machListener implements Listener.
@@ -121,13 +131,15 @@ func (in *machIncoming) Credentials() *cred.Credentials { return in.p.Credential
 func (in *machIncoming) Accept(_ context.Context, hello []byte) (link.Link, error) {
 	l, err := in.p.Accept(hello)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
+		return nil, machSetupError(err)
 	}
 	return l, nil
 }
 
 // Refuse implements Incoming. It does not block.
-func (in *machIncoming) Refuse(_ context.Context, hello []byte) error { return in.p.Refuse(hello) }
+func (in *machIncoming) Refuse(_ context.Context, hello []byte) error {
+	return machSetupError(in.p.Refuse(hello))
+}
 
 // Close implements Incoming.
 func (in *machIncoming) Close() error { return in.p.Drop() }

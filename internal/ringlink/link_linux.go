@@ -31,9 +31,12 @@ type Options struct {
 
 // Link implements link.Link.
 type Link struct {
-	out   *shmring.Producer
-	in    *shmring.Consumer
-	poll  poller
+	out  *shmring.Producer
+	in   *shmring.Consumer
+	poll poller
+
+	missed int // the writer's waits for room since looking for it has paid
+
 	state atomic.Uint32
 
 	m    *shmring.Mapping
@@ -144,13 +147,18 @@ func (l *Link) writeSlow(ctx context.Context, head, body []byte, err error) erro
 
 // waitRoom returns when a frame of n bytes may fit.
 func (l *Link) waitRoom(ctx context.Context, n int) error {
-	// The reader needs some microseconds for a batch: less than sleeping costs.
-	for range writerLooks {
-		shmring.Pause(lookPauses)
-		if ok, err := l.out.Room(n); ok || err != nil || l.state.Load() != 0 {
-			return l.writeError()
+	// The reader needs some microseconds for a batch: less than sleeping costs,
+	// unless it is not running at all, which the last time tells.
+	if l.missed == 0 || l.missed%probeEvery == 0 {
+		for range writerLooks {
+			shmring.Pause(lookPauses)
+			if ok, err := l.out.Room(n); ok || err != nil || l.state.Load() != 0 {
+				l.missed = 0
+				return l.writeError()
+			}
 		}
 	}
+	l.missed++
 	short, err := l.out.Arm(n)
 	if err != nil || !short {
 		return nil // Write reports it, or has room

@@ -1,6 +1,7 @@
 package transporttest
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
 
@@ -64,5 +65,20 @@ func testConfig(t *testing.T, l Layer) {
 		}))
 		require.NoError(t, err)
 		require.NoError(t, h.Close())
+	})
+	t.Run("folder where Mach has none", func(t *testing.T) {
+		e := newEnv(t, l, machPorts)
+		if e.simulated() {
+			simulate(t)
+		}
+		cfg := e.config(func(c *transport.Config) { c.Folder = t.TempDir() })
+		_, err := l.Listen(e.endpoint, cfg)
+		assert.ErrorIs(t, err, errors.ErrUnsupported)
+		_, err = l.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) {}, cfg)
+		assert.ErrorIs(t, err, errors.ErrUnsupported)
+		_, err = l.Dial(context30(t), e.endpoint, cfg)
+		assert.ErrorIs(t, err, errors.ErrUnsupported)
+		_, err = l.Strings.NewClient(context30(t), e.endpoint, nil, cfg)
+		assert.ErrorIs(t, err, errors.ErrUnsupported)
 	})
 }
