@@ -131,7 +131,7 @@ func TestHostThatNeverAccepts(t *testing.T) {
 		hostByHand(t, b)
 		time.Sleep(4 * time.Second) // of the bubble's time
 		synctest.Wait()
-		require.Len(t, ta.records(), 2, "beside messages 1 and 3")
+		assert.Len(t, ta.records(), 2, "beside messages 1 and 3")
 		err := <-client
 		require.ErrorIs(t, err, secure.ErrHandshake)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
