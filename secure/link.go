@@ -263,10 +263,6 @@ func (l *sealed) Behind() bool {
 	if l.cause.Load() != nil {
 		return false // so that nothing is held back, and the next write says why
 	}
-	if !l.wmu.TryLock() {
-		return true // the handshake within is writing
-	}
-	defer l.wmu.Unlock()
 	return l.lower.Behind()
 }
 
