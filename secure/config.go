@@ -3,6 +3,7 @@ package secure
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sealport/sealport/handshake"
@@ -116,7 +117,7 @@ func (c *Config) check(role handshake.Role) error {
 	case c.Pattern > handshake.NN:
 		return fmt.Errorf("pattern %v does not exist", c.Pattern)
 	case !anonymous && c.Key.IsZero():
-		return fmt.Errorf("a %s needs a Key for pattern %v", side, c.Pattern)
+		return fmt.Errorf("a %s needs a Key for pattern %v; see keys.LoadOrGenerate", side, c.Pattern)
 	case anonymous && !c.Key.IsZero():
 		return fmt.Errorf("a %s has no Key in pattern %v", side, c.Pattern)
 	case c.Pattern == handshake.NN && c.PSK.IsZero():
@@ -162,6 +163,12 @@ func (c *Config) checkHostTrust() error {
 func (c *Config) checkClientTrust() error {
 	if c.Trust == nil {
 		return errors.New("a client needs Trust: which host key does it expect? See keys.Pin and keys.TrustOnFirstUse")
+	}
+	if pinned, ok := c.Trust.(*keys.Pinned); ok {
+		expected := pinned.Expected("")
+		if len(expected) == 0 || slices.ContainsFunc(expected, keys.PublicKey.IsZero) {
+			return errors.New("Trust is keys.Pin of no key, or of an empty one")
+		}
 	}
 	if _, ok := c.Trust.(keys.Expecter); !ok && c.Pattern != handshake.XX {
 		return fmt.Errorf("pattern %v needs the host's key beforehand; use keys.Pin, or pattern XX", c.Pattern)

@@ -12,11 +12,12 @@
 //
 // Each side proves that it holds its static key, and the other decides by
 // Config.Trust; the peer policy of package transport holds as well, and comes
-// first. The handshake binds the endpoint's name and both processes as the kernel
-// knows them, so that a process in between can't relay it. Every record is
-// authenticated in its place: what is changed, left out, repeated, moved or comes
-// from another connection ends the connection with an error, and an end that the
-// peer did not seal is ErrTruncated, never io.EOF.
+// first. A client's constructor returns when the host has accepted its key. The
+// handshake binds the endpoint's name and both processes as the kernel knows them,
+// so that a process in between can't relay it. Every record is authenticated in
+// its place: what is changed, left out, repeated, moved or comes from another
+// connection ends the connection with an error, and an end that the peer did not
+// seal is ErrTruncated, never io.EOF.
 //
 // Keys are replaced by the next of a chain after some time or amount, and by a
 // whole new handshake once an hour: who steals a key reads neither what was

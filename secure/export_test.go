@@ -9,6 +9,7 @@ import (
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/record"
 	"github.com/sealport/sealport/internal/upgrade"
+	"github.com/sealport/sealport/keys"
 )
 
 // Link is a sealed link.
@@ -16,25 +17,29 @@ type Link = sealed
 
 // Pair does a handshake over the two ends of a link and returns the sealed ones.
 func Pair(ctx context.Context, a, b link.Link, client, host *Config) (c, h *Link, err error) {
-	uc, _, err1 := client.resolve(handshake.Initiator)
-	uh, _, err2 := host.resolve(handshake.Responder)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, nil, err
-	}
-	ofClient := upgrade.Side{Endpoint: "com.example.test", Self: []byte("client"), Peer: []byte("host")}
-	ofHost := upgrade.Side{Endpoint: "com.example.test", Self: []byte("host"), Peer: []byte("client")}
 	var all sync.WaitGroup
-	var lc, lh link.Link
-	all.Go(func() { lc, _, err1 = uc.Client(ctx, a, ofClient) })
-	all.Go(func() { lh, _, err2 = uh.Host(ctx, b, ofHost) })
+	var err1, err2 error
+	all.Go(func() { c, err1 = HalfPair(ctx, a, client, handshake.Initiator) })
+	all.Go(func() { h, err2 = HalfPair(ctx, b, host, handshake.Responder) })
 	all.Wait()
-	if lc != nil {
-		c = lc.(*sealed)
-	}
-	if lh != nil {
-		h = lh.(*sealed)
-	}
 	return c, h, errors.Join(err1, err2)
+}
+
+// HalfPair is one side of Pair.
+func HalfPair(ctx context.Context, l link.Link, c *Config, role handshake.Role) (*Link, error) {
+	u, _, err := c.resolve(role)
+	if err != nil {
+		return nil, err
+	}
+	do, s := u.Client, upgrade.Side{Endpoint: "com.example.test", Self: []byte("client"), Peer: []byte("host")}
+	if role == handshake.Responder {
+		do, s.Self, s.Peer = u.Host, s.Peer, s.Self
+	}
+	sealedLink, _, err := do(ctx, l, s)
+	if err != nil {
+		return nil, err
+	}
+	return sealedLink.(*sealed), nil
 }
 
 // Renew begins a handshake within, as the timer does.
@@ -62,6 +67,33 @@ func (l *sealed) PeerKey() string {
 	l.next.mu.Lock()
 	defer l.next.mu.Unlock()
 	return l.p.known.String()
+}
+
+// Stashed is whether the handshake within has met a frame for the layer above.
+func (l *sealed) Stashed() bool {
+	if !l.rmu.TryLock() {
+		return false
+	}
+	defer l.rmu.Unlock()
+	return l.stash != nil
+}
+
+// Writing is whether somebody writes or waits for room.
+func (l *sealed) Writing() bool {
+	if !l.wmu.TryLock() {
+		return true
+	}
+	l.wmu.Unlock()
+	return false
+}
+
+// SetKey has this side show another key from the next handshake on.
+func (l *sealed) SetKey(key keys.PrivateKey) {
+	l.next.mu.Lock()
+	defer l.next.mu.Unlock()
+	u := *l.p.upgrader
+	u.Key = key
+	l.p.upgrader = &u
 }
 
 // SendRecord seals a record of any type, for hostile peers.

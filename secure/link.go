@@ -38,7 +38,6 @@ type sealed struct {
 	plain []byte // the frame that the layer above has
 	stash []byte // the next one, if a handshake met it; nil: none
 	rerr  error  // final
-	heard bool   // a record was opened
 
 	next   renewal
 	cause  atomic.Pointer[error] // why this side has ended the connection
@@ -70,7 +69,6 @@ func newLink(lower link.Link, p parameters, res *handshake.Result) *sealed {
 	l.control, l.quit = context.WithCancel(l.ctx)
 	l.renewed(res)
 	l.subscribe()
-	l.startTimers()
 	return l
 }
 
@@ -216,7 +214,6 @@ func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
 			l.rerr = fmt.Errorf("%w: %w", ErrRecord, err)
 			break
 		}
-		l.heard = true
 		switch t {
 		case record.Data:
 			return plain, nil
@@ -226,6 +223,8 @@ func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
 			err = l.handshakeMessage(plain)
 		case record.Switch:
 			err = l.switchReceive()
+		case record.Ready: // which is the first record or none
+			l.rerr = fmt.Errorf("%w: type %d out of turn", ErrRecord, t)
 		}
 		if err != nil {
 			l.rerr = l.renewalFailed(err)
@@ -242,10 +241,6 @@ func (l *sealed) readFailed(ctx context.Context, err error) error {
 		return err
 	case errors.Is(err, link.ErrClosed):
 		err = l.reason(err)
-	case !l.heard && l.p.role == handshake.Initiator && l.p.pattern == handshake.XX:
-		// The host judges the last message, with the client's key in it, when
-		// the client has done its part.
-		err = failed(err)
 	case err == io.EOF:
 		err = ErrTruncated
 	}
@@ -268,10 +263,6 @@ func (l *sealed) Behind() bool {
 	if l.cause.Load() != nil {
 		return false // so that nothing is held back, and the next write says why
 	}
-	if !l.wmu.TryLock() {
-		return true // the handshake within is writing
-	}
-	defer l.wmu.Unlock()
 	return l.lower.Behind()
 }
 

@@ -26,6 +26,7 @@ var types = []struct {
 	{"rekey", 2, nil},
 	{"handshake", 3, []byte("message")},
 	{"switch", 4, nil},
+	{"ready", 5, nil},
 }
 
 // deliver has to do what the man in the middle decides with records that from has
@@ -52,7 +53,7 @@ func TestTamperedRecordIsRefused(t *testing.T) {
 			changed = append(changed,
 				func(rec []byte) []byte { return append(rec, 0) },
 				func(rec []byte) []byte { return append(rec, rec...) })
-			for other := range byte(6) {
+			for other := range byte(7) {
 				if other != typ.t {
 					changed = append(changed, func(rec []byte) []byte { rec[0] = other; return rec })
 				}

@@ -189,8 +189,8 @@ func TestNodeAndTamperedRecords(t *testing.T) {
 		n.do("end", nil)
 	})
 	t.Run("to Node", func(t *testing.T) {
-		// Of the host's frames one is the handshake's.
-		n, _ := nodeClient(t, nodeVariants[0], nil, "-flip-in", "3")
+		// Of the host's frames one is the handshake's, and one says that it accepts.
+		n, _ := nodeClient(t, nodeVariants[0], nil, "-flip-in", "4")
 		n.do("connect", nil)
 		n.do("send", map[string]any{"size": 3, "seed": 0})
 		n.requireMessage(n.do("receive", nil), content(3, 0))
@@ -200,10 +200,14 @@ func TestNodeAndTamperedRecords(t *testing.T) {
 	})
 	t.Run("handshake", func(t *testing.T) {
 		n, _ := nodeClient(t, nodeVariants[1], nil, "-flip-out", "2")
-		// Node has sent its last message, so for it the handshake is done.
-		n.do("connect", nil)
+		// Node has sent its last message, but is not accepted.
+		require.Equal(t, "truncated", n.try("connect", nil).Error)
 		require.ErrorIs(t, n.failure(), handshake.ErrAuthentication)
-		require.Equal(t, "truncated", n.do("end", nil).End)
+	})
+	t.Run("acceptance", func(t *testing.T) {
+		n, _ := nodeClient(t, nodeVariants[0], nil, "-flip-in", "2")
+		require.Equal(t, "record does not authenticate", n.try("connect", nil).Error)
+		require.ErrorIs(t, n.failure(), secure.ErrTruncated, "Node is gone without a word")
 	})
 }
 
@@ -211,11 +215,10 @@ func TestNodeAndTamperedRecords(t *testing.T) {
 func TestNodeIsRefused(t *testing.T) {
 	t.Run("key", func(t *testing.T) {
 		n, _ := nodeClient(t, nodeVariants[0], func(c *secure.Config) { c.Trust = keys.Allow(keys.Generate().Public()) })
-		n.do("connect", nil)
+		require.Equal(t, "truncated", n.try("connect", nil).Error)
 		err := n.failure()
 		require.ErrorIs(t, err, secure.ErrHandshake)
 		require.ErrorIs(t, err, keys.ErrUntrusted)
-		require.Equal(t, "truncated", n.do("end", nil).End)
 	})
 	t.Run("offer", func(t *testing.T) {
 		n, _ := nodeClient(t, nodeVariants[0], func(c *secure.Config) { c.Classical = false })

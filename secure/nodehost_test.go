@@ -136,7 +136,8 @@ func TestNodeIsHostAndEnds(t *testing.T) {
 
 // TestNodeIsHostAndTampered: as TestNodeAndTamperedRecords, from the client's side.
 func TestNodeIsHostAndTampered(t *testing.T) {
-	n := nodeHost(t, nodeVariants[0], "-flip-out", "3")
+	// Of Node's frames one is the handshake's, and one says that it accepts.
+	n := nodeHost(t, nodeVariants[0], "-flip-out", "4")
 	c := n.dial(nil)
 	n.do("connect", nil)
 	n.do("send", map[string]any{"size": 5, "seed": 1})
@@ -168,14 +169,15 @@ func TestNodeIsHostAndRefuses(t *testing.T) {
 	t.Run("by Node", func(t *testing.T) {
 		n := startNode(t, nodeVariants[0], func(s *nodeSetup) { s.Host, s.Trusted = true, other })
 		n.do("listen", nil)
-		// For the client the handshake is done with its last message. A Client
-		// would go on to look for another host.
-		c, err := secure.Dial(n.ctx, nodeEndpoint, n.config(nil))
-		require.NoError(t, err)
-		defer c.Close()
-		require.Contains(t, n.try("connect", nil).Error, "not trusted")
-		_, err = c.Receive(n.ctx)
+		_, err := secure.NewSecureClient[[]byte](n.ctx, nodeEndpoint, n.config(nil))
 		require.ErrorIs(t, err, secure.ErrHandshake)
 		require.ErrorIs(t, err, transport.ErrPeerGone)
+		require.Contains(t, n.try("connect", nil).Error, "not trusted")
+	})
+	t.Run("by Node's acceptance", func(t *testing.T) {
+		n := nodeHost(t, nodeVariants[0], "-flip-out", "2")
+		_, err := secure.NewSecureClient[[]byte](n.ctx, nodeEndpoint, n.config(nil))
+		require.ErrorIs(t, err, secure.ErrHandshake)
+		require.ErrorIs(t, err, secure.ErrRecord)
 	})
 }

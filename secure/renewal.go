@@ -63,7 +63,8 @@ func (r *renewal) close() {
 	}
 }
 
-// startTimers is called by newLink.
+// startTimers is called when the link is handed out, and not before, so that no
+// record for the sake of keys comes before Ready.
 func (l *sealed) startTimers() {
 	l.next.since = time.Now()
 	l.every(l.p.RekeyInterval, func() { l.rekeyDue.Store(true) })

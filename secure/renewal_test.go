@@ -150,6 +150,7 @@ func TestRenewalWaitsForUnreadReplies(t *testing.T) {
 		host.write(s)
 	}
 	client.Renew()
+	require.Eventually(t, client.Stashed, limit, tick)
 	client.write("up")
 	host.read("up") // and with it the handshake's first message
 	for _, s := range []string{"", "two", "three"} {
@@ -174,6 +175,40 @@ func TestRenewalOfHalfClosedConnection(t *testing.T) {
 		}
 		goesOn.fails(io.EOF)
 	}
+}
+
+// TestCloseWriteDoesNotWaitForRenewal: which has no room for its message.
+func TestCloseWriteDoesNotWaitForRenewal(t *testing.T) {
+	client, host := tapped(t)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	sent := 0
+	for client.WriteFrame(over, nil, nil) == nil {
+		sent++
+	}
+	client.Renew()
+	require.Eventually(t, client.Writing, limit, tick)
+	closed := make(chan error)
+	go func() { closed <- client.Link.CloseWrite(over) }()
+	require.ErrorIs(t, await(t, closed), context.Canceled, "there is no room for a goodbye either")
+	for range sent {
+		host.read("")
+	}
+	host.fails(secure.ErrTruncated)
+}
+
+// TestRenewalWithAnotherKey: also with one that is trusted.
+func TestRenewalWithAnotherKey(t *testing.T) {
+	both := keys.Allow(clientKey.Public(), otherKey.Public())
+	a, b := memlink.Pair()
+	ta, tb := &tap{Link: a}, &tap{Link: b}
+	c, h, err := secure.Pair(t.Context(), ta, tb, clientConfig(nil), hostConfig(nil, func(c *secure.Config) { c.Trust = both }))
+	require.NoError(t, err)
+	defer c.Close()
+	defer h.Close()
+	c.SetKey(otherKey)
+	c.Renew()
+	side{h, tb, t}.fails(secure.ErrHandshake, transport.ErrProtocol, keys.ErrUntrusted)
 }
 
 // TestRenewalWithPeerThatGoes: what it sent before is read, and then that it is gone.
@@ -373,15 +408,20 @@ func TestRenewalAsksAgain(t *testing.T) {
 // TestRevokedEndsBothDirections: at once, also for what has arrived already.
 func TestRevokedEndsBothDirections(t *testing.T) {
 	trust := keys.Allow(clientKey.Public())
-	a, b := memlink.Pair()
+	a, b, _, _ := transporttest.Rings(t, 64<<10)
 	c, h, err := secure.Pair(t.Context(), a, b, clientConfig(nil), hostConfig(nil, func(c *secure.Config) { c.Trust = trust }))
 	require.NoError(t, err)
 	defer c.Close()
 	defer h.Close()
-	require.NoError(t, c.WriteFrame(t.Context(), nil, []byte("too late")))
+	for range 2 {
+		require.NoError(t, c.WriteFrame(t.Context(), nil, []byte("in private memory")))
+	}
+	_, err = h.ReadFrame(hung(t))
+	require.NoError(t, err)
 	trust.Remove(clientKey.Public())
 	_, err = h.ReadFrame(hung(t))
 	require.ErrorIs(t, err, secure.ErrRevoked)
 	require.ErrorIs(t, h.WriteFrame(t.Context(), nil, nil), secure.ErrRevoked)
 	require.ErrorIs(t, h.WaitTaken(t.Context()), secure.ErrRevoked)
+	require.False(t, h.Behind(), "nothing is held back for a peer who will not get it")
 }

@@ -32,9 +32,11 @@ func NewSecureHostWithCodec[T any](endpoint string, codec transport.Codec[T], ha
 // ErrHandshake, with what this side had against it. A client that connects again
 // does a new handshake, and trusts no other host than before by its Config.
 //
-// In pattern XX the client's key is in the last message: a host that does not
-// trust it ends the connection after that, and the client disconnects
-// (transport.ErrDisconnected). It is tried again in growing steps.
+// It blocks until the host has accepted this client's key, in every pattern, for at
+// most Transport.HandshakeTimeout. A host that does not trust it hangs up, which is
+// ErrHandshake and transport.ErrPeerGone. A client that was connected and is not
+// accepted again when it connects again goes on to try in growing steps; calls
+// that wait for a host meanwhile end with their context, and with that error too.
 func NewSecureClient[T any](ctx context.Context, endpoint string, cfg *Config) (*transport.Client[T], error) {
 	t, err := cfg.transport(handshake.Initiator)
 	if err != nil {
@@ -61,9 +63,8 @@ func Listen(endpoint string, cfg *Config) (*transport.Listener, error) {
 	return transport.Listen(endpoint, t)
 }
 
-// Dial is transport.Dial to a secure host. For errors see NewSecureClient. If a
-// host of pattern XX does not trust the client's key, the first Receive returns
-// ErrHandshake.
+// Dial is transport.Dial to a secure host. For what it waits for, and errors, see
+// NewSecureClient.
 func Dial(ctx context.Context, endpoint string, cfg *Config) (*transport.Conn, error) {
 	t, err := cfg.transport(handshake.Initiator)
 	if err != nil {

@@ -2,12 +2,12 @@ package secure_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -63,21 +63,22 @@ func (w *world) talk(t *testing.T, c *secure.Config) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	if err := conn.Send(hung(t), []byte("hello")); err != nil && !isGone(err) {
+	if err := conn.Send(hung(t), []byte("hello")); err != nil {
 		return "", err
 	}
 	answer, err := conn.Receive(hung(t))
 	return string(answer), err
 }
 
-func isGone(err error) bool { return errors.Is(err, transport.ErrPeerGone) }
-
-// refused requires that the client fails, that it hears nothing but that, and that
-// the host reports why.
+// refused requires that the client does not connect, that it hears nothing but
+// that, and that the host reports why.
 func (w *world) refused(t *testing.T, c *secure.Config, why error) {
 	t.Helper()
-	answer, err := w.talk(t, c)
-	require.ErrorIs(t, err, secure.ErrHandshake, answer)
+	conn, err := secure.Dial(hung(t), w.endpoint, w.in(c))
+	if err == nil {
+		_ = conn.Close()
+	}
+	require.ErrorIs(t, err, secure.ErrHandshake)
 	require.ErrorIs(t, err, transport.ErrPeerGone)
 	require.NotErrorIs(t, err, io.EOF)
 	assert.NotErrorIs(t, err, why, "the client hears what the host has against it")
@@ -105,6 +106,11 @@ func TestUntrustedClientIsRefused(t *testing.T) {
 			handled := w.echo(t, host)
 			client.Key = otherKey
 			w.refused(t, client, keys.ErrUntrusted)
+			_, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			require.ErrorIs(t, err, secure.ErrHandshake)
+			require.ErrorIs(t, err, transport.ErrPeerGone)
+			require.ErrorIs(t, await(t, w.failures), keys.ErrUntrusted)
+			assert.Zero(t, handled.Stats().Connections)
 			assert.Zero(t, handled.Stats().ReceivedMessages)
 			client.Key = clientKey
 			w.accepted(t, client)
@@ -112,22 +118,38 @@ func TestUntrustedClientIsRefused(t *testing.T) {
 	}
 }
 
-// A Client does not call again and again, as fast as it can, at a host that does
-// not want it.
+// A Client whose key the host gives up does not call again and again, as fast as
+// it can.
 func TestUntrustedClientBacksOff(t *testing.T) {
-	w := newWorld(t)
-	w.echo(t, hostConfig(nil))
-	c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, keyed(otherKey))))
-	require.NoError(t, err)
-	_, err = c.Receive(hung(t))
-	var gone *transport.DisconnectedError
-	require.ErrorAs(t, err, &gone)
-	assert.Zero(t, gone.Unconfirmed, "it had sent nothing")
-	for range 6 { // 5 + 10 + 20 + 40 + 80 ms in all, each less up to half
-		await(t, w.failures)
+	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK} {
+		t.Run(pattern.String(), func(t *testing.T) {
+			w := newWorld(t)
+			client, host := configsOf(pattern)
+			allowed := keys.Allow(clientKey.Public())
+			host.Trust = allowed
+			w.echo(t, host)
+			c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			require.NoError(t, err)
+			begun := time.Now()
+			allowed.Remove(clientKey.Public())
+			require.ErrorIs(t, await(t, w.failures), secure.ErrRevoked)
+			_, err = c.Receive(hung(t))
+			var gone *transport.DisconnectedError
+			require.ErrorAs(t, err, &gone)
+			assert.Zero(t, gone.Unconfirmed, "it had sent nothing")
+			for range 7 { // with 5, 10, 20, 40, 80 and 160 ms in between, each less up to half
+				require.ErrorIs(t, await(t, w.failures), keys.ErrUntrusted)
+			}
+			assert.GreaterOrEqual(t, time.Since(begun), 315*time.Millisecond/2)
+
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			defer cancel()
+			err = c.Send(ctx, "in vain")
+			require.ErrorIs(t, err, transport.ErrDisconnected)
+			require.ErrorIs(t, err, secure.ErrHandshake, "why there is no host")
+			require.NoError(t, c.Close())
+		})
 	}
-	assert.Less(t, len(w.failures), 10)
-	require.NoError(t, c.Close())
 }
 
 func TestUntrustedHostIsRefused(t *testing.T) {

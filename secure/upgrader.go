@@ -88,6 +88,10 @@ func (u *upgrader) run(ctx context.Context, l link.Link, s upgrade.Side, first [
 		return fail(err)
 	}
 	sealed := newLink(l, p, res)
+	if err := sealed.confirm(ctx); err != nil {
+		return nil, upgrade.Result{}, errors.Join(failed(err), discard(sealed))
+	}
+	sealed.startTimers()
 	return sealed, resultOf(res), nil
 }
 
@@ -221,7 +225,7 @@ func resultOf(res *handshake.Result) upgrade.Result {
 // against it, and does not say what.
 func failed(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, link.ErrPeerGone) {
-		return fmt.Errorf("%w: the other side ended it; its log says why: %w", ErrHandshake, link.ErrPeerGone)
+		return fmt.Errorf("%w: the other side ended it, and tells its Config.Logger and OnError only why: %w", ErrHandshake, link.ErrPeerGone)
 	}
 	return fmt.Errorf("%w: %w", ErrHandshake, err)
 }

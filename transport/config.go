@@ -18,16 +18,18 @@ import (
 	"github.com/sealport/sealport/peer"
 )
 
-// Defaults of Config.
+// Defaults of Config: 256 KiB, 64 MiB, 4,096, 5 seconds, and 200,000 messages per
+// second, which is MachIPC's.
 const (
 	DefaultBufferSize               = rendezvous.DefaultBufferSize
 	DefaultMaxMessageSize           = 64 << 20
 	DefaultMaxConnections           = 4096
 	DefaultHandshakeTimeout         = 5 * time.Second
-	DefaultHighPerformanceThreshold = ringlink.DefaultPollThreshold // MachIPC's
+	DefaultHighPerformanceThreshold = ringlink.DefaultPollThreshold
 )
 
-// Limits of Config.BufferSize and Config.MaxMessageSize in bytes.
+// Limits in bytes: of Config.BufferSize 16 KiB and 64 MiB, of
+// Config.MaxMessageSize 16 GiB.
 const (
 	MinBufferSize         = shmring.MinSize
 	MaxBufferSize         = shmring.MaxSize

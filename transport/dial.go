@@ -70,7 +70,7 @@ func judgeHost(ctx context.Context, out rendezvous.Outgoing, s *settings) (their
 	}
 	switch {
 	case theirs.Status == message.Refused:
-		return theirs, nil, fmt.Errorf("%w; its log says by which rule", ErrRefused)
+		return theirs, nil, fmt.Errorf("%w; by which rule, it tells its Config.Logger and OnError only", ErrRefused)
 	case theirs.Status == message.Busy:
 		return theirs, nil, ErrBusy
 	case theirs.Status != message.Accepted || !out.Accepted():

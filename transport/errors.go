@@ -48,11 +48,17 @@ var (
 	// ErrRefused means that the other side's peer policy said no. This side's
 	// own refusal is a *peer.RefusedError. Both answer
 	// errors.Is(err, peer.ErrRefused).
-	ErrRefused = fmt.Errorf("the other side: %w", peer.ErrRefused)
+	ErrRefused error = &refusedError{}
 
 	// ErrBusy means that the host has as many connections as it takes.
 	ErrBusy = errors.New("host has too many connections")
 )
+
+// refusedError is ErrRefused.
+type refusedError struct{}
+
+func (*refusedError) Error() string { return "the host refused this process" }
+func (*refusedError) Unwrap() error { return peer.ErrRefused }
 
 // Errors of connections.
 var (
@@ -107,7 +113,7 @@ type DisconnectedError struct {
 func (e *DisconnectedError) Error() string {
 	s := fmt.Sprintf("%s: %v", e.Endpoint, ErrDisconnected)
 	if e.Unconfirmed > 0 {
-		s += fmt.Sprintf("; %d frames sent before may be lost", e.Unconfirmed)
+		s += fmt.Sprintf("; what was sent before may be lost (frames: %d)", e.Unconfirmed)
 	}
 	if e.NotSent {
 		s += "; this message was not sent"

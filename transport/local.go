@@ -127,7 +127,7 @@ func (l *localHost[T]) judge(ctx context.Context, self *peer.Identity, ofClient 
 	if err != nil {
 		l.h.l.counters.refused.Add(1)
 		l.h.s.report(err)
-		return fmt.Errorf("%w; its log says by which rule", ErrRefused)
+		return fmt.Errorf("%w; by which rule, it tells its Config.Logger and OnError only", ErrRefused)
 	}
 	return peer.Check(ctx, ofClient, self)
 }

@@ -30,8 +30,8 @@ func (c *Client[T]) keep() {
 				return
 			}
 		}
-		// A host that ends the session at once, as one does that does not trust
-		// this client's key, is not asked again at once.
+		// A host that ends each session at once, as one does that fails, is not
+		// asked again at once.
 		if time.Since(begun) >= longestPause {
 			pause = firstPause
 		} else {

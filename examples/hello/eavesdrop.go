@@ -64,7 +64,7 @@ func spy(ctx context.Context, sample string, plain, sealed *side) (found, err er
 		if seen.found && s == sealed {
 			found = fmt.Errorf("%w: %q", errGivenAway, sample)
 		}
-		say(label+"%s", s.name+" host", map[bool]string{true: "found:", false: "not found; what came instead:"}[seen.found])
+		say(label+"%s", s.name+" host", map[bool]string{true: "the line is there:", false: "the line is not there, but this:"}[seen.found])
 		for i := range rows {
 			at := seen.at + i*rowSize
 			say(column+"%06x  %s", at, row(seen.memory[at:][:rowSize]))

@@ -102,9 +102,9 @@ func TestEavesdropperReadsThePlainHostOnly(t *testing.T) {
 	const secret = "attack at dawn, by the old oak"
 	_, stderr, code := runProgram(t, strings.NewReader("short\n"+secret+"\nshort\n"), "-")
 	require.Zero(t, code, stderr)
-	_, rest, ok := strings.Cut(stderr, "passes.\n  plain host  found:\n")
+	_, rest, ok := strings.Cut(stderr, "passes.\n  plain host  the line is there:\n")
 	require.True(t, ok, stderr)
-	plain, rest, ok := strings.Cut(rest, "  secure host not found; what came instead:\n")
+	plain, rest, ok := strings.Cut(rest, "  secure host the line is not there, but this:\n")
 	require.True(t, ok, stderr)
 	sealed, _, ok := strings.Cut(rest, "\n\n")
 	require.True(t, ok, stderr)

@@ -39,6 +39,7 @@ func reportSpeed(ctx context.Context, plain, sealed *side) error {
 	reportCounts(plain, sealed)
 	say(table, "64-byte messages/s", rates[0], rates[1])
 	say(table, "question and answer", trips[0], trips[1])
+	say("\n  One short run: whatever else works on this machine changes it by a lot.")
 	return nil
 }
 

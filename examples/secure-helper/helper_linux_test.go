@@ -172,7 +172,7 @@ func TestNoHelper(t *testing.T) {
 	s := newSite(t, os.Getuid())
 	_, stderr, code := s.asks(t, client{}, "who")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, stderr, "does not exist")
+	assert.Contains(t, stderr, "no host at this endpoint")
 }
 
 // Rules about files that others can change prove nothing.

@@ -40,10 +40,10 @@ var (
 
 // Link is one end of a duplex connection that carries frames.
 //
-// One goroutine may write (WriteFrame, CloseWrite, Behind, Unread) while another reads
-// (ReadFrame, Buffered); neither side may be used by two goroutines at once.
-// WaitTaken, Gone, Credentials, MaxFrame and Interrupt may be called at
-// any time before Close from any goroutine. To end a Link from outside: call
+// One goroutine may write (WriteFrame, CloseWrite, HungUp, Unread) while another
+// reads (ReadFrame, Buffered); neither side may be used by two goroutines at once.
+// Behind, WaitTaken, Gone, Credentials, MaxFrame and Interrupt may be called at any
+// time before Close from any goroutine. To end a Link from outside: call
 // Interrupt, wait until the reader and the writer have returned, call Close.
 // So carriers need no lock of their own on the path of each frame.
 //

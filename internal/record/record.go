@@ -35,8 +35,9 @@ const (
 	Rekey     Type = 2 // the next record has the next key (Noise §4.2, REKEY); empty
 	Handshake Type = 3 // a message of a handshake that will replace the keys
 	Switch    Type = 4 // the next record has the key of that handshake; empty
+	Ready     Type = 5 // the responder has accepted the initiator's key; empty
 
-	types = 5
+	types = 6
 )
 
 // Sizes in bytes.

@@ -43,7 +43,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestOpenRefusesEveryFlip(t *testing.T) {
-	for typ := range record.Type(5) {
+	for typ := range record.Type(6) {
 		plain := []byte("secret")
 		if typ != record.Data && typ != record.Handshake {
 			plain = nil
@@ -192,7 +192,7 @@ func TestCounterDoesNotWrap(t *testing.T) {
 
 func TestOpenRefusesMalformed(t *testing.T) {
 	for name, make := range map[string]func(s *record.Sealer) ([]byte, error){
-		"unknown type":     func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, 5, nil, nil) },
+		"unknown type":     func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, 6, nil, nil) },
 		"close with data":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Close, nil, []byte{1}) },
 		"rekey with data":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Rekey, nil, []byte{1}) },
 		"switch with data": func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Switch, nil, []byte{1}) },

@@ -34,7 +34,7 @@ func dialUnix(ctx context.Context, endpoint string, hello []byte, o Options) (Ou
 	defer dir.close()
 	place := fileName(endpoint) + ".sock"
 	if err := dir.isSocket(place); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s in %s", ErrNotFound, endpoint, dir.path)
+		return nil, fmt.Errorf("%w: nobody serves it in %s; %s", ErrNotFound, dir.path, notFoundAdvice)
 	} else if err != nil {
 		return nil, err
 	}
@@ -42,9 +42,9 @@ func dialUnix(ctx context.Context, endpoint string, hello []byte, o Options) (Ou
 	switch {
 	case err == nil:
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
-		return nil, fmt.Errorf("%w: the host of %s has ended", ErrNotFound, endpoint)
+		return nil, fmt.Errorf("%w: its host has ended; start it again", ErrNotFound)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return nil, fmt.Errorf("%w: the endpoint %s in %s is for other users", ErrPermission, endpoint, dir.path)
+		return nil, fmt.Errorf("%w: the endpoint in %s is for other users; its host must set Config.Shared", ErrPermission, dir.path)
 	case errors.Is(err, unix.EPROTOTYPE), errors.Is(err, unix.ENOTSOCK):
 		return nil, fmt.Errorf("%w: %s/%s is a socket of another type", ErrNotEndpoint, dir.path, place)
 	default:

@@ -42,6 +42,9 @@ const (
 	socketModeShared fs.FileMode = 0o666
 )
 
+// notFoundAdvice is what to do about ErrNotFound.
+const notFoundAdvice = "start the host, or see that both sides have the same Config.Folder or XDG_RUNTIME_DIR"
+
 // openFolder opens and checks the folder for a host (serve) or a client. A host
 // creates it if it does not exist.
 func openFolder(o Options, serve bool) (*folder, error) {
@@ -58,7 +61,7 @@ func openFolder(o Options, serve bool) (*folder, error) {
 	switch err {
 	case nil:
 	case unix.ENOENT:
-		return nil, fmt.Errorf("%w: the folder %s does not exist", ErrNotFound, path)
+		return nil, fmt.Errorf("%w: there is no %s; %s", ErrNotFound, path, notFoundAdvice)
 	case unix.ENOTDIR, unix.ELOOP:
 		return nil, fmt.Errorf("%w: %s is not a folder; a symbolic link is not followed", ErrUnsafeFolder, path)
 	case unix.EACCES, unix.EPERM:
@@ -149,7 +152,7 @@ func (f *folder) lock(name string) (*os.File, error) {
 		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			unix.Close(fd)
 			if err == unix.EWOULDBLOCK {
-				return nil, ErrInUse
+				return nil, fmt.Errorf("%w: a living host serves it in %s; stop that one or choose another name", ErrInUse, f.path)
 			}
 			return nil, fmt.Errorf("locking %s/%s: %w", f.path, name, err)
 		}

@@ -55,12 +55,12 @@ func listenUnix(endpoint string, o Options) (Listener, error) {
 	lock, err := dir.lock(name + ".lock")
 	if err != nil {
 		dir.close()
-		return nil, fmt.Errorf("%s: %w", endpoint, err)
+		return nil, err
 	}
 	own := &owned{dir: dir, name: name, lock: lock}
 	sock, err := own.bind(o)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", endpoint, err), own.release())
+		return nil, errors.Join(err, own.release())
 	}
 	return &unixListener{o: o, sock: sock, owned: own}, nil
 }
@@ -110,13 +110,16 @@ func (w *owned) vacant(place string) error {
 	c, err := unixsock.Dial(ctx, w.dir.socketPath(place))
 	if err == nil {
 		_ = c.Close()
-		return ErrInUse
+		return errForeign
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
-		return ErrInUse
+		return errForeign
 	}
 	return nil
 }
+
+// errForeign is for a host that listens without the lock.
+var errForeign = fmt.Errorf("%w: another program listens there; stop it or choose another name", ErrInUse)
 
 // release removes the endpoint's files, the socket first, and gives up the lock.
 func (w *owned) release() error {

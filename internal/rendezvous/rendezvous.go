@@ -18,10 +18,10 @@ var (
 	ErrInUse = errors.New("endpoint in use")
 
 	// ErrNotFound means that no host serves the endpoint.
-	ErrNotFound = fmt.Errorf("no host at this endpoint: %w", fs.ErrNotExist)
+	ErrNotFound error = &also{"no host at this endpoint", fs.ErrNotExist}
 
 	// ErrPermission means that this process may not serve or reach the endpoint.
-	ErrPermission = fmt.Errorf("endpoint: %w", fs.ErrPermission)
+	ErrPermission error = &also{"permission denied", fs.ErrPermission}
 
 	// ErrNotEndpoint means that something else is where the endpoint should be:
 	// a plain file, or a socket that does not speak sealport.
@@ -109,6 +109,15 @@ func Dial(ctx context.Context, endpoint string, hello []byte, o Options) (Outgoi
 	}
 	return dialUnix(ctx, endpoint, hello, o)
 }
+
+// also is an error that answers errors.Is for another one too, without its text.
+type also struct {
+	text string
+	is   error
+}
+
+func (e *also) Error() string { return e.text }
+func (e *also) Unwrap() error { return e.is }
 
 // MaxName is the length of an endpoint's name in bytes; Darwin's bootstrap
 // names have the same limit (BOOTSTRAP_MAX_NAME_LEN is 128 with its NUL).

@@ -119,7 +119,7 @@ func crowd(e *env, argument string) {
 	var all sync.WaitGroup
 	for i := range clients {
 		all.Go(func() {
-			c, err := e.Bytes.NewClient(ctx, e.endpoint, nil, e.config())
+			c, err := e.Bytes.NewClient(ctx, e.endpoint, nil, e.config(func(c *transport.Config) { c.HandshakeTimeout = limit }))
 			must(err)
 			clients[i] = c
 		})

@@ -9,6 +9,7 @@ const CLOSE = 1
 const REKEY = 2
 const HANDSHAKE = 3
 const SWITCH = 4
+const READY = 5
 
 const HEADER = 4
 const TAG = 16
@@ -98,7 +99,7 @@ class Direction {
     this.number = number + 1n
     this.count(n)
     const type = header[0]
-    if (type > SWITCH || header[1] !== 0) throw new Error(`malformed record of type ${type}`)
+    if (type > READY || header[1] !== 0) throw new Error(`malformed record of type ${type}`)
     if ((type === DATA || type === HANDSHAKE) !== n > 0) throw new Error(`malformed record of type ${type} with ${n} bytes`)
     if (this.records > 2 * REKEY_RECORDS || this.bytes > 2 * REKEY_BYTES) throw new Error('the peer does not change its key')
     if (type === REKEY) this.rekey()
@@ -186,15 +187,16 @@ export class Session {
     this.renewal = null // a handshake under way
     this.next = null // the key that the peer's switch brings into use
     this.switched = true // this side has sent its own
+    this.accepted = p.pattern !== 'XX' || !p.initiator // the host has said so
     this.begun = Date.now()
     this.ended = null // how the peer's direction has: 'close', or an Error
     this.closed = false // this side's
-    this.stats = { renewals: 0, records: [0, 0, 0, 0, 0], skipped: 0, asked: 0 }
+    this.stats = { renewals: 0, records: [0, 0, 0, 0, 0, 0], skipped: 0, asked: 0 }
     if (p.initiator) p.write(this.handshake.write())
   }
 
   get established () {
-    return this.send !== undefined
+    return this.send !== undefined && this.accepted
   }
 
   // receive takes a frame of the peer's and returns the messages that came with
@@ -210,7 +212,7 @@ export class Session {
   }
 
   take (frame) {
-    if (!this.established) {
+    if (!this.send) {
       this.handshake.read(frame)
       if (this.handshake.writes) this.p.write(this.handshake.write())
       if (this.handshake.done) this.establish()
@@ -220,11 +222,13 @@ export class Session {
     const { type, plain } = this.open.open(frame)
     this.stats.records[type]++
     if (this.open.number > before + 1n) this.stats.skipped += Number(this.open.number - before - 1n)
+    if ((type === READY) === this.accepted) throw new Error(`record of type ${type} out of turn`)
     switch (type) {
       case DATA: return this.messages.read(plain)
       case CLOSE: this.ended = 'close'; break
       case HANDSHAKE: this.renew(plain); break
       case SWITCH: this.switchOpen(); break
+      case READY: this.accepted = true; break
     }
     return []
   }
@@ -240,6 +244,7 @@ export class Session {
     this.peerKey = h.peerKey
     this.send = new Direction(h.sendKey)
     this.open = new Direction(h.receiveKey)
+    if (this.p.pattern === 'XX' && !this.p.initiator) this.record(READY)
   }
 
   record (type, plain = Buffer.alloc(0)) {

@@ -7,7 +7,7 @@ import curve from 'noise-handshake/dh.js'
 import { Session } from './session.js'
 
 const unhex = (text) => Buffer.from(text ?? '', 'hex')
-const TYPES = ['data', 'close', 'rekey', 'handshake', 'switch']
+const TYPES = ['data', 'close', 'rekey', 'handshake', 'switch', 'ready']
 
 function fixedOf (s, initiator) {
   return {

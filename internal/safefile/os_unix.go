@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package safefile
 
 import (
@@ -32,7 +34,7 @@ func changeTime(fi fs.FileInfo) time.Time {
 	if !ok {
 		return fi.ModTime()
 	}
-	return time.Unix(st.Ctimespec.Unix())
+	return time.Unix(ctim(st).Unix())
 }
 
 // tryLock takes an exclusive flock(2) without waiting. It is false if another
