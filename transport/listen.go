@@ -37,7 +37,8 @@ type Listener struct {
 	open int // connections and set-ups
 }
 
-// Listen serves an endpoint. It does not block, but for 127 ms on Darwin if the
+// Listen serves an endpoint. It does not block, but for some 0.1 s on Darwin where a
+// name is in use, since launchd takes a moment to forget one.
 // endpoint is in use. On Linux it adopts the socket
 // that systemd has passed with the endpoint's name as FileDescriptorName=, which
 // must be a ListenSequentialPacket= one.
