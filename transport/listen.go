@@ -37,11 +37,10 @@ type Listener struct {
 	open int // connections and set-ups
 }
 
-// Listen serves an endpoint. It does not block, but for some 0.1 s on Darwin where a
-// name is in use, since launchd takes a moment to forget one.
-// endpoint is in use. On Linux it adopts the socket
-// that systemd has passed with the endpoint's name as FileDescriptorName=, which
-// must be a ListenSequentialPacket= one.
+// Listen serves an endpoint. It does not block, but for 127 ms on Darwin if the
+// endpoint is in use, since launchd takes a moment to forget a name. On Linux it
+// adopts the socket that systemd has passed with the endpoint's name as
+// FileDescriptorName=, which must be a ListenSequentialPacket= one.
 //
 // Errors: ErrInvalidEndpoint, ErrEndpointInUse, ErrPermission, ErrNotEndpoint,
 // ErrUnsafeFolder, ErrNoHost (the folder's parent does not exist), ErrConfig.
