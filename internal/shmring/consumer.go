@@ -137,7 +137,7 @@ func (c *Consumer) Fill() (int, error) {
 	k := copy(c.buf[have:have+n], c.data[at:])
 	copy(c.buf[have+k:have+n], c.data)
 	c.pos += uint64(n)
-	c.w.head.Store(c.pos)
+	c.w.head.Swap(c.pos)
 	c.end = have + n
 	c.pending()
 	return n, c.err
@@ -162,7 +162,7 @@ func (c *Consumer) Empty() bool { return c.w.tail.Load() == c.pos }
 // Arm announces that the consumer goes to sleep. It returns false if something
 // has arrived: then the caller must not sleep, and calls Disarm.
 func (c *Consumer) Arm() bool {
-	c.w.consumerWaits.Store(1)
+	c.w.consumerWaits.Swap(1)
 	return c.Empty()
 }
 

@@ -24,7 +24,9 @@
 // waits word, and (c) if it is set, clears it and rings. Both store-then-load
 // pairs are sequentially consistent (sync/atomic; on amd64 the store is an XCHG,
 // on arm64 STLR followed by LDAR), so (1)(2) and (a)(b) can't both miss the
-// other's store: either the sleeper sees the new position and stays awake, or
+// other's store: under the race detector a Store to memory outside Go's heap is a
+// release store only, which the load behind it may overtake, so these stores are
+// Swaps, which are as cheap. Either the sleeper sees the new position and stays awake, or
 // the other sees the waits word and rings. A doorbell is remembered by the
 // sleeper until it is consumed, so ringing early is not ringing in vain. The
 // model in testdata/wakeup.pml checks this under store buffering, and fails

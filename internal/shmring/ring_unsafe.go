@@ -78,7 +78,7 @@ func (p *Producer) Write(head, body []byte) (bool, error) {
 	}
 	at = p.put(at, body)
 	p.pos = align(at)
-	p.w.tail.Store(p.pos)
+	p.w.tail.Swap(p.pos)
 	p.written++
 	return true, nil
 }
@@ -120,7 +120,7 @@ func (p *Producer) End() {
 	i := p.pos & p.mask
 	binary.LittleEndian.PutUint32(p.data[i:i+frameHeader], endMarker)
 	p.pos += frameAlign
-	p.w.tail.Store(p.pos)
+	p.w.tail.Swap(p.pos)
 }
 
 // MustWake reports, at most once for each time that the consumer went to sleep,
@@ -136,7 +136,7 @@ func (p *Producer) MustWake() bool {
 // it (ArmTaken): a doorbell too many does no harm.
 func (p *Producer) Arm(n int) (bool, error) {
 	need := align(frameHeader+uint64(n)) + reserved
-	p.w.producerWaits.Store(uint32(max(need, uint64(len(p.data))/2)))
+	p.w.producerWaits.Swap(uint32(max(need, uint64(len(p.data))/2)))
 	free, err := p.free()
 	return err == nil && free < need, err
 }
@@ -146,7 +146,7 @@ func (p *Producer) Arm(n int) (bool, error) {
 // be called concurrently with everything else, Arm included: whichever wish
 // stands last, both are woken at the latest when the ring is empty.
 func (p *Producer) ArmTaken() bool {
-	p.w.producerWaits.Store(uint32(len(p.data)))
+	p.w.producerWaits.Swap(uint32(len(p.data)))
 	return p.Behind()
 }
 
