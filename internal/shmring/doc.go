@@ -22,15 +22,16 @@
 // other's position again, and (3) sleeps only if that still gives it nothing to
 // do. The side that makes progress (a) stores its position, (b) then loads the
 // waits word, and (c) if it is set, clears it and rings. Both store-then-load
-// pairs are sequentially consistent (sync/atomic; on amd64 the store is an XCHG,
-// on arm64 STLR followed by LDAR), so (1)(2) and (a)(b) can't both miss the
-// other's store: under the race detector a Store to memory outside Go's heap is a
-// release store only, which the load behind it may overtake, so these stores are
-// Swaps, which are as cheap. Either the sleeper sees the new position and stays awake, or
-// the other sees the waits word and rings. A doorbell is remembered by the
-// sleeper until it is consumed, so ringing early is not ringing in vain. The
-// model in testdata/wakeup.pml checks this under store buffering, and fails
-// when a fence or the second look is taken out.
+// pairs are sequentially consistent (sync/atomic), so (1)(2) and (a)(b) can't both
+// miss the other's store: either the sleeper sees the new position and stays
+// awake, or the other sees the waits word and rings. A doorbell is remembered by
+// the sleeper until it is consumed, so ringing early is not ringing in vain. The
+// model in testdata/wakeup.pml checks this under store buffering, and fails when
+// a fence or the second look is taken out.
+//
+// These stores are Swaps: on amd64 the same instruction as a Store (XCHG), and a
+// full fence also where the race detector's runtime may make no more than a
+// release store of a Store to memory outside Go's heap.
 //
 // A consumer leaves a producer asleep until as much is free as the producer
 // asked for, which is never more than the ring holds; since it rings at the

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/socklink"
@@ -60,9 +61,11 @@ func passedOn(t *testing.T) (link.Link, *os.File) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	require.NoError(t, syscall.SetNonblock(fds[0], true))
+	for _, option := range []int{unix.SO_PASSCRED, unix.SO_PASSPIDFD} {
+		require.NoError(t, unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, option, 1))
+	}
 	sock, err := unixsock.NewConn(fds[0])
 	require.NoError(t, err)
-	require.NoError(t, sock.PassCredentials())
 	theirs := os.NewFile(uintptr(fds[1]), "theirs")
 	t.Cleanup(func() { _ = theirs.Close() })
 

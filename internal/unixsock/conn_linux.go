@@ -91,14 +91,6 @@ func passCredentials(fd int) error {
 	return nil
 }
 
-// PassCredentials asks for credentials on each datagram received, as Dial and
-// Accept do by themselves.
-func (c *Conn) PassCredentials() error {
-	var serr error
-	err := c.rc.Control(func(fd uintptr) { serr = passCredentials(int(fd)) })
-	return errors.Join(err, serr)
-}
-
 // StopCredentials ends what a Conn begins with: credentials on each datagram
 // received. A carrier that does not look at them saves their cost.
 func (c *Conn) StopCredentials() error {
