@@ -14,9 +14,9 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/conn/message"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/memlink"
-	"github.com/sealport/sealport/internal/message"
+	"github.com/sealport/sealport/internal/link/mem"
 	"github.com/sealport/sealport/internal/record"
 	"github.com/sealport/sealport/keys"
 )
@@ -117,7 +117,7 @@ type player struct {
 func (p *player) direction(name string, key []byte) *direction {
 	d := &direction{name: name}
 	var far link.Link
-	d.to, far = memlink.Pair()
+	d.to, far = mem.Pair()
 	d.read = message.NewConn(far, message.Config{MaxSend: 1 << 20, MaxReceive: 1 << 20})
 	p.t.Cleanup(func() {
 		require.NoError(p.t, d.read.Close())

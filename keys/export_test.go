@@ -3,7 +3,7 @@ package keys
 import (
 	"encoding/binary"
 
-	"github.com/sealport/sealport/internal/bech32"
+	"github.com/sealport/sealport/keys/internal/bech32"
 )
 
 // CheapPassphrases makes Lock take next to nothing, for tests. It returns the

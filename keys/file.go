@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/sealport/sealport/internal/safefile"
+	"github.com/sealport/sealport/keys/internal/safefile"
 )
 
 var (

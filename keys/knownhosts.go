@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sealport/sealport/internal/safefile"
+	"github.com/sealport/sealport/keys/internal/safefile"
 )
 
 // ErrKeyChanged matches every *KeyChangedError.

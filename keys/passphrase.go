@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/chacha20poly1305"
 
-	"github.com/sealport/sealport/internal/bech32"
+	"github.com/sealport/sealport/keys/internal/bech32"
 )
 
 // lockedPrefix starts the text of a key under a passphrase.

@@ -5,7 +5,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 
-	"github.com/sealport/sealport/internal/bech32"
+	"github.com/sealport/sealport/keys/internal/bech32"
 )
 
 // PresharedKeySize is the length of a raw pre-shared key in bytes (Noise §9).

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/sealport/sealport/internal/bech32"
+	"github.com/sealport/sealport/keys/internal/bech32"
 )
 
 // PrivateKeySize is the length of a raw private key in bytes (RFC 7748).

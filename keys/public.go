@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/crypto/blake2b"
 
-	"github.com/sealport/sealport/internal/bech32"
+	"github.com/sealport/sealport/keys/internal/bech32"
 )
 
 // PublicKeySize is the length of a raw public key in bytes (RFC 7748).

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/sealport/sealport/internal/safefile"
+	"github.com/sealport/sealport/keys/internal/safefile"
 )
 
 // Store keeps private keys under names: files (FileStore), or what an operating

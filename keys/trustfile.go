@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sealport/sealport/internal/safefile"
+	"github.com/sealport/sealport/keys/internal/safefile"
 )
 
 // ErrTrustFile is returned for an allow-list or a file of known hosts that can't

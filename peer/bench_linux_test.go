@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/sealport/sealport/internal/cred"
-	"github.com/sealport/sealport/internal/pidfd/pidfdtest"
 	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/peer/internal/pidfd/pidfdtest"
 )
 
 // BenchmarkConnect is what a host pays for each connection before it accepts:

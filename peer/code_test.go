@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sealport/sealport/internal/codesign"
-	"github.com/sealport/sealport/internal/codesign/codesigntest"
 	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/peer/internal/codesign"
+	"github.com/sealport/sealport/peer/internal/codesign/codesigntest"
 )
 
 // signedBy returns the identity of a process with this signature.

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/sealport/sealport/internal/filedigest"
+	"github.com/sealport/sealport/peer/internal/filedigest"
 )
 
 // Algorithms of a Digest.

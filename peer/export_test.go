@@ -1,6 +1,6 @@
 package peer
 
-import "github.com/sealport/sealport/internal/codesign"
+import "github.com/sealport/sealport/peer/internal/codesign"
 
 // IdentifyToken is what Identify does on Darwin, with the kernel given.
 func IdentifyToken(words [8]uint32, src codesign.Source) (*Identity, error) {

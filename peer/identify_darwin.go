@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/sealport/sealport/internal/codesign"
 	"github.com/sealport/sealport/internal/cred"
-	_ "github.com/sealport/sealport/internal/mach/codesource" // asks the kernel
+	"github.com/sealport/sealport/peer/internal/codesign"
+	_ "github.com/sealport/sealport/peer/internal/codesign/codesource" // asks the kernel
 )
 
 // Identify makes an Identity of the audit token that the kernel attached to the

@@ -8,10 +8,10 @@ import (
 	"os"
 	"strings"
 
-	"github.com/sealport/sealport/internal/codesign"
 	"github.com/sealport/sealport/internal/cred"
-	"github.com/sealport/sealport/internal/pidfd"
 	"github.com/sealport/sealport/internal/remember"
+	"github.com/sealport/sealport/peer/internal/codesign"
+	"github.com/sealport/sealport/peer/internal/pidfd"
 )
 
 // Identify makes an Identity of what the kernel attached to the peer's hello.

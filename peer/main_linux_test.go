@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/cred"
-	"github.com/sealport/sealport/internal/pidfd"
-	"github.com/sealport/sealport/internal/pidfd/pidfdtest"
 	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/peer/internal/pidfd"
+	"github.com/sealport/sealport/peer/internal/pidfd/pidfdtest"
 )
 
 func TestMain(m *testing.M) {

@@ -1,8 +1,8 @@
 package peer
 
 import (
-	"github.com/sealport/sealport/internal/pidfd"
 	"github.com/sealport/sealport/internal/remember"
+	"github.com/sealport/sealport/peer/internal/pidfd"
 )
 
 // defaultOverflow is DEFAULT_OVERFLOWUID of linux/highuid.h.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/sealport/sealport/internal/codesign"
+	"github.com/sealport/sealport/peer/internal/codesign"
 )
 
 // CodeSignature is what Darwin's kernel says of the program that a process runs.

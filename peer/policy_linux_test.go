@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sealport/sealport/internal/pidfd/pidfdtest"
 	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/peer/internal/pidfd/pidfdtest"
 )
 
 // answer is what a test expects of Check.

@@ -6,7 +6,7 @@ import (
 	"io"
 	"runtime"
 
-	"github.com/sealport/sealport/internal/codesign"
+	"github.com/sealport/sealport/peer/internal/codesign"
 )
 
 // process is what an operating system can tell about the peer while it lives.

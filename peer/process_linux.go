@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/sealport/sealport/internal/pidfd"
+	"github.com/sealport/sealport/peer/internal/pidfd"
 )
 
 // linuxProcess is a process with a pidfd, which it owns.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/sealport/sealport/internal/codesign"
+	"github.com/sealport/sealport/peer/internal/codesign"
 )
 
 // tokenProcess is a process that is known by its audit token, as on Darwin.

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/cred"
-	"github.com/sealport/sealport/internal/pidfd/pidfdtest"
 	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/peer/internal/pidfd/pidfdtest"
 )
 
 // TestPeerExitsBeforeIdentify takes the hello of a process that is gone by then.

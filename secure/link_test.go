@@ -8,7 +8,7 @@ import (
 
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/linktest"
-	"github.com/sealport/sealport/internal/memlink"
+	"github.com/sealport/sealport/internal/link/mem"
 	"github.com/sealport/sealport/internal/transporttest"
 	"github.com/sealport/sealport/secure"
 )
@@ -31,16 +31,16 @@ func pairOver(t testing.TB, a, b link.Link, changes ...func(*secure.Config)) (cl
 // TestConformance: a sealed link is a link like any carrier.
 func TestConformance(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
-		lower := make(map[link.Link]*memlink.Link)
+		lower := make(map[link.Link]*mem.Link)
 		linktest.Run(t, linktest.Carrier{
 			Pair: func(t testing.TB) (a, b link.Link) {
-				x, y := memlink.Pair()
+				x, y := mem.Pair()
 				a, b = pairOver(t, x, y)
 				lower[a], lower[b] = x, y
 				return a, b
 			},
 			Kill:         func(l link.Link) { lower[l].Kill() },
-			Held:         2 * memlink.Capacity,
+			Held:         2 * mem.Capacity,
 			CountsUnread: true,
 			SaysGoodbye:  true,
 		})

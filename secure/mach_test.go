@@ -10,19 +10,19 @@ import (
 
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/linktest"
-	"github.com/sealport/sealport/internal/mach"
-	"github.com/sealport/sealport/internal/machlink"
-	"github.com/sealport/sealport/internal/machsim"
+	"github.com/sealport/sealport/internal/link/mach"
+	"github.com/sealport/sealport/internal/link/mach/machlink"
+	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
 
 // TestConformanceOverMach: a sealed link over Mach ports of two processes on a
 // simulated kernel is a link like any carrier.
 func TestConformanceOverMach(t *testing.T) {
 	var mu sync.Mutex
-	tasks := map[link.Link]*machsim.Task{}
+	tasks := map[link.Link]*machtest.Task{}
 	linktest.Run(t, linktest.Carrier{
 		Pair: func(t testing.TB) (a, b link.Link) {
-			k := machsim.New()
+			k := machtest.New()
 			// Not every kernel fills in the pidversion.
 			host, client := k.NewTask(mach.AuditToken{5: 1}), k.NewTask(mach.AuditToken{5: 2})
 			x, y := machPair(t, host, client)
@@ -44,7 +44,7 @@ func TestConformanceOverMach(t *testing.T) {
 }
 
 // machPair connects two processes of a simulated kernel.
-func machPair(t testing.TB, host, client *machsim.Task) (x, y link.Link) {
+func machPair(t testing.TB, host, client *machtest.Task) (x, y link.Link) {
 	t.Helper()
 	l, err := machlink.Listen(host, endpoint)
 	require.NoError(t, err)
@@ -68,19 +68,19 @@ func machPair(t testing.TB, host, client *machsim.Task) (x, y link.Link) {
 // TestMachLeavesNothing: whatever ends the life of a sealed connection, the
 // processes hold no right and no memory of it any more.
 func TestMachLeavesNothing(t *testing.T) {
-	for name, end := range map[string]func(a, b link.Link, host *machsim.Task){
-		"close": func(a, b link.Link, _ *machsim.Task) {
+	for name, end := range map[string]func(a, b link.Link, host *machtest.Task){
+		"close": func(a, b link.Link, _ *machtest.Task) {
 			assert.NoError(t, a.Close())
 			assert.NoError(t, b.Close())
 		},
-		"the other's death": func(a, b link.Link, host *machsim.Task) {
+		"the other's death": func(a, b link.Link, host *machtest.Task) {
 			host.Kill()
 			_, err := b.ReadFrame(context.Background())
 			assert.ErrorIs(t, err, link.ErrPeerGone)
 			_ = a.Close()
 			assert.NoError(t, b.Close())
 		},
-		"another process": func(a, b link.Link, host *machsim.Task) {
+		"another process": func(a, b link.Link, host *machtest.Task) {
 			host.SetToken(mach.AuditToken{5: 3})
 			assert.NoError(t, a.WriteFrame(context.Background(), nil, []byte("mine")))
 			_, err := b.ReadFrame(context.Background())
@@ -90,13 +90,13 @@ func TestMachLeavesNothing(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := machsim.New()
+			k := machtest.New()
 			host, client := k.NewTask(mach.AuditToken{5: 1}), k.NewTask(mach.AuditToken{5: 2})
 			x, y := machPair(t, host, client)
 			a, b := pairOver(t, x, y)
 			end(a, b, host)
-			assert.Equal(t, machsim.Usage{}, client.Usage(), "%s", client.Describe())
-			assert.Equal(t, machsim.Usage{}, host.Usage(), "%s", host.Describe())
+			assert.Equal(t, machtest.Usage{}, client.Usage(), "%s", client.Describe())
+			assert.Equal(t, machtest.Usage{}, host.Usage(), "%s", host.Describe())
 		})
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sealport/sealport/internal/memlink"
+	"github.com/sealport/sealport/internal/link/mem"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )
@@ -209,7 +209,7 @@ func TestNoncesNeverRepeat(t *testing.T) {
 // TestGivingUpSendsIsNoEnd: more sends in a row that end with their context than a
 // record can say were left out.
 func TestGivingUpSendsIsNoEnd(t *testing.T) {
-	a, b := memlink.Pair()
+	a, b := mem.Pair()
 	c, h := pairOver(t, a, b)
 	defer c.Close()
 	defer h.Close()
@@ -239,7 +239,7 @@ func FuzzSealedLink(f *testing.F) {
 	f.Add(make([]byte, 20), make([]byte, 64))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		from, to := tapped(t)
-		if len(first) > memlink.MaxFrame || len(second) > memlink.MaxFrame {
+		if len(first) > mem.MaxFrame || len(second) > mem.MaxFrame {
 			return
 		}
 		deliver(t, from, to, first, second)

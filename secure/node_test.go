@@ -21,9 +21,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/handshake"
-	"github.com/sealport/sealport/internal/nodebridge"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/secure"
+	"github.com/sealport/sealport/secure/internal/nodetest"
 	"github.com/sealport/sealport/transport"
 )
 
@@ -36,7 +36,7 @@ func init() {
 	if os.Getenv(bridgeVariable) == "" {
 		return
 	}
-	if err := nodebridge.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout); err != nil {
+	if err := nodetest.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bridge:", err)
 		os.Exit(1)
 	}

@@ -13,8 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sealport/sealport/internal/message"
-	"github.com/sealport/sealport/internal/rendezvous"
+	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )

@@ -11,7 +11,7 @@ import (
 
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/memlink"
+	"github.com/sealport/sealport/internal/link/mem"
 	"github.com/sealport/sealport/internal/record"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/secure"
@@ -68,22 +68,22 @@ func clientOf(ctx context.Context, l link.Link, changes ...func(*secure.Config))
 // TestClientWaitsForReady: what the host sends first must be that it accepts, and
 // else the client does not get its connection.
 func TestClientWaitsForReady(t *testing.T) {
-	sealed := func(typ record.Type, body string) func(*testing.T, *memlink.Link, *record.Sealer) {
-		return func(t *testing.T, l *memlink.Link, s *record.Sealer) {
+	sealed := func(typ record.Type, body string) func(*testing.T, *mem.Link, *record.Sealer) {
+		return func(t *testing.T, l *mem.Link, s *record.Sealer) {
 			rec, err := s.Seal(nil, typ, nil, []byte(body))
 			require.NoError(t, err)
 			require.NoError(t, l.WriteFrame(t.Context(), nil, rec))
 		}
 	}
-	raw := func(frame string) func(*testing.T, *memlink.Link, *record.Sealer) {
-		return func(t *testing.T, l *memlink.Link, _ *record.Sealer) {
+	raw := func(frame string) func(*testing.T, *mem.Link, *record.Sealer) {
+		return func(t *testing.T, l *mem.Link, _ *record.Sealer) {
 			require.NoError(t, l.WriteFrame(t.Context(), nil, []byte(frame)))
 		}
 	}
 	gone := []error{secure.ErrHandshake, transport.ErrPeerGone}
 	broken := []error{secure.ErrHandshake, secure.ErrRecord, transport.ErrProtocol}
 	for name, row := range map[string]struct {
-		host func(*testing.T, *memlink.Link, *record.Sealer)
+		host func(*testing.T, *mem.Link, *record.Sealer)
 		want []error
 	}{
 		"ready":              {sealed(ready, ""), nil},
@@ -96,13 +96,13 @@ func TestClientWaitsForReady(t *testing.T) {
 		"an unknown type":    {sealed(ready+1, ""), broken},
 		"ready, not sealed":  {raw("\x05\x00\x00\x00" + "0123456789abcdef"), broken},
 		"nothing in a frame": {raw(""), broken},
-		"dies":               {func(_ *testing.T, l *memlink.Link, _ *record.Sealer) { l.Kill() }, gone},
-		"ends in good order": {func(t *testing.T, l *memlink.Link, _ *record.Sealer) {
+		"dies":               {func(_ *testing.T, l *mem.Link, _ *record.Sealer) { l.Kill() }, gone},
+		"ends in good order": {func(t *testing.T, l *mem.Link, _ *record.Sealer) {
 			require.NoError(t, l.CloseWrite(t.Context()))
 		}, gone},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, b := memlink.Pair()
+			a, b := mem.Pair()
 			client := clientOf(hung(t), a)
 			row.host(t, b, hostByHand(t, b))
 			err := await(t, client)
@@ -122,7 +122,7 @@ func TestClientWaitsForReady(t *testing.T) {
 // and no longer, and sends nothing meanwhile, not even what timers ask for.
 func TestHostThatNeverAccepts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := memlink.Pair()
+		a, b := mem.Pair()
 		ta := &tap{Link: a}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -167,7 +167,7 @@ func TestUndecidedHost(t *testing.T) {
 func TestReadyIsFirst(t *testing.T) {
 	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK, handshake.NK, handshake.NN} {
 		t.Run(pattern.String(), func(t *testing.T) {
-			a, b := memlink.Pair()
+			a, b := mem.Pair()
 			ta, tb := &tap{Link: a}, &tap{Link: b}
 			client, host := configsOf(pattern)
 			host.RekeyInterval = 1
@@ -206,7 +206,7 @@ func TestReadyOutOfTurn(t *testing.T) {
 			},
 		} {
 			t.Run(pattern.String()+"/"+name, func(t *testing.T) {
-				a, b := memlink.Pair()
+				a, b := mem.Pair()
 				ta, tb := &tap{Link: a}, &tap{Link: b}
 				client, host := configsOf(pattern)
 				c, h, err := secure.Pair(t.Context(), ta, tb, client, host)

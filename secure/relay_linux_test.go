@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/rendezvous"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )

@@ -16,7 +16,7 @@ import (
 
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/memlink"
+	"github.com/sealport/sealport/internal/link/mem"
 	"github.com/sealport/sealport/internal/transporttest"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/secure"
@@ -56,7 +56,7 @@ func renewed(client, host *secure.Link, before string) bool {
 func TestRenewal(t *testing.T) {
 	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK, handshake.NK, handshake.NN} {
 		t.Run(pattern.String(), func(t *testing.T) {
-			a, b := memlink.Pair()
+			a, b := mem.Pair()
 			ta, tb := &tap{Link: a}, &tap{Link: b}
 			cc, hc := configsOf(pattern)
 			c, h, err := secure.Pair(t.Context(), ta, tb, cc, hc)
@@ -200,7 +200,7 @@ func TestCloseWriteDoesNotWaitForRenewal(t *testing.T) {
 // TestRenewalWithAnotherKey: also with one that is trusted.
 func TestRenewalWithAnotherKey(t *testing.T) {
 	both := keys.Allow(clientKey.Public(), otherKey.Public())
-	a, b := memlink.Pair()
+	a, b := mem.Pair()
 	ta, tb := &tap{Link: a}, &tap{Link: b}
 	c, h, err := secure.Pair(t.Context(), ta, tb, clientConfig(nil), hostConfig(nil, func(c *secure.Config) { c.Trust = both }))
 	require.NoError(t, err)
@@ -214,7 +214,7 @@ func TestRenewalWithAnotherKey(t *testing.T) {
 // TestRenewalWithPeerThatGoes: what it sent before is read, and then that it is gone.
 func TestRenewalWithPeerThatGoes(t *testing.T) {
 	for range 20 {
-		a, b := memlink.Pair()
+		a, b := mem.Pair()
 		c, h := pairOver(t, a, b)
 		for range 10 {
 			require.NoError(t, h.WriteFrame(t.Context(), nil, []byte("x")))
@@ -237,7 +237,7 @@ func TestRenewalWithPeerThatGoes(t *testing.T) {
 // at whatever moment it comes.
 func TestCloseDuringRenewal(t *testing.T) {
 	for round := range 200 {
-		a, b := memlink.Pair()
+		a, b := mem.Pair()
 		c, h := pairOver(t, a, b)
 		if round%4 == 0 { // no room for its messages
 			over, cancel := context.WithCancel(t.Context())
@@ -271,7 +271,7 @@ func TestCloseDuringRenewal(t *testing.T) {
 func TestRenewalByTime(t *testing.T) {
 	for interval, want := range map[time.Duration]int{0: 3, time.Second: 3 * 3600, -1: 0} {
 		synctest.Test(t, func(t *testing.T) {
-			a, b := memlink.Pair()
+			a, b := mem.Pair()
 			set := func(c *secure.Config) { c.RehandshakeInterval, c.Classical = interval, true }
 			c, h, err := secure.Pair(t.Context(), a, b, clientConfig(nil, set), hostConfig(nil, set))
 			require.NoError(t, err)
@@ -390,7 +390,7 @@ func (f *fickle) set(no error) {
 // file that can't be read at that moment does not.
 func TestRenewalAsksAgain(t *testing.T) {
 	trust := &fickle{}
-	a, b := memlink.Pair()
+	a, b := mem.Pair()
 	ta, tb := &tap{Link: a}, &tap{Link: b}
 	c, h, err := secure.Pair(t.Context(), ta, tb, clientConfig(nil), hostConfig(nil, func(c *secure.Config) { c.Trust = trust }))
 	require.NoError(t, err)

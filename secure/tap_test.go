@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/memlink"
+	"github.com/sealport/sealport/internal/link/mem"
 	"github.com/sealport/sealport/secure"
 )
 
@@ -73,7 +73,7 @@ type side struct {
 // tapped returns a connection with a tap on both sides.
 func tapped(t *testing.T, changes ...func(*secure.Config)) (client, host side) {
 	t.Helper()
-	a, b := memlink.Pair()
+	a, b := mem.Pair()
 	ta, tb := &tap{Link: a}, &tap{Link: b}
 	c, h := pairOver(t, ta, tb, changes...)
 	t.Cleanup(func() {

@@ -9,13 +9,12 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/sealport/sealport/internal/message"
-	"github.com/sealport/sealport/internal/priority"
-	"github.com/sealport/sealport/internal/rendezvous"
-	"github.com/sealport/sealport/internal/ringlink"
-	"github.com/sealport/sealport/internal/shmring"
+	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/link/ring"
 	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/transport/internal/priority"
 )
 
 // Defaults of Config: 256 KiB, 64 MiB, 4,096, 5 seconds, and 200,000 messages per
@@ -25,14 +24,14 @@ const (
 	DefaultMaxMessageSize           = 64 << 20
 	DefaultMaxConnections           = 4096
 	DefaultHandshakeTimeout         = 5 * time.Second
-	DefaultHighPerformanceThreshold = ringlink.DefaultPollThreshold
+	DefaultHighPerformanceThreshold = ring.DefaultPollThreshold
 )
 
 // Limits in bytes: of Config.BufferSize 16 KiB and 64 MiB, of
 // Config.MaxMessageSize 16 GiB.
 const (
-	MinBufferSize         = shmring.MinSize
-	MaxBufferSize         = shmring.MaxSize
+	MinBufferSize         = ring.MinSize
+	MaxBufferSize         = ring.MaxSize
 	LargestMaxMessageSize = 1 << 34
 )
 
@@ -168,7 +167,7 @@ func (s *settings) check() error {
 	switch {
 	case s.Folder != "" && !filepath.IsAbs(s.Folder):
 		return fmt.Errorf("Folder %q is not an absolute path", s.Folder)
-	case s.BufferSize != 0 && !shmring.ValidSize(s.BufferSize):
+	case s.BufferSize != 0 && !ring.ValidSize(s.BufferSize):
 		return fmt.Errorf("BufferSize is %d, not a power of two from %d to %d", s.BufferSize, MinBufferSize, MaxBufferSize)
 	case s.MaxMessageSize < 0 || s.MaxMessageSize > LargestMaxMessageSize:
 		return fmt.Errorf("MaxMessageSize is %d, not from 1 to %d", s.MaxMessageSize, int64(LargestMaxMessageSize))

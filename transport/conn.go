@@ -6,8 +6,8 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/sealport/sealport/internal/conn/message"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/message"
 	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"

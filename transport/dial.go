@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/cred"
-	"github.com/sealport/sealport/internal/message"
-	"github.com/sealport/sealport/internal/rendezvous"
 	"github.com/sealport/sealport/peer"
 )
 

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sealport/sealport/internal/message"
-	"github.com/sealport/sealport/internal/rendezvous"
+	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 )
 
 // acceptRetry is how long a listener waits after an error of the system's, such

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sealport/sealport/internal/message"
+	"github.com/sealport/sealport/internal/conn/message"
 )
 
 // Stats are what a Conn, Client or Host has carried since it was made. Bytes are

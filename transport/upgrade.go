@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/message"
 	"github.com/sealport/sealport/internal/remember"
-	"github.com/sealport/sealport/internal/rendezvous"
 	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/peer"
 )

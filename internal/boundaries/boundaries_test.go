@@ -52,14 +52,14 @@ func TestPlainLayersLinkNoWebStack(t *testing.T) {
 // rules are small ones for synthetic trees: low is below mid, mid below high.
 func rules() boundaries.Rules {
 	return boundaries.Rules{
-		Module:        "example.com/m",
-		Layers:        [][]string{{"internal/low"}, {"mid", "midtest", "beside"}, {"high"}},
-		KernelFolder:  "internal",
-		SystemModules: []string{"golang.org/x/sys"},
-		NoWeb:         "mid",
-		Web:           []string{"net/http"},
-		Requires:      []string{"golang.org/x/sys", "example.com/agreed", "example.com/assert"},
-		TestOnly:      []string{"example.com/assert"},
+		Module:          "example.com/m",
+		Layers:          [][]string{{"internal/low"}, {"mid", "midtest", "beside"}, {"high"}},
+		KernelDirectory: "internal",
+		SystemModules:   []string{"golang.org/x/sys"},
+		NoWeb:           "mid",
+		Web:             []string{"net/http"},
+		Requires:        []string{"golang.org/x/sys", "example.com/agreed", "example.com/assert"},
+		TestOnly:        []string{"example.com/assert"},
 	}
 }
 

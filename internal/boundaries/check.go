@@ -29,10 +29,10 @@ type Rules struct {
 	// packages of lower layers, and every package is in exactly one.
 	Layers [][]string
 
-	// KernelFolder is the folder below which unsafe, the SystemModules and
-	// assembly are allowed.
-	KernelFolder  string
-	SystemModules []string
+	// KernelDirectory is the name of the directories below which unsafe, the
+	// SystemModules and assembly are allowed, wherever they are in the tree.
+	KernelDirectory string
+	SystemModules   []string
 
 	// NoWeb is the package that must not import any of Web, nor may any package
 	// in a lower layer.
@@ -53,7 +53,7 @@ type Rule string
 const (
 	Unplaced     Rule = "every package is in the table of layers"
 	Layering     Rule = "no package imports one of its own layer or above"
-	Kernel       Rule = "unsafe, x/sys and assembly only below internal"
+	Kernel       Rule = "unsafe, x/sys and assembly only below a directory named internal"
 	UnsafeName   Rule = "a file that imports unsafe is named *_unsafe*.go"
 	NoCgo        Rule = "no cgo"
 	WebStack     Rule = "transport and what is below it import no TLS, X.509 or HTTP"
@@ -148,7 +148,7 @@ func (c *checker) visit(name string, d fs.DirEntry, err error) error {
 	switch filepath.Ext(name) {
 	case ".s":
 		c.report.Files++
-		if !c.inKernelFolder(path.Dir(name)) {
+		if !c.inKernelDirectory(path.Dir(name)) {
 			c.add(Kernel, name, "assembly")
 		}
 	case ".go":
@@ -158,8 +158,8 @@ func (c *checker) visit(name string, d fs.DirEntry, err error) error {
 	return nil
 }
 
-func (c *checker) inKernelFolder(pkg string) bool {
-	return pkg == c.KernelFolder || strings.HasPrefix(pkg, c.KernelFolder+"/")
+func (c *checker) inKernelDirectory(pkg string) bool {
+	return slices.Contains(strings.Split(pkg, "/"), c.KernelDirectory)
 }
 
 func (c *checker) goFile(name string) error {
@@ -193,7 +193,7 @@ func (c *checker) anyImport(name, pkg, imported string, spec *ast.ImportSpec) {
 	case imported == "C":
 		c.add(NoCgo, name, "import \"C\"")
 	case imported == "unsafe":
-		if !c.inKernelFolder(pkg) {
+		if !c.inKernelDirectory(pkg) {
 			c.add(Kernel, name, "imports unsafe")
 		}
 		// import _ "unsafe" is what go:linkname asks for; no pointer is made.
@@ -207,7 +207,7 @@ func (c *checker) anyImport(name, pkg, imported string, spec *ast.ImportSpec) {
 			c.add(WebStack, name, "imports %s", imported)
 		}
 	}
-	if slices.ContainsFunc(c.SystemModules, within(imported)) && !c.inKernelFolder(pkg) {
+	if slices.ContainsFunc(c.SystemModules, within(imported)) && !c.inKernelDirectory(pkg) {
 		c.add(Kernel, name, "imports %s", imported)
 	}
 	if slices.ContainsFunc(c.TestOnly, within(imported)) && !forTests {

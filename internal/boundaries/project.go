@@ -9,43 +9,42 @@ func Project() Rules {
 		Layers: [][]string{
 			// What knows nothing of the others.
 			{
-				"internal/bech32", "internal/boundaries", "internal/codesign", "internal/cred", "internal/ctxlock",
-				"internal/filedigest", "internal/record", "internal/remember", "internal/safefile",
+				"internal/boundaries", "internal/cred", "internal/ctxlock", "internal/leaktest", "internal/record",
+				"internal/remember", "internal/wire", "keys/internal/bech32", "keys/internal/safefile",
+				"peer/internal/codesign", "peer/internal/filedigest",
 			},
-			// Kernels, and helpers for tests of the layer below.
+			// Kernels, and the interface of carriers.
 			{
-				"internal/codesign/codesigntest", "internal/mach", "internal/pidfd", "internal/shmring",
-				"internal/unixsock",
+				"internal/link", "internal/link/mach", "internal/link/socket",
+				"peer/internal/codesign/codesigntest", "peer/internal/pidfd",
 			},
 			{
-				"internal/link", "internal/mach/codesource", "internal/mach/security", "internal/machsim",
-				"internal/pidfd/pidfdtest", "internal/priority",
+				"internal/link/linktest", "internal/link/mach/machtest", "peer/internal/codesign/codesource",
+				"peer/internal/codesign/security", "peer/internal/peercred", "peer/internal/pidfd/pidfdtest",
+				"transport/internal/priority",
 			},
-			// Carriers of frames, and the suite that all of them pass.
-			{
-				"internal/link/linktest", "internal/machlink", "internal/memlink",
-				"internal/ringlink", "internal/socklink",
-			},
-			{"internal/message", "internal/rendezvous"},
+			// Carriers of frames.
+			{"internal/link/mach/machlink", "internal/link/mem", "internal/link/ring"},
+			{"internal/conn/message", "internal/conn/rendezvous"},
 			{"peer", "peer/coderequirement"},
 			{"keys"},
 			{"handshake"},
-			{"internal/upgrade"}, // the seam between the next two
+			{"internal/upgrade", "internal/conn"},
 			{"transport"},
 			// The suite that both of them pass; the carrier of secure's tests with Node.
-			{"internal/transporttest", "internal/nodebridge"},
+			{"internal/transporttest", "secure/internal/nodetest"},
 			{"secure"},
 			{"rpc"},
 			// What people run.
 			{
 				"cmd/sealport", "examples/hello", "examples/launchd", "examples/secure-helper",
-				"internal/mach/machdemo",
+				"internal/link/mach/machdemo",
 			},
 		},
-		KernelFolder:  "internal",
-		SystemModules: []string{"golang.org/x/sys"},
-		NoWeb:         "transport",
-		Web:           []string{"net/http", "crypto/tls", "crypto/x509"},
+		KernelDirectory: "internal",
+		SystemModules:   []string{"golang.org/x/sys"},
+		NoWeb:           "transport",
+		Web:             []string{"net/http", "crypto/tls", "crypto/x509"},
 		Requires: []string{
 			"github.com/flynn/noise",
 			"github.com/stretchr/testify",

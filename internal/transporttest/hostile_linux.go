@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/sealport/sealport/internal/rendezvous"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/transport"
 )
 

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sealport/sealport/internal/mach"
-	"github.com/sealport/sealport/internal/machlink"
-	"github.com/sealport/sealport/internal/machsim"
-	"github.com/sealport/sealport/internal/rendezvous"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/link/mach"
+	"github.com/sealport/sealport/internal/link/mach/machlink"
+	"github.com/sealport/sealport/internal/link/mach/machtest"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/transport"
 )
@@ -146,7 +146,7 @@ type variant struct {
 }
 
 var (
-	ring      = variant{name: "memory", set: kernelOnly, most: 2 << 20}
+	inMemory  = variant{name: "memory", set: kernelOnly, most: 2 << 20}
 	attested  = variant{name: "attested", set: func(c *transport.Config) { c.NoInProcess, c.Attested = true, true }, most: 2 << 20}
 	machPorts = variant{name: "mach", set: kernelOnly, mach: true, most: mach.QueueLimitMax*machlink.MaxFrame + 1<<20}
 	inProcess = variant{name: "in-process", set: func(*transport.Config) {}, shortcut: true, mach: runtime.GOOS == "darwin"}
@@ -159,7 +159,7 @@ func kernelOnly(c *transport.Config) { c.NoInProcess = true }
 var variants = func() []variant {
 	switch runtime.GOOS {
 	case "linux":
-		return []variant{ring, attested, machPorts, inProcess}
+		return []variant{inMemory, attested, machPorts, inProcess}
 	case "darwin":
 		return []variant{machPorts, inProcess}
 	}
@@ -292,7 +292,7 @@ func (v variant) tests() []test {
 // process as its only task, and checks in the end that nothing is left there.
 func simulate(t *testing.T) {
 	t.Helper()
-	k := machsim.New()
+	k := machtest.New()
 	task := k.NewTask(mach.AuditToken{
 		1: uint32(os.Geteuid()), 2: uint32(os.Getegid()), 3: uint32(os.Getuid()), 4: uint32(os.Getgid()),
 		// Not every kernel fills in the others.
@@ -301,7 +301,7 @@ func simulate(t *testing.T) {
 	restore := rendezvous.Simulate(task)
 	t.Cleanup(func() {
 		restore()
-		assert.Equal(t, machsim.Usage{}, task.Usage(), "rights or memory left:\n%s", task.Describe())
+		assert.Equal(t, machtest.Usage{}, task.Usage(), "rights or memory left:\n%s", task.Describe())
 		assert.Zero(t, k.LivePorts())
 	})
 }

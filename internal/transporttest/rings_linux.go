@@ -8,22 +8,21 @@ import (
 
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/ringlink"
-	"github.com/sealport/sealport/internal/shmring"
-	"github.com/sealport/sealport/internal/unixsock"
+	"github.com/sealport/sealport/internal/link/ring"
+	"github.com/sealport/sealport/internal/link/socket"
 )
 
 // Rings returns the two ends of a link in shared memory, size bytes for each
 // direction, and what ends each as the death of its process would.
 func Rings(t testing.TB, size int) (a, b link.Link, killA, killB func()) {
 	t.Helper()
-	x, y, err := unixsock.Pair()
+	x, y, err := socket.Pair()
 	require.NoError(t, err)
-	host, fd, err := shmring.Create(size)
+	host, fd, err := ring.Create(size)
 	require.NoError(t, err)
-	client, err := shmring.Open(fd, size)
-	require.NoError(t, errors.Join(err, unixsock.CloseFD(fd), x.StopCredentials(), y.StopCredentials()))
-	a = ringlink.New(host, shmring.Host, x, cred.New(unixsock.CloseFD), ringlink.Options{})
-	b = ringlink.New(client, shmring.Client, y, cred.New(unixsock.CloseFD), ringlink.Options{})
+	client, err := ring.Open(fd, size)
+	require.NoError(t, errors.Join(err, socket.CloseFD(fd), x.StopCredentials(), y.StopCredentials()))
+	a = ring.New(host, ring.Host, x, cred.New(socket.CloseFD), ring.Options{})
+	b = ring.New(client, ring.Client, y, cred.New(socket.CloseFD), ring.Options{})
 	return a, b, func() { _ = x.Close() }, func() { _ = y.Close() }
 }

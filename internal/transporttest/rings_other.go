@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/memlink"
+	"github.com/sealport/sealport/internal/link/mem"
 )
 
 // Rings returns the two ends of a link within the process, since there is no
@@ -14,6 +14,6 @@ import (
 // does not matter.
 func Rings(t testing.TB, _ int) (a, b link.Link, killA, killB func()) {
 	t.Helper()
-	x, y := memlink.Pair()
+	x, y := mem.Pair()
 	return x, y, x.Kill, y.Kill
 }

@@ -1,8 +1,8 @@
 package coderequirement
 
 import (
-	"github.com/sealport/sealport/internal/mach/codesource"
-	"github.com/sealport/sealport/internal/mach/security"
+	"github.com/sealport/sealport/peer/internal/codesign/codesource"
+	"github.com/sealport/sealport/peer/internal/codesign/security"
 )
 
 func init() { codesource.SetChecker(security.CheckRequirement) }

@@ -1,4 +1,4 @@
-// The carrier: a process of internal/nodebridge, which has the socket and the
+// The carrier: a process of secure/internal/nodetest, which has the socket and the
 // shared memory, and copies frames. See there for the packets.
 
 import { spawn } from 'node:child_process'

@@ -1,0 +1,123 @@
+package rendezvous
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/link/ring"
+	"github.com/sealport/sealport/internal/link/socket"
+)
+
+// unixOutgoing implements Outgoing.
+type unixOutgoing struct {
+	o     Options
+	sock  *socket.Conn
+	cred  *cred.Credentials
+	setup setup
+	fd    int // the memory file, or -1
+}
+
+// dialUnix is Dial over a socket.
+func dialUnix(ctx context.Context, endpoint string, hello []byte, o Options) (Outgoing, error) {
+	dir, err := openFolder(o, false)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.close()
+	place := fileName(endpoint) + ".sock"
+	if err := dir.isSocket(place); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: nobody serves it in %s; %s", ErrNotFound, dir.path, notFoundAdvice)
+	} else if err != nil {
+		return nil, err
+	}
+	sock, err := socket.Dial(ctx, dir.socketPath(place))
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
+		return nil, fmt.Errorf("%w: its host has ended; start it again", ErrNotFound)
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return nil, fmt.Errorf("%w: the endpoint in %s is for other users; its host must set Config.Shared", ErrPermission, dir.path)
+	case errors.Is(err, unix.EPROTOTYPE), errors.Is(err, unix.ENOTSOCK):
+		return nil, fmt.Errorf("%w: %s/%s is a socket of another type", ErrNotEndpoint, dir.path, place)
+	default:
+		return nil, err
+	}
+	out := &unixOutgoing{o: o, sock: sock, fd: -1}
+	if err := out.exchange(ctx, hello); err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	return out, nil
+}
+
+func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
+	ask := setup{carrier: carrierNone, ring: uint32(out.o.BufferSize), hello: hello}
+	if out.o.Attested {
+		ask.carrier = carrierSocket
+	}
+	if err := out.sock.Send(ctx, ask.append(nil), nil, -1); err != nil {
+		return setupError(err)
+	}
+	s, ctl, err := receiveSetup(ctx, out.sock, make([]byte, setupSize+maxHello))
+	if err != nil {
+		return err
+	}
+	defer ctl.Close()
+	if out.cred, err = out.sock.Credentials(&ctl); err != nil {
+		return err
+	}
+	if (s.carrier == carrierRing) != (ctl.FD >= 0) || out.o.Attested && s.carrier == carrierRing {
+		return fmt.Errorf("%w: the host answered with a carrier that was not asked for", ErrSetup)
+	}
+	out.setup = s
+	out.fd, ctl.FD = ctl.FD, -1
+	return nil
+}
+
+// Hello implements Outgoing.
+func (out *unixOutgoing) Hello() []byte { return out.setup.hello }
+
+// Accepted implements Outgoing.
+func (out *unixOutgoing) Accepted() bool { return out.setup.carrier != carrierNone }
+
+// Credentials implements Outgoing.
+func (out *unixOutgoing) Credentials() *cred.Credentials { return out.cred }
+
+// Link implements Outgoing.
+func (out *unixOutgoing) Link() (link.Link, error) {
+	switch out.setup.carrier {
+	case carrierSocket:
+		return socket.New(out.sock, out.cred)
+	case carrierRing:
+		m, err := ring.Open(out.fd, int(out.setup.ring))
+		if err == nil {
+			if err = out.sock.StopCredentials(); err != nil {
+				err = errors.Join(err, m.Unmap())
+			}
+		}
+		if err != nil {
+			return nil, errors.Join(setupError(err), out.Close())
+		}
+		out.closeFD()
+		return ring.New(m, ring.Client, out.sock, out.cred, ring.Options{PollThreshold: out.o.PollThreshold}), nil
+	}
+	return nil, errors.Join(fmt.Errorf("%w: refused", ErrSetup), out.Close())
+}
+
+func (out *unixOutgoing) closeFD() {
+	if out.fd >= 0 {
+		_ = socket.CloseFD(out.fd)
+		out.fd = -1
+	}
+}
+
+// Close implements Outgoing.
+func (out *unixOutgoing) Close() error {
+	out.closeFD()
+	return errors.Join(out.sock.Close(), out.cred.Close())
+}

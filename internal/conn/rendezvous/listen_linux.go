@@ -1,0 +1,292 @@
+package rendezvous
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/link/ring"
+	"github.com/sealport/sealport/internal/link/socket"
+)
+
+// unixListener is a Listener on a socket.
+type unixListener struct {
+	o     Options
+	sock  *socket.Listener
+	owned *owned // nil for an adopted socket
+}
+
+// owned is what a listener that made its own socket removes in the end.
+type owned struct {
+	dir  *folder
+	name string
+	lock *os.File
+}
+
+// listenUnix adopts the socket that systemd has passed under this name, or makes
+// one.
+func listenUnix(endpoint string, o Options) (Listener, error) {
+	if fd, ok := activated(endpoint); ok {
+		sock, err := adopt(fd)
+		if err != nil {
+			return nil, fmt.Errorf("%w: the socket that systemd passed for %s: %w", ErrNotEndpoint, endpoint, err)
+		}
+		if sock != nil {
+			return &unixListener{o: o, sock: sock}, nil
+		}
+	}
+	dir, err := openFolder(o, true)
+	if err != nil {
+		return nil, err
+	}
+	name := fileName(endpoint)
+	lock, err := dir.lock(name + ".lock")
+	if err != nil {
+		dir.close()
+		return nil, err
+	}
+	own := &owned{dir: dir, name: name, lock: lock}
+	sock, err := own.bind(o)
+	if err != nil {
+		return nil, errors.Join(err, own.release())
+	}
+	return &unixListener{o: o, sock: sock, owned: own}, nil
+}
+
+// bind makes the socket under another name and moves it to its place when it
+// listens, over what a crashed host has left there.
+func (w *owned) bind(o Options) (*socket.Listener, error) {
+	place, building := w.name+".sock", w.name+".new"
+	if err := w.vacant(place); err != nil {
+		return nil, err
+	}
+	if err := w.dir.remove(building); err != nil {
+		return nil, err
+	}
+	mode := socketMode
+	if o.Shared {
+		mode = socketModeShared
+	}
+	sock, err := socket.Listen(w.dir.socketPath(building), mode)
+	if err != nil {
+		return nil, err
+	}
+	if o.Shared {
+		// The umask may have taken more than was asked for.
+		err = unix.Fchmodat(w.dir.fd, building, uint32(mode), 0)
+	}
+	if err == nil {
+		err = w.dir.rename(building, place)
+	}
+	if err != nil {
+		return nil, errors.Join(err, sock.Close(), w.dir.remove(building))
+	}
+	return sock, nil
+}
+
+// vacant makes sure that nobody listens at place. A host that holds the lock is
+// never met here; a socket of systemd's, or one made by hand, has no lock.
+func (w *owned) vacant(place string) error {
+	err := w.dir.isSocket(place)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // a full backlog is a living host too
+	c, err := socket.Dial(ctx, w.dir.socketPath(place))
+	if err == nil {
+		_ = c.Close()
+		return errForeign
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
+		return errForeign
+	}
+	return nil
+}
+
+// errForeign is for a host that listens without the lock.
+var errForeign = fmt.Errorf("%w: another program listens there; stop it or choose another name", ErrInUse)
+
+// release removes the endpoint's files, the socket first, and gives up the lock.
+func (w *owned) release() error {
+	defer w.dir.close()
+	return errors.Join(w.dir.remove(w.name+".lock"), w.lock.Close())
+}
+
+// Close implements Listener.
+func (l *unixListener) Close() error {
+	if l.owned == nil {
+		return l.sock.Close()
+	}
+	err := l.owned.dir.remove(l.owned.name + ".sock")
+	return errors.Join(err, l.sock.Close(), l.owned.release())
+}
+
+// activated returns the descriptor that systemd has passed for an endpoint
+// (sd_listen_fds(3)): FileDescriptorName= is the endpoint's name.
+func activated(endpoint string) (fd int, ok bool) {
+	const first = 3 // SD_LISTEN_FDS_START
+	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
+		return 0, false
+	}
+	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil {
+		return 0, false
+	}
+	for i, name := range strings.Split(os.Getenv("LISTEN_FDNAMES"), ":") {
+		if i < n && name == endpoint {
+			return first + i, true
+		}
+	}
+	return 0, false
+}
+
+// adopted are the descriptors of systemd's that were taken over. Their numbers
+// belong to a listener, and later to anything, while the environment still names
+// them.
+var (
+	adoptMu sync.Mutex
+	adopted = map[int]bool{}
+)
+
+// adopt takes over a descriptor of systemd's, nil if that has happened before.
+func adopt(fd int) (*socket.Listener, error) {
+	adoptMu.Lock()
+	defer adoptMu.Unlock()
+	if adopted[fd] {
+		return nil, nil
+	}
+	sock, err := socket.Adopt(fd)
+	adopted[fd] = err == nil
+	return sock, err
+}
+
+// Accept implements Listener.
+func (l *unixListener) Accept() (Incoming, error) {
+	sock, err := l.sock.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &unixIncoming{o: l.o, sock: sock}, nil
+}
+
+// unixIncoming implements Incoming.
+type unixIncoming struct {
+	o     Options
+	sock  *socket.Conn
+	cred  *cred.Credentials
+	setup setup
+}
+
+// Hello implements Incoming.
+func (in *unixIncoming) Hello(ctx context.Context) ([]byte, error) {
+	buf := make([]byte, setupSize+maxHello)
+	s, ctl, err := receiveSetup(ctx, in.sock, buf)
+	if err != nil {
+		return nil, err
+	}
+	defer ctl.Close()
+	if ctl.FD >= 0 || s.carrier == carrierRing {
+		return nil, fmt.Errorf("%w: malformed set-up message", ErrSetup)
+	}
+	if in.cred, err = in.sock.Credentials(&ctl); err != nil {
+		return nil, err
+	}
+	in.setup = s
+	return s.hello, nil
+}
+
+// Credentials implements Incoming.
+func (in *unixIncoming) Credentials() *cred.Credentials { return in.cred }
+
+// Accept implements Incoming.
+func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, error) {
+	if in.o.Attested || in.setup.carrier == carrierSocket {
+		return in.acceptSocket(ctx, hello)
+	}
+	size := in.ringSize()
+	m, fd, err := ring.Create(size)
+	if err != nil {
+		// No memory file to be had: the socket works everywhere.
+		return in.acceptSocket(ctx, hello)
+	}
+	answer := setup{carrier: carrierRing, ring: uint32(size), hello: hello}
+	err = in.sock.Send(ctx, answer.append(nil), nil, fd)
+	err = errors.Join(err, socket.CloseFD(fd))
+	if err == nil {
+		err = in.sock.StopCredentials()
+	}
+	if err != nil {
+		return nil, errors.Join(setupError(err), m.Unmap(), in.Close())
+	}
+	return ring.New(m, ring.Host, in.sock, in.cred, ring.Options{PollThreshold: in.o.PollThreshold}), nil
+}
+
+// ringSize is the smaller of what both sides want.
+func (in *unixIncoming) ringSize() int {
+	ours, theirs := in.o.BufferSize, int(in.setup.ring)
+	if ours == 0 {
+		ours = DefaultBufferSize
+	}
+	if ring.ValidSize(theirs) {
+		ours = min(ours, theirs)
+	}
+	return ours
+}
+
+func (in *unixIncoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
+	answer := setup{carrier: carrierSocket, hello: hello}
+	if err := in.sock.Send(ctx, answer.append(nil), nil, -1); err != nil {
+		return nil, errors.Join(setupError(err), in.Close())
+	}
+	return socket.New(in.sock, in.cred)
+}
+
+// Refuse implements Incoming.
+func (in *unixIncoming) Refuse(ctx context.Context, hello []byte) error {
+	err := in.sock.Send(ctx, setup{carrier: carrierNone, hello: hello}.append(nil), nil, -1)
+	return errors.Join(setupError(err), in.Close())
+}
+
+// Close implements Incoming.
+func (in *unixIncoming) Close() error {
+	return errors.Join(in.sock.Close(), in.cred.Close())
+}
+
+// receiveSetup receives a set-up message into buf, with what came along.
+func receiveSetup(ctx context.Context, sock *socket.Conn, buf []byte) (setup, socket.Control, error) {
+	n, ctl, err := sock.Receive(ctx, buf)
+	if err != nil {
+		return setup{}, ctl, setupError(err)
+	}
+	s, err := parseSetup(buf[:n])
+	if err != nil {
+		ctl.Close()
+	}
+	return s, ctl, err
+}
+
+// setupError gives the socket's errors the names of this package.
+func setupError(err error) error {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, socket.ErrReset):
+		return fmt.Errorf("connection set-up: %w", link.ErrPeerGone)
+	case errors.Is(err, socket.ErrTruncated), errors.Is(err, ring.ErrMapping):
+		return fmt.Errorf("%w: %w", ErrSetup, err)
+	}
+	return fmt.Errorf("connection set-up: %w", err)
+}

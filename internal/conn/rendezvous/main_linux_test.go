@@ -1,0 +1,218 @@
+package rendezvous_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/conn/rendezvous"
+)
+
+const (
+	roleVariable = "SEALPORT_TEST_ROLE"
+	endpoint     = "com.example.test"
+	limit        = 20 * time.Second
+)
+
+// TestMain plays a part if this is a process that a test has started, and else
+// fails if descriptors are left behind.
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		parts[role]()
+		os.Exit(0)
+	}
+	before := openFiles()
+	code := m.Run()
+	if now := openFiles(); code == 0 && now > before {
+		fmt.Fprintf(os.Stderr, "%d descriptors left behind\n", now-before)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// openFiles counts descriptors, without those of Go's netpoller.
+func openFiles() int {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	n := 0
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "anon_inode:[event") {
+			n++
+		}
+	}
+	return n
+}
+
+// parts are what other processes do: they say what came of it in one line, and
+// wait to be told to end.
+var parts = map[string]func(){
+	"listen": func() {
+		l, err := rendezvous.Listen(endpoint, childOptions())
+		say(err)
+		if err == nil {
+			say(l.Close())
+		}
+	},
+	"dial": func() {
+		out, err := rendezvous.Dial(context.Background(), endpoint, []byte("hello"), childOptions())
+		if err == nil {
+			_ = out.Close()
+		}
+		say(err)
+	},
+	"listen with umask 0": func() {
+		unix.Umask(0)
+		_, err := rendezvous.Listen(endpoint, childOptions())
+		say(err)
+	},
+	"listen with umask 0777": func() {
+		unix.Umask(0o777)
+		_, err := rendezvous.Listen(endpoint, childOptions())
+		say(err)
+	},
+	"activated": activated,
+}
+
+func childOptions() rendezvous.Options {
+	return rendezvous.Options{Folder: os.Getenv("SEALPORT_TEST_FOLDER"), Shared: os.Getenv("SEALPORT_TEST_SHARED") != ""}
+}
+
+// names are how a child says which error it got.
+var names = map[string]error{
+	"ErrInUse": rendezvous.ErrInUse, "ErrNotFound": rendezvous.ErrNotFound, "ErrPermission": rendezvous.ErrPermission,
+	"ErrNotEndpoint": rendezvous.ErrNotEndpoint, "ErrUnsafeFolder": rendezvous.ErrUnsafeFolder,
+}
+
+func say(err error) {
+	said := "ok"
+	if err != nil {
+		said = "unknown: " + err.Error()
+		for name, known := range names {
+			if errors.Is(err, known) {
+				said = name
+			}
+		}
+	}
+	fmt.Println(said)
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		os.Exit(0)
+	}
+}
+
+// child is another process.
+type child struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// start starts a process with a part, changed before it starts.
+func start(t *testing.T, role string, o rendezvous.Options, change func(cmd *exec.Cmd)) *child {
+	t.Helper()
+	// Not by its path, which may lie where another user can't go.
+	c := &child{cmd: exec.Command("/proc/self/exe")}
+	c.cmd.Env = append(os.Environ(), roleVariable+"="+role, "SEALPORT_TEST_FOLDER="+o.Folder)
+	if o.Shared {
+		c.cmd.Env = append(c.cmd.Env, "SEALPORT_TEST_SHARED=1")
+	}
+	c.cmd.Stderr = os.Stderr
+	var err error
+	c.in, err = c.cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := c.cmd.StdoutPipe()
+	require.NoError(t, err)
+	c.out = bufio.NewReader(out)
+	if change != nil {
+		change(c.cmd)
+	}
+	require.NoError(t, c.cmd.Start())
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill()
+		_ = c.cmd.Wait()
+		_ = c.in.Close()
+	})
+	return c
+}
+
+// expect waits for a line.
+func (c *child) expect(t *testing.T, want string) {
+	t.Helper()
+	line, err := c.out.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, want, strings.TrimSpace(line))
+}
+
+func (c *child) goOn(t *testing.T) {
+	t.Helper()
+	_, err := io.WriteString(c.in, "\n")
+	require.NoError(t, err)
+}
+
+func (c *child) kill(t *testing.T) {
+	t.Helper()
+	require.NoError(t, c.cmd.Process.Signal(syscall.SIGKILL))
+	_, _ = c.cmd.Process.Wait()
+}
+
+func hung(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// inFolder are options with a folder of the test's own, not made yet.
+func inFolder(t *testing.T) rendezvous.Options {
+	return rendezvous.Options{Folder: filepath.Join(t.TempDir(), "endpoints")}
+}
+
+func listen(t *testing.T, name string, o rendezvous.Options) rendezvous.Listener {
+	t.Helper()
+	l, err := rendezvous.Listen(name, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// reach checks that a client reaches a listener by a name.
+func reach(t *testing.T, l rendezvous.Listener, name string, o rendezvous.Options) {
+	t.Helper()
+	ctx := hung(t)
+	accepted := make(chan error, 1)
+	go func() {
+		in, err := l.Accept()
+		if err != nil {
+			accepted <- err
+			return
+		}
+		hello, err := in.Hello(ctx)
+		if err == nil && string(hello) != name {
+			err = fmt.Errorf("hello %q", hello)
+		}
+		accepted <- errors.Join(err, in.Refuse(ctx, []byte("answer")))
+	}()
+	out, err := rendezvous.Dial(ctx, name, []byte(name), o)
+	require.NoError(t, err)
+	require.NoError(t, <-accepted)
+	assert.Equal(t, "answer", string(out.Hello()))
+	assert.False(t, out.Accepted())
+	require.NoError(t, out.Close())
+}
+
+func modeOf(t *testing.T, path string) os.FileMode {
+	t.Helper()
+	st, err := os.Lstat(path)
+	require.NoError(t, err)
+	return st.Mode().Perm()
+}

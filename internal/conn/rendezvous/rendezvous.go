@@ -1,0 +1,168 @@
+package rendezvous
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/link"
+)
+
+var (
+	// ErrName means that a string is not the name of an endpoint.
+	ErrName = errors.New("invalid endpoint name")
+
+	// ErrInUse means that a living host serves the endpoint.
+	ErrInUse = errors.New("endpoint in use")
+
+	// ErrNotFound means that no host serves the endpoint.
+	ErrNotFound error = &also{"no host at this endpoint", fs.ErrNotExist}
+
+	// ErrPermission means that this process may not serve or reach the endpoint.
+	ErrPermission error = &also{"permission denied", fs.ErrPermission}
+
+	// ErrNotEndpoint means that something else is where the endpoint should be:
+	// a plain file, or a socket that does not speak sealport.
+	ErrNotEndpoint = errors.New("not a sealport endpoint")
+
+	// ErrUnsafeFolder means that others could tamper with the folder of the
+	// endpoints.
+	ErrUnsafeFolder = errors.New("unsafe endpoint folder")
+
+	// ErrSetup means that the peer broke the rules while the connection was
+	// being set up. It answers errors.Is(err, link.ErrProtocol).
+	ErrSetup = fmt.Errorf("connection set-up failed: %w", link.ErrProtocol)
+)
+
+// Listener serves one endpoint.
+type Listener interface {
+	// Accept waits for the next client. It returns os.ErrClosed after Close;
+	// other errors, such as too many open files, pass.
+	Accept() (Incoming, error)
+
+	// Close ends Accept and gives the endpoint up.
+	Close() error
+}
+
+// Incoming is a client that has connected and waits to be accepted or refused. It
+// is used by one goroutine. Accept, Refuse and Close end it, on error too.
+type Incoming interface {
+	// Hello waits for the client's hello, until ctx ends, and returns it.
+	Hello(ctx context.Context) ([]byte, error)
+
+	// Credentials are the kernel's word on who sent the hello. They stay owned
+	// by the Incoming, and by the Link after Accept.
+	Credentials() *cred.Credentials
+
+	// Accept answers with this side's hello and makes the link.
+	Accept(ctx context.Context, hello []byte) (link.Link, error)
+
+	// Refuse answers with a hello that says why.
+	Refuse(ctx context.Context, hello []byte) error
+
+	// Close gives no answer.
+	Close() error
+}
+
+// Outgoing is a host's answer to a client's hello. It is used by one goroutine.
+// Link and Close end it, on error too.
+type Outgoing interface {
+	// Hello is the host's.
+	Hello() []byte
+
+	// Accepted reports whether the host made a link; else its hello says why
+	// not.
+	Accepted() bool
+
+	// Credentials are the kernel's word on who sent the answer. They stay owned
+	// by the Outgoing, and by the Link after Link.
+	Credentials() *cred.Credentials
+
+	// Link makes the link.
+	Link() (link.Link, error)
+
+	// Close makes none.
+	Close() error
+}
+
+// Listen serves an endpoint. It does not block for long.
+func Listen(endpoint string, o Options) (Listener, error) {
+	if err := CheckName(endpoint); err != nil {
+		return nil, err
+	}
+	if k, err := kernel(); k != nil || err != nil {
+		return listenMach(k, err, endpoint, o)
+	}
+	return listenUnix(endpoint, o)
+}
+
+// Dial finds the host of an endpoint, says hello and waits for the answer, until
+// ctx ends.
+func Dial(ctx context.Context, endpoint string, hello []byte, o Options) (Outgoing, error) {
+	if err := CheckName(endpoint); err != nil {
+		return nil, err
+	}
+	if k, err := kernel(); k != nil || err != nil {
+		return dialMach(ctx, k, err, endpoint, hello, o)
+	}
+	return dialUnix(ctx, endpoint, hello, o)
+}
+
+// also is an error that answers errors.Is for another one too, without its text.
+type also struct {
+	text string
+	is   error
+}
+
+func (e *also) Error() string { return e.text }
+func (e *also) Unwrap() error { return e.is }
+
+// MaxName is the length of an endpoint's name in bytes; Darwin's bootstrap
+// names have the same limit (BOOTSTRAP_MAX_NAME_LEN is 128 with its NUL).
+const MaxName = 127
+
+// CheckName returns ErrName, with the reason, unless name is 1 to 127 bytes of
+// [A-Za-z0-9._-] that begin with a letter or digit.
+func CheckName(name string) error {
+	if name == "" {
+		return fmt.Errorf("%w: it is empty; use a reverse-DNS name such as com.example.service", ErrName)
+	}
+	if len(name) > MaxName {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrName, len(name), MaxName)
+	}
+	for i := range len(name) {
+		c := name[i]
+		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alnum && (i == 0 || c != '.' && c != '_' && c != '-') {
+			return fmt.Errorf("%w: %q has %q at byte %d; letters, digits and . _ - are allowed, the first a letter or digit", ErrName, name, c, i)
+		}
+	}
+	return nil
+}
+
+// Options are how an endpoint is served or reached.
+type Options struct {
+	// Folder holds the endpoints; "" is the default of the user. Linux only.
+	Folder string
+
+	// Shared lets other users connect; without it the folder and the socket are
+	// the owner's alone. Hosts on Linux only.
+	Shared bool
+
+	// Attested asks for a carrier on which each frame carries its sender's
+	// credentials.
+	Attested bool
+
+	// BufferSize is the size in bytes of each direction's buffer: a power of
+	// two. 0 leaves it to the other side, or is DefaultBufferSize. Linux only.
+	BufferSize int
+
+	// PollThreshold: see ring.Options. Linux only.
+	PollThreshold int
+}
+
+// DefaultBufferSize is the size in bytes of each direction's buffer where neither
+// side asks for another: within the L2 cache of today's machines.
+const DefaultBufferSize = 256 << 10

@@ -1,0 +1,67 @@
+// Command machdemo shows on a Mac, step by step, that Mach ports work from Go
+// without cgo in the way this project uses them. It needs no privileges and
+// leaves nothing behind.
+//
+//	go run ./internal/link/mach/machdemo
+//
+// Each step prints a line, ok or FAIL; the exit code is 0 if all are ok. The last
+// steps start this program again as other processes, which find the first by its
+// bootstrap name.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/sealport/sealport/internal/link/mach"
+)
+
+// timeout bounds the whole run: a step that hangs is a failure.
+const timeout = time.Minute
+
+func main() {
+	k, err := mach.Open()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "machdemo:", err)
+		os.Exit(1)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	go func() {
+		<-ctx.Done()
+		if ctx.Err() == context.DeadlineExceeded {
+			fmt.Println("FAIL  timeout: the last step hangs")
+			os.Exit(1)
+		}
+	}()
+	if len(os.Args) == 3 {
+		os.Exit(child(ctx, k, os.Args[1], os.Args[2]))
+	}
+	if !run(ctx, os.Stdout, k, otherProcess{}) {
+		os.Exit(1)
+	}
+}
+
+// step is one thing to show. It returns what was seen.
+type step struct {
+	name string
+	run  func(ctx context.Context, k mach.Kernel, other clients) (string, error)
+}
+
+// run runs all steps, those after a failure too, and reports whether all were ok.
+func run(ctx context.Context, w io.Writer, k mach.Kernel, other clients) bool {
+	all := true
+	for _, s := range steps {
+		seen, err := s.run(ctx, k, other)
+		if err != nil {
+			all = false
+			fmt.Fprintf(w, "FAIL  %s: %v\n", s.name, err)
+			continue
+		}
+		fmt.Fprintf(w, "ok    %s: %s\n", s.name, seen)
+	}
+	return all
+}

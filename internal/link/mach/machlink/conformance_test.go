@@ -1,0 +1,108 @@
+package machlink_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/link/linktest"
+	"github.com/sealport/sealport/internal/link/mach"
+	"github.com/sealport/sealport/internal/link/mach/machlink"
+	"github.com/sealport/sealport/internal/link/mach/machtest"
+)
+
+// held is what one direction holds at most: the kernel's queue and the inbox.
+const held = (mach.QueueLimitMax+1)*machlink.MaxFrame + 256<<10
+
+// TestConformance runs the suite of every carrier: each connection between two
+// processes on a simulated machine of its own.
+func TestConformance(t *testing.T) {
+	var mu sync.Mutex
+	tasks := map[link.Link]*machtest.Task{}
+	linktest.Run(t, linktest.Carrier{
+		Pair: func(t testing.TB) (a, b link.Link) {
+			k := machtest.New()
+			host, client := k.NewTask(token(1)), k.NewTask(token(2))
+			a, b = connectPair(t, host, client, service)
+			mu.Lock()
+			defer mu.Unlock()
+			tasks[a], tasks[b] = host, client
+			return a, b
+		},
+		Kill: func(l link.Link) {
+			mu.Lock()
+			defer mu.Unlock()
+			tasks[l].Kill()
+		},
+		Held:         held,
+		CountsUnread: true,
+	})
+}
+
+// TestConformanceWithinOneProcess runs the suite with both ends in one task,
+// which share a name space: on a simulated kernel, and on a real one where there
+// is one.
+func TestConformanceWithinOneProcess(t *testing.T) {
+	t.Run("simulated", func(t *testing.T) {
+		task := machtest.New().NewTask(token(1))
+		conformanceWithinOneProcess(t, task)
+		assert.Equal(t, machtest.Usage{}, task.Usage(), "%s", task.Describe())
+	})
+	if runtime.GOOS != "darwin" {
+		return
+	}
+	t.Run("real", func(t *testing.T) {
+		k, err := mach.Open()
+		require.NoError(t, err)
+		conformanceWithinOneProcess(t, k)
+	})
+}
+
+func conformanceWithinOneProcess(t *testing.T, k mach.Kernel) {
+	var number atomic.Int64
+	linktest.Run(t, linktest.Carrier{
+		Pair: func(t testing.TB) (a, b link.Link) {
+			// launchd may take a moment to forget a name.
+			return connectPair(t, k, k, fmt.Sprintf("com.example.sealport.test.%d.%d", os.Getpid(), number.Add(1)))
+		},
+		Kill: func(l link.Link) {
+			if err := machlink.Kill(l); err != nil {
+				t.Error(err)
+			}
+		},
+		Held:         held,
+		CountsUnread: true,
+	})
+}
+
+// connectPair makes a connection that the caller closes.
+func connectPair(t testing.TB, hostTask, clientTask mach.Kernel, name string) (host, client link.Link) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	ln, err := machlink.Listen(hostTask, name)
+	require.NoError(t, err)
+	accepted := make(chan error, 1)
+	go func() {
+		p, err := ln.Accept(ctx)
+		if err == nil {
+			host, err = p.Accept(nil)
+		}
+		accepted <- err
+	}()
+	client, _, ok, err := machlink.Dial(ctx, clientTask, name, nil)
+	require.NoError(t, err)
+	require.NoError(t, <-accepted)
+	require.True(t, ok)
+	require.NoError(t, ln.Close())
+	return host, client
+}

@@ -1,0 +1,7 @@
+//go:build !amd64 && !arm64
+
+package ring
+
+import "runtime"
+
+func pause(n uint32) { runtime.Gosched() }

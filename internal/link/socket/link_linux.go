@@ -1,0 +1,426 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/link"
+)
+
+// MaxFrame is the largest frame in bytes: a 64 KiB message with its headers.
+const MaxFrame = 64<<10 + 256
+
+// The kinds of datagram.
+const (
+	kindFrame = 0 // a frame follows
+	kindEnd   = 1 // no more frames; nothing follows
+)
+
+// The send buffer as asked of the kernel, in bytes (it accounts the double, with
+// its own overhead). lastBuffer is what the end may take when it is full; both
+// are within Linux's default net.core.wmem_max of 212,992.
+const (
+	sendBuffer = 64 << 10
+	lastBuffer = 208 << 10
+)
+
+// behindShare: the peer is behind when more than this share of the send buffer
+// waits for it.
+const behindShare = 4
+
+// The kernel has no event for "the peer has received everything", so WaitTaken
+// looks again and again, in growing steps.
+const (
+	takenFirst = 50 * time.Microsecond
+	takenMost  = 10 * time.Millisecond
+)
+
+// hangUpLook is how often the receiver looks for the peer's end while it waits for
+// the reader to take a frame or to deal with it.
+const hangUpLook = 50 * time.Millisecond
+
+// Link implements link.Link.
+type Link struct {
+	sock  *Conn
+	cred  *cred.Credentials
+	inode uint64 // of cred.PIDFD, 0 if there is none
+	limit int    // SO_SNDBUF as accounted
+
+	// The receiver owns its buffer while it receives, the caller of ReadFrame
+	// from an arrival until the next ReadFrame, which says so on dealt.
+	arrivals chan []byte
+	dealt    chan struct{}
+	holding  bool          // the caller holds an arrival
+	readEnd  chan struct{} // closed after the last arrival
+	readErr  error         // why; written before readEnd is closed
+
+	scratch []byte // kind and head of the frame being written
+
+	stopped     atomic.Bool // Interrupt was called
+	interrupted chan struct{}
+	writeEnded  atomic.Bool
+	handing     atomic.Bool // the receiver has a frame that nobody has dealt with
+	reset       atomic.Bool // the peer went without reading everything
+	gone        chan struct{}
+	received    chan struct{} // closed when the receiver has ended
+	closed      bool
+}
+
+var _ link.Link = (*Link)(nil)
+
+// New makes a Link of a socket and the peer's credentials and takes both over,
+// on error too.
+func New(sock *Conn, c *cred.Credentials) (*Link, error) {
+	l := &Link{
+		sock: sock, cred: c,
+		arrivals:    make(chan []byte),
+		dealt:       make(chan struct{}),
+		readEnd:     make(chan struct{}),
+		interrupted: make(chan struct{}),
+		gone:        make(chan struct{}),
+		received:    make(chan struct{}),
+	}
+	if err := l.prepare(); err != nil {
+		return nil, errors.Join(err, sock.Close(), c.Close())
+	}
+	go l.receive()
+	return l, nil
+}
+
+func (l *Link) prepare() (err error) {
+	if l.cred.PIDFD >= 0 {
+		if l.inode, err = Inode(l.cred.PIDFD); err != nil {
+			return err
+		}
+	}
+	if err := l.sock.SetBuffer(sendBuffer); err != nil {
+		return err
+	}
+	l.limit, err = l.sock.SendBuffer()
+	return err
+}
+
+// receive passes frames to ReadFrame, one at a time, then the reason why there
+// are no more, and waits for the end of the socket. New starts it, Close joins
+// it.
+func (l *Link) receive() {
+	defer close(l.received)
+	buf := make([]byte, 1+MaxFrame)
+	look := time.NewTimer(hangUpLook)
+	defer look.Stop()
+	ended := false
+	end := func(err error) {
+		if !ended {
+			ended, l.readErr = true, err
+			close(l.readEnd)
+		}
+	}
+	for {
+		frame, err := l.receiveFrame(buf)
+		switch {
+		case err == nil && ended:
+			// The peer does not keep to its own end; nobody reads it.
+		case err == nil:
+			if !l.handOver(frame, look) {
+				return
+			}
+		case errors.Is(err, ErrReset):
+			l.reset.Store(true)
+		case errors.Is(err, os.ErrClosed):
+			return
+		case errors.Is(err, io.EOF), errors.Is(err, link.ErrProtocol), errors.Is(err, link.ErrPeerChanged):
+			end(err)
+		default: // the socket has ended
+			end(link.ErrPeerGone)
+			l.hungUp()
+			return
+		}
+	}
+}
+
+// handOver passes a frame to ReadFrame and waits until that has dealt with it;
+// false after Interrupt. While that takes long it looks now and then whether the
+// peer has hung up, which would be noticed only behind the frame.
+func (l *Link) handOver(frame []byte, look *time.Timer) bool {
+	l.handing.Store(true)
+	defer l.handing.Store(false)
+	look.Reset(hangUpLook)
+	arrivals, dealt := l.arrivals, (chan struct{})(nil)
+	for {
+		select {
+		case arrivals <- frame:
+			arrivals, dealt = nil, l.dealt
+		case <-dealt:
+			return true
+		case <-l.interrupted:
+			return false
+		case <-look.C:
+			if l.sock.HungUp() {
+				l.hungUp()
+			} else {
+				look.Reset(hangUpLook)
+			}
+		}
+	}
+}
+
+// hungUp is called by the receiver when the socket has ended.
+func (l *Link) hungUp() {
+	select {
+	case <-l.gone:
+	default:
+		if l.sock.TakeReset() {
+			l.reset.Store(true)
+		}
+		close(l.gone)
+	}
+}
+
+// receiveFrame receives and checks one datagram. io.EOF is the peer's end, and
+// link.ErrPeerGone that of the socket.
+func (l *Link) receiveFrame(buf []byte) ([]byte, error) {
+	n, ctl, err := l.sock.Receive(context.Background(), buf)
+	switch {
+	case err == io.EOF:
+		return nil, link.ErrPeerGone
+	case errors.Is(err, ErrTruncated):
+		return nil, fmt.Errorf("%w: %w", link.ErrProtocol, err)
+	case err != nil:
+		return nil, err
+	}
+	defer ctl.Close()
+	if err := l.attest(&ctl); err != nil {
+		return nil, err
+	}
+	switch buf[0] {
+	case kindFrame:
+		return buf[1:n:n], nil
+	case kindEnd:
+		return nil, io.EOF
+	}
+	return nil, fmt.Errorf("%w: datagram of kind %d", link.ErrProtocol, buf[0])
+}
+
+// attest compares the kernel's word on the sender of a datagram with the hello.
+func (l *Link) attest(ctl *Control) error {
+	if !ctl.HasCred || ctl.Cred != l.cred.Message {
+		return fmt.Errorf("%w: pid %d uid %d gid %d, the connection is of pid %d uid %d gid %d", link.ErrPeerChanged,
+			ctl.Cred.PID, ctl.Cred.UID, ctl.Cred.GID, l.cred.Message.PID, l.cred.Message.UID, l.cred.Message.GID)
+	}
+	if l.inode == 0 {
+		return nil // no pidfs: a pid is all there is
+	}
+	if ctl.PIDFD < 0 {
+		return fmt.Errorf("%w: the kernel gave no pidfd", link.ErrPeerChanged)
+	}
+	inode, err := Inode(ctl.PIDFD)
+	if err != nil {
+		return fmt.Errorf("%w: %w", link.ErrPeerChanged, err)
+	}
+	if inode != l.inode {
+		return fmt.Errorf("%w: pid %d was reused", link.ErrPeerChanged, ctl.Cred.PID)
+	}
+	return nil
+}
+
+// WriteFrame implements link.Link.
+func (l *Link) WriteFrame(ctx context.Context, head, body []byte) error {
+	if n := len(head) + len(body); n > MaxFrame {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", link.ErrFrameTooLarge, n, MaxFrame)
+	}
+	if l.stopped.Load() || l.writeEnded.Load() {
+		return link.ErrClosed
+	}
+	l.scratch = append(append(l.scratch[:0], kindFrame), head...)
+	return l.writeError(l.sock.Send(ctx, l.scratch, body, -1))
+}
+
+func (l *Link) writeError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrReset):
+		l.reset.Store(true)
+		return link.ErrPeerGone
+	case errors.Is(err, io.ErrClosedPipe):
+		return link.ErrPeerGone
+	case errors.Is(err, os.ErrClosed):
+		return link.ErrClosed
+	}
+	return err
+}
+
+// ReadFrame implements link.Link.
+func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
+	if l.holding {
+		select {
+		case l.dealt <- struct{}{}:
+			l.holding = false
+		case <-l.interrupted:
+			return nil, link.ErrClosed
+		}
+	}
+	select {
+	case frame := <-l.arrivals:
+		l.holding = true
+		return frame, nil
+	case <-l.readEnd:
+		if l.stopped.Load() {
+			return nil, link.ErrClosed
+		}
+		return nil, l.readErr
+	case <-l.interrupted:
+		return nil, link.ErrClosed
+	case <-ctx.Done():
+		return l.readLast(ctx)
+	}
+}
+
+// readLast is ReadFrame when ctx has ended: what has arrived comes first, and
+// some of it may be on its way through the receiver.
+func (l *Link) readLast(ctx context.Context) ([]byte, error) {
+	for {
+		idle, err := l.sock.Idle()
+		select {
+		case frame := <-l.arrivals:
+			l.holding = true
+			return frame, nil
+		case <-l.interrupted:
+			return nil, link.ErrClosed
+		case <-l.readEnd:
+			return nil, l.readErr
+		default:
+		}
+		if idle || err != nil {
+			return nil, ctx.Err()
+		}
+		runtime.Gosched()
+	}
+}
+
+// Buffered implements link.Link: what has arrived is known to the kernel only.
+func (l *Link) Buffered() bool { return false }
+
+// Costly implements link.Link.
+func (l *Link) Costly() bool { return true }
+
+// MaxFrame implements link.Link.
+func (l *Link) MaxFrame() int { return MaxFrame }
+
+// Behind implements link.Link: more than a quarter of the send buffer waits. It
+// costs a system call.
+func (l *Link) Behind() bool {
+	n, err := l.sock.Unsent()
+	return err == nil && n > l.limit/behindShare
+}
+
+// WaitTaken implements link.Link.
+func (l *Link) WaitTaken(ctx context.Context) error {
+	for wait := takenFirst; l.Behind(); wait = min(2*wait, takenMost) {
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-l.gone:
+			t.Stop()
+			return link.ErrPeerGone
+		case <-l.interrupted:
+			t.Stop()
+			return link.ErrClosed
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+	}
+	switch {
+	case l.stopped.Load():
+		return link.ErrClosed
+	case l.sock.HungUp(): // the kernel has dropped what waited
+		return link.ErrPeerGone
+	}
+	return nil
+}
+
+// Unread implements link.Link: 1 if any waits or was lost, since the kernel does
+// not say how many.
+func (l *Link) Unread() uint64 {
+	if l.reset.Load() {
+		return 1
+	}
+	select {
+	case <-l.gone:
+		return 0
+	default:
+	}
+	if n, err := l.sock.Unsent(); err == nil && n > 0 {
+		return 1
+	}
+	return 0
+}
+
+// Gone implements link.Link. A peer is noticed to be gone when its last frame
+// has been read, by a write, or within hangUpLook.
+func (l *Link) Gone() <-chan struct{} { return l.gone }
+
+// HungUp implements link.Link. It also finds out whether the peer has left
+// something unread, for Unread.
+func (l *Link) HungUp() bool {
+	if !l.sock.HungUp() {
+		return false
+	}
+	if l.sock.TakeReset() {
+		l.reset.Store(true)
+		return true
+	}
+	// The receiver may have that error in hand. Unless it has a frame, it is about
+	// to say so and to end.
+	for !l.handing.Load() && !l.stopped.Load() {
+		select {
+		case <-l.gone:
+			return true
+		default:
+			runtime.Gosched()
+		}
+	}
+	return true
+}
+
+// Credentials implements link.Link.
+func (l *Link) Credentials() *cred.Credentials { return l.cred }
+
+// CloseWrite implements link.Link.
+func (l *Link) CloseWrite(context.Context) error {
+	if l.writeEnded.Swap(true) {
+		return nil
+	}
+	if err := l.writeError(l.sock.SendLast([]byte{kindEnd}, lastBuffer)); err != nil && !errors.Is(err, link.ErrPeerGone) {
+		return fmt.Errorf("sending the end: %w", err)
+	}
+	return nil
+}
+
+// Interrupt implements link.Link.
+func (l *Link) Interrupt() {
+	if !l.stopped.Swap(true) {
+		close(l.interrupted)
+		l.sock.Interrupt()
+	}
+}
+
+// Close implements link.Link.
+func (l *Link) Close() error {
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	l.Interrupt()
+	err := l.CloseWrite(context.Background())
+	<-l.received
+	return errors.Join(err, l.sock.Close(), l.cred.Close())
+}

@@ -1,0 +1,174 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotListening means that an inherited descriptor is not a listening
+// SOCK_SEQPACKET socket of the AF_UNIX family.
+var ErrNotListening = errors.New("socket: not a listening unix SOCK_SEQPACKET socket")
+
+// backlog is how many clients may wait in connect(2); the kernel caps it at
+// net.core.somaxconn (4096 since Linux 5.4).
+const backlog = 4096
+
+// Connecting to a host whose backlog is full fails with EAGAIN on a non-blocking
+// unix socket and the kernel offers no event for it, so Dial tries again.
+const (
+	redialFirst = time.Millisecond
+	redialMost  = 20 * time.Millisecond
+)
+
+// Listener is a listening socket.
+type Listener struct {
+	f      *os.File
+	rc     syscall.RawConn
+	closed atomic.Bool
+}
+
+// Listen binds a SOCK_SEQPACKET socket to path with exactly the given
+// permission bits from the first moment on, less the umask, and listens. It
+// does not replace what exists at path (EADDRINUSE).
+func Listen(path string, mode fs.FileMode) (*Listener, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	// Linux creates the file with the mode of the socket's own inode.
+	if err := unix.Fchmod(fd, uint32(mode.Perm())); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("fchmod socket: %w", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("bind: %w", err)
+	}
+	if err := unix.Listen(fd, backlog); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return newListener(fd)
+}
+
+// Adopt takes over a listening descriptor that this process inherited. On error
+// the descriptor is left as it was.
+func Adopt(fd int) (*Listener, error) {
+	get := func(opt int) int {
+		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, opt)
+		if err != nil {
+			return -1
+		}
+		return v
+	}
+	if get(unix.SO_DOMAIN) != unix.AF_UNIX || get(unix.SO_TYPE) != unix.SOCK_SEQPACKET || get(unix.SO_ACCEPTCONN) != 1 {
+		return nil, ErrNotListening
+	}
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, fmt.Errorf("O_NONBLOCK: %w", err)
+	}
+	return newListener(fd)
+}
+
+func newListener(fd int) (*Listener, error) {
+	// Accepted sockets inherit it, so that a hello sent before accept carries
+	// credentials too.
+	if err := passCredentials(fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "sealport-listener")
+	rc, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("socket in the netpoller: %w", err)
+	}
+	return &Listener{f: f, rc: rc}, nil
+}
+
+// Accept waits for a connection. It returns os.ErrClosed after Close. Other
+// errors (EMFILE, ENOMEM …) are not final.
+func (l *Listener) Accept() (*Conn, error) {
+	var fd int
+	var aerr error
+	err := l.rc.Read(func(sock uintptr) bool {
+		fd, aerr = retry(func() (int, error) {
+			fd, _, err := unix.Accept4(int(sock), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			return fd, err
+		})
+		return aerr != unix.EAGAIN
+	})
+	// The netpoller's own error for a descriptor that is closed while it waits
+	// can't be told by errors.Is.
+	if l.closed.Load() {
+		if err == nil && aerr == nil {
+			unix.Close(fd)
+		}
+		return nil, os.ErrClosed
+	}
+	if err := errors.Join(err, aerr); err != nil {
+		return nil, fmt.Errorf("accept: %w", err)
+	}
+	if err := passCredentials(fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return NewConn(fd)
+}
+
+// Close closes the socket and unblocks Accept.
+func (l *Listener) Close() error {
+	l.closed.Store(true)
+	return l.f.Close()
+}
+
+// Dial connects to the socket at path. It blocks while the host's backlog is
+// full, until ctx ends (ctx.Err()). Other errors are the kernel's.
+func Dial(ctx context.Context, path string) (*Conn, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	if err := passCredentials(fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	if err := connect(ctx, fd, path); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return NewConn(fd)
+}
+
+func connect(ctx context.Context, fd int, path string) error {
+	wait := redialFirst
+	for {
+		err := unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+		switch err {
+		case nil:
+			return nil
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+		default:
+			return fmt.Errorf("connect: %w", err)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		}
+		wait = min(2*wait, redialMost)
+	}
+}

@@ -1,0 +1,136 @@
+package socket_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/link/socket"
+)
+
+func listen(t *testing.T, path string) *socket.Listener {
+	t.Helper()
+	l, err := socket.Listen(path, 0o600)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func TestListenAcceptDial(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l := listen(t, path)
+	st, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.EqualValues(t, 0o600, st.Mode().Perm())
+	_, err = socket.Listen(path, 0o600)
+	require.ErrorIs(t, err, unix.EADDRINUSE)
+
+	// The hello that a client sends before it is accepted carries credentials.
+	client, err := socket.Dial(hung(t), path)
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.Send(hung(t), []byte("hello"), nil, -1))
+	server, err := l.Accept()
+	require.NoError(t, err)
+	defer server.Close()
+	buf := make([]byte, 10)
+	n, ctl, err := server.Receive(hung(t), buf)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(buf[:n]))
+	require.EqualValues(t, os.Getpid(), ctl.Cred.PID)
+	k, err := server.Credentials(&ctl)
+	require.NoError(t, err)
+	assert.Equal(t, ctl.Cred, k.Message)
+	assert.EqualValues(t, os.Getpid(), k.Socket.PID)
+	require.GreaterOrEqual(t, k.PIDFD, 0)
+	assert.Equal(t, -1, ctl.PIDFD, "it was taken over")
+	inode, err := socket.Inode(k.PIDFD)
+	require.NoError(t, err)
+	assert.NotZero(t, inode)
+	require.NoError(t, k.Close())
+	ctl.Close()
+
+	require.NoError(t, server.StopCredentials())
+	require.NoError(t, client.Send(hung(t), []byte("more"), nil, -1))
+	_, ctl, err = server.Receive(hung(t), buf)
+	require.NoError(t, err)
+	assert.False(t, ctl.HasCred)
+	assert.Equal(t, -1, ctl.PIDFD)
+	_, err = server.Credentials(&ctl)
+	require.Error(t, err)
+}
+
+func TestAcceptAfterClose(t *testing.T) {
+	l := listen(t, filepath.Join(t.TempDir(), "s"))
+	got := make(chan error, 1)
+	go func() {
+		_, err := l.Accept()
+		got <- err
+	}()
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, await(t, got), os.ErrClosed)
+}
+
+func TestDialFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	before := openFiles()
+	_, err := socket.Dial(hung(t), path)
+	require.ErrorIs(t, err, unix.ENOENT)
+	require.NoError(t, listen(t, path).Close())
+	_, err = socket.Dial(hung(t), path)
+	require.ErrorIs(t, err, unix.ECONNREFUSED)
+	require.Equal(t, before, openFiles())
+}
+
+// A host that does not accept keeps its clients waiting, not longer than they
+// want.
+func TestDialWaitsForTheBacklog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+	require.NoError(t, unix.Listen(fd, 0))
+	for {
+		c, err := socket.Dial(ended(), path)
+		if err != nil {
+			require.ErrorIs(t, err, context.Canceled)
+			break
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	dialled := make(chan error, 1)
+	go func() {
+		c, err := socket.Dial(hung(t), path)
+		if err == nil {
+			err = c.Close()
+		}
+		dialled <- err
+	}()
+	taken, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+	require.NoError(t, err)
+	defer unix.Close(taken)
+	require.NoError(t, await(t, dialled))
+}
+
+func TestAdoptLooksBeforeItTakes(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer null.Close()
+	_, err = socket.Adopt(int(null.Fd()))
+	require.ErrorIs(t, err, socket.ErrNotListening)
+	_, err = null.Stat()
+	require.NoError(t, err, "it is left as it was")
+	for _, kind := range []int{unix.SOCK_SEQPACKET, unix.SOCK_STREAM} {
+		fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		_, err = socket.Adopt(fd) // does not listen
+		require.ErrorIs(t, err, socket.ErrNotListening)
+		require.NoError(t, unix.Close(fd))
+	}
+}

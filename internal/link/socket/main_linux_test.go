@@ -1,0 +1,106 @@
+package socket_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/link/socket"
+)
+
+// TestMain fails if descriptors are left behind.
+func TestMain(m *testing.M) {
+	sayIfAsked()
+	before := openFiles()
+	code := m.Run()
+	if now := openFiles(); code == 0 && now > before {
+		fmt.Fprintf(os.Stderr, "%d descriptors left behind\n", now-before)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// openFiles counts descriptors, without those of Go's netpoller.
+func openFiles() int {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	n := 0
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "anon_inode:[event") {
+			n++
+		}
+	}
+	return n
+}
+
+func hung(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func await[T any](t *testing.T, from <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-hung(t).Done():
+		require.FailNow(t, "nothing came")
+	}
+	return v
+}
+
+func pair(t *testing.T) (a, b *socket.Conn) {
+	t.Helper()
+	a, b, err := socket.Pair()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = a.Close() })
+	t.Cleanup(func() { _ = b.Close() })
+	return a, b
+}
+
+// rawPair is a Conn and the descriptor of a peer that may do anything.
+func rawPair(t *testing.T) (*socket.Conn, int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	for _, opt := range []int{unix.SO_PASSCRED, unix.SO_PASSPIDFD} {
+		require.NoError(t, unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, opt, 1))
+	}
+	c, err := socket.NewConn(fds[0])
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	t.Cleanup(func() { _ = unix.Close(fds[1]) })
+	return c, fds[1]
+}
+
+// fill sends until the socket takes no more, and returns how many datagrams it
+// took.
+func fill(t *testing.T, c *socket.Conn, size int) (n int) {
+	t.Helper()
+	for p := make([]byte, size); ; n++ {
+		if err := c.Send(ended(), p, nil, -1); err != nil {
+			require.ErrorIs(t, err, context.Canceled)
+			return n
+		}
+	}
+}
+
+func receive(t *testing.T, c *socket.Conn) string {
+	t.Helper()
+	buf := make([]byte, 64<<10)
+	n, ctl, err := c.Receive(hung(t), buf)
+	require.NoError(t, err)
+	ctl.Close()
+	return string(buf[:n])
+}

@@ -1,0 +1,281 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/cred"
+)
+
+// Control is what came along with a datagram. The receiver owns the descriptors.
+type Control struct {
+	Cred    cred.UCred
+	HasCred bool
+	PIDFD   int // SCM_PIDFD, or -1
+	FD      int // SCM_RIGHTS, or -1
+}
+
+// Close closes the descriptors.
+func (c *Control) Close() {
+	closeFD(&c.PIDFD)
+	closeFD(&c.FD)
+}
+
+func closeFD(fd *int) {
+	if *fd >= 0 {
+		_ = unix.Close(*fd)
+		*fd = -1
+	}
+}
+
+// CloseFD closes a descriptor that came as a number.
+func CloseFD(fd int) error { return unix.Close(fd) }
+
+// Send sends one datagram, head followed by body, and fd with it unless that is
+// -1. It blocks while the socket is full, until ctx ends. Errors: ctx.Err(),
+// os.ErrClosed, io.ErrClosedPipe (the peer has closed), ErrReset (it has, with
+// datagrams of ours unread), or the kernel's.
+func (c *Conn) Send(ctx context.Context, head, body []byte, fd int) error {
+	var rights []byte
+	if fd >= 0 {
+		rights = unix.UnixRights(fd)
+	}
+	var serr error
+	send := func(sock uintptr) bool {
+		_, serr = retry(func() (int, error) {
+			return unix.SendmsgBuffers(int(sock), [][]byte{head, body}, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		})
+		return serr != unix.EAGAIN
+	}
+	if err := c.waitWrite(ctx, send); err != nil {
+		return err
+	}
+	return sendError(serr)
+}
+
+func sendError(err error) error {
+	switch err {
+	case nil:
+		return nil
+	case unix.EPIPE:
+		return io.ErrClosedPipe
+	case unix.ECONNRESET:
+		return ErrReset
+	default:
+		return fmt.Errorf("send: %w", err)
+	}
+}
+
+// SendLast sends a small last datagram without blocking, even if the send
+// buffer is full: it then raises the limit to max bytes for it. That works if
+// SetBuffer was given clearly less.
+func (c *Conn) SendLast(b []byte, max int) error {
+	var serr error
+	err := c.rc.Control(func(fd uintptr) {
+		send := func() (int, error) {
+			return unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		}
+		if _, serr = retry(send); serr != unix.EAGAIN {
+			return
+		}
+		if serr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, max); serr == nil {
+			_, serr = retry(send)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return sendError(serr)
+}
+
+// Receive receives one datagram into buf, with what came along, and blocks until
+// there is one or ctx ends. Errors: ctx.Err(), os.ErrClosed, io.EOF, ErrReset,
+// ErrTruncated (the datagram is lost), or the kernel's.
+func (c *Conn) Receive(ctx context.Context, buf []byte) (n int, ctl Control, err error) {
+	// Room for credentials, one descriptor and a pidfd. If a peer sends more
+	// descriptors the kernel drops them and says so (MSG_CTRUNC).
+	var oob [128]byte
+	room := oob[:unix.CmsgSpace(unix.SizeofUcred)+2*unix.CmsgSpace(4)]
+	var oobn, flags int
+	var rerr error
+	recv := func(sock uintptr) bool {
+		c.receiving.Store(true)
+		n, rerr = retry(func() (int, error) {
+			var n int
+			var err error
+			n, oobn, flags, _, err = unix.Recvmsg(int(sock), buf, room, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+			return n, err
+		})
+		c.receiving.Store(rerr != unix.EAGAIN)
+		return rerr != unix.EAGAIN
+	}
+	if err := c.waitRead(ctx, recv); err != nil {
+		return 0, Control{PIDFD: -1, FD: -1}, err
+	}
+	switch {
+	case rerr == unix.ECONNRESET:
+		return 0, Control{PIDFD: -1, FD: -1}, ErrReset
+	case rerr != nil:
+		return 0, Control{PIDFD: -1, FD: -1}, fmt.Errorf("recv: %w", rerr)
+	}
+	ctl, err = parseControl(room[:oobn])
+	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		err = ErrTruncated
+		if flags&unix.MSG_CTRUNC != 0 && ctl.FD < 0 {
+			// There was room for a descriptor: this process may have no more.
+			err = fmt.Errorf("receiving a descriptor: %w", unix.EMFILE)
+		}
+	}
+	if err == nil && n == 0 {
+		// An empty datagram looks the same; nobody who keeps to the protocol
+		// sends one.
+		err = io.EOF
+	}
+	if err != nil {
+		ctl.Close()
+		return 0, ctl, err
+	}
+	return n, ctl, nil
+}
+
+// parseControl reads the kernel's control messages, all of them on error too: the
+// caller closes the descriptors that came.
+func parseControl(oob []byte) (Control, error) {
+	ctl := Control{PIDFD: -1, FD: -1}
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return ctl, fmt.Errorf("control data: %w", err)
+	}
+	for _, m := range msgs {
+		if m.Header.Level != unix.SOL_SOCKET {
+			continue
+		}
+		switch m.Header.Type {
+		case unix.SCM_CREDENTIALS:
+			u, err := unix.ParseUnixCredentials(&m)
+			if err != nil {
+				return ctl, fmt.Errorf("SCM_CREDENTIALS: %w", err)
+			}
+			ctl.Cred = cred.UCred{PID: u.Pid, UID: u.Uid, GID: u.Gid}
+			ctl.HasCred = true
+		case unix.SCM_RIGHTS:
+			fds, perr := unix.ParseUnixRights(&m)
+			if perr != nil {
+				return ctl, fmt.Errorf("SCM_RIGHTS: %w", perr)
+			}
+			for _, fd := range fds {
+				closeFD(&ctl.FD)
+				ctl.FD = fd
+			}
+			if len(fds) > 1 {
+				err = ErrTruncated // after the pidfd, which comes behind it
+			}
+		case unix.SCM_PIDFD:
+			if len(m.Data) >= 4 {
+				// Negative: the kernel could not make one (EMFILE, ESRCH).
+				ctl.PIDFD = max(-1, int(int32(leUint32(m.Data))))
+			}
+		}
+	}
+	return ctl, err
+}
+
+// leUint32 reads a native int; both Linux targets are little endian.
+func leUint32(b []byte) uint32 {
+	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+}
+
+// Credentials makes the peer's credentials of what came with its hello and of
+// what the socket says. It takes over ctl.PIDFD.
+func (c *Conn) Credentials(ctl *Control) (*cred.Credentials, error) {
+	if !ctl.HasCred {
+		return nil, cred.ErrNone
+	}
+	k := cred.New(unix.Close)
+	k.Message = ctl.Cred
+	var serr error
+	err := c.rc.Control(func(fd uintptr) {
+		u, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err != nil {
+			serr = fmt.Errorf("SO_PEERCRED: %w", err)
+			return
+		}
+		k.Socket = cred.UCred{PID: u.Pid, UID: u.Uid, GID: u.Gid}
+		// No LSM, or a label that does not fit: no label, and policies that ask
+		// for one refuse.
+		if label, err := unix.GetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_PEERSEC); err == nil {
+			k.Label = label
+		}
+	})
+	if err := errors.Join(err, serr); err != nil {
+		return nil, err
+	}
+	k.PIDFD, ctl.PIDFD = ctl.PIDFD, -1
+	return k, nil
+}
+
+// Unsent is the number of bytes that the peer has not received yet, as the
+// kernel accounts them. SendBuffer is their limit.
+func (c *Conn) Unsent() (int, error) {
+	var n int
+	var serr error
+	err := c.rc.Control(func(fd uintptr) { n, serr = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	return n, errors.Join(err, serr)
+}
+
+// HungUp reports whether the peer has closed its socket.
+func (c *Conn) HungUp() bool {
+	fds := []unix.PollFd{{}}
+	err := c.rc.Control(func(fd uintptr) {
+		fds[0].Fd = int32(fd)
+		_, _ = unix.Poll(fds, 0)
+	})
+	return err != nil || fds[0].Revents&unix.POLLHUP != 0
+}
+
+// TakeReset reports whether the peer has closed without reading everything: what
+// Send or Receive would say next as ErrReset, and now do not.
+func (c *Conn) TakeReset() bool {
+	pending := 0
+	err := c.rc.Control(func(fd uintptr) {
+		pending, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	})
+	return err == nil && unix.Errno(pending) == unix.ECONNRESET
+}
+
+// Idle reports whether nothing waits to be received and the goroutine that calls
+// Receive has nothing in hand: it has called it again and waits. It may be called
+// by any goroutine. A moment of doubt counts as not idle.
+func (c *Conn) Idle() (bool, error) {
+	var n int
+	var serr error
+	err := c.rc.Control(func(fd uintptr) { n, serr = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
+	if err := errors.Join(err, serr); err != nil {
+		return false, err
+	}
+	// In this order: a datagram that was taken before we looked at the queue is
+	// in hand until Receive has been called again.
+	return n == 0 && !c.receiving.Load(), nil
+}
+
+// SendBuffer is SO_SNDBUF in bytes, as the kernel accounts them.
+func (c *Conn) SendBuffer() (int, error) {
+	var n int
+	var serr error
+	err := c.rc.Control(func(fd uintptr) { n, serr = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF) })
+	return n, errors.Join(err, serr)
+}
+
+// Inode is the inode of a descriptor. Of a pidfd on pidfs (Linux 6.9) it names
+// one process for as long as the system runs.
+func Inode(fd int) (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, fmt.Errorf("fstat: %w", err)
+	}
+	return st.Ino, nil
+}

@@ -1,7 +1,0 @@
-//go:build !amd64 && !arm64
-
-package shmring
-
-import "runtime"
-
-func pause(n uint32) { runtime.Gosched() }

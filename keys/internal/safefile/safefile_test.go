@@ -1,0 +1,302 @@
+//go:build linux || darwin
+
+package safefile_test
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/keys/internal/safefile"
+)
+
+// folder returns a private folder without symbolic links in its name.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o700))
+	return dir
+}
+
+func put(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte("content"), 0o600))
+	require.NoError(t, os.Chmod(path, mode)) // whatever the umask is
+}
+
+// giveAway makes another user the owner. Only root can.
+func giveAway(t *testing.T, path string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to make another user's file")
+	}
+	require.NoError(t, os.Lchown(path, 54321, 54321))
+}
+
+func TestReadModes(t *testing.T) {
+	for _, tc := range []struct {
+		mode, forbidden fs.FileMode
+		ok              bool
+	}{
+		{0o600, safefile.Private, true},
+		{0o400, safefile.Private, true},
+		{0o640, safefile.Private, false},
+		{0o620, safefile.Private, false},
+		{0o610, safefile.Private, false},
+		{0o604, safefile.Private, false},
+		{0o602, safefile.Private, false},
+		{0o601, safefile.Private, false},
+		{0o644, safefile.Unforgeable, true},
+		{0o664, safefile.Unforgeable, false},
+		{0o646, safefile.Unforgeable, false},
+	} {
+		path := filepath.Join(folder(t), "file")
+		put(t, path, tc.mode)
+		data, _, err := safefile.Read(path, 100, tc.forbidden)
+		if tc.ok {
+			require.NoError(t, err, "%o", tc.mode)
+			require.Equal(t, "content", string(data))
+			continue
+		}
+		requireInsecure(t, err, path)
+		require.Nil(t, data)
+	}
+}
+
+func requireInsecure(t *testing.T, err error, path string) {
+	t.Helper()
+	require.ErrorIs(t, err, safefile.ErrInsecure)
+	var detail *safefile.InsecureError
+	require.ErrorAs(t, err, &detail)
+	require.Equal(t, path, detail.Path)
+	require.NotEmpty(t, detail.Reason)
+}
+
+func TestReadRefusesWhatIsNoFile(t *testing.T) {
+	dir := folder(t)
+	_, _, err := safefile.Read(filepath.Join(dir, "none"), 100, safefile.Private)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+
+	_, _, err = safefile.Read(dir, 100, safefile.Private)
+	requireInsecure(t, err, dir)
+
+	// Nobody writes to this FIFO: who opens it the usual way waits for ever.
+	fifo := filepath.Join(dir, "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	_, _, err = safefile.Read(fifo, 100, safefile.Private)
+	requireInsecure(t, err, fifo)
+
+	file := filepath.Join(dir, "file")
+	put(t, file, 0o600)
+	_, _, err = safefile.Read(filepath.Join(file, "below"), 100, safefile.Private)
+	require.Error(t, err)
+}
+
+func TestReadLimit(t *testing.T) {
+	path := filepath.Join(folder(t), "file")
+	put(t, path, 0o600)
+	_, _, err := safefile.Read(path, 7, safefile.Private)
+	require.NoError(t, err)
+	_, _, err = safefile.Read(path, 6, safefile.Private)
+	require.ErrorIs(t, err, safefile.ErrTooLarge)
+}
+
+func TestFoldersOnTheWay(t *testing.T) {
+	dir := folder(t)
+	sub := filepath.Join(dir, "sub")
+	require.NoError(t, os.Mkdir(sub, 0o755))
+	path := filepath.Join(sub, "file")
+	put(t, path, 0o600)
+	read := func() error {
+		_, _, err := safefile.Read(path, 100, safefile.Private)
+		return err
+	}
+	require.NoError(t, read())
+	for _, mode := range []fs.FileMode{0o775, 0o757} {
+		require.NoError(t, os.Chmod(sub, mode))
+		requireInsecure(t, read(), sub)
+		requireInsecure(t, safefile.Write(path, nil, 0o600, true), sub)
+		requireInsecure(t, safefile.Remove(path), sub)
+		_, err := safefile.Lock(context.Background(), path+".lock")
+		requireInsecure(t, err, sub)
+	}
+	require.NoError(t, os.Chmod(sub, 0o777|fs.ModeSticky)) // like /tmp
+	require.NoError(t, read())
+
+	require.NoError(t, os.Chmod(sub, 0o755))
+	giveAway(t, sub)
+	requireInsecure(t, read(), sub)
+}
+
+func TestOtherUsersFile(t *testing.T) {
+	path := filepath.Join(folder(t), "file")
+	put(t, path, 0o644)
+	giveAway(t, path)
+	_, _, err := safefile.Read(path, 100, safefile.Unforgeable)
+	requireInsecure(t, err, path)
+}
+
+func TestLinks(t *testing.T) {
+	dir := folder(t)
+	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	require.NoError(t, os.Mkdir(real, 0o700))
+	put(t, filepath.Join(real, "file"), 0o600)
+	for _, target := range []string{"real", "./real", "../" + filepath.Base(dir) + "/real", real} {
+		require.NoError(t, os.Symlink(target, link))
+		_, _, err := safefile.Read(filepath.Join(link, "file"), 100, safefile.Private)
+		require.NoError(t, err, "our own link to %s", target)
+		require.NoError(t, os.Remove(link))
+	}
+
+	// A link to a folder that others write to.
+	open := filepath.Join(dir, "open")
+	require.NoError(t, os.Mkdir(open, 0o700))
+	put(t, filepath.Join(open, "file"), 0o600)
+	require.NoError(t, os.Chmod(open, 0o777))
+	require.NoError(t, os.Symlink(open, link))
+	_, _, err := safefile.Read(filepath.Join(link, "file"), 100, safefile.Private)
+	requireInsecure(t, err, open)
+	require.NoError(t, os.Remove(link))
+
+	// A link in a circle ends in an error.
+	require.NoError(t, os.Symlink("link", link))
+	_, _, err = safefile.Read(filepath.Join(link, "file"), 100, safefile.Private)
+	require.Error(t, err)
+	require.NoError(t, os.Remove(link))
+
+	// A link of another user's, even to a good folder: he can turn it round.
+	require.NoError(t, os.Symlink(real, link))
+	giveAway(t, link)
+	_, _, err = safefile.Read(filepath.Join(link, "file"), 100, safefile.Private)
+	requireInsecure(t, err, link)
+
+	// A link of ours into a folder of his.
+	require.NoError(t, os.Remove(link))
+	theirs := filepath.Join(dir, "theirs")
+	require.NoError(t, os.Mkdir(theirs, 0o755))
+	put(t, filepath.Join(theirs, "file"), 0o600)
+	giveAway(t, theirs)
+	require.NoError(t, os.Symlink(theirs, link))
+	_, _, err = safefile.Read(filepath.Join(link, "file"), 100, safefile.Private)
+	requireInsecure(t, err, theirs)
+	requireInsecure(t, safefile.Write(filepath.Join(link, "new"), nil, 0o600, false), theirs)
+	requireInsecure(t, safefile.MkdirPrivate(filepath.Join(link, "new")), theirs)
+	_, err = os.Lstat(filepath.Join(theirs, "new"))
+	require.ErrorIs(t, err, fs.ErrNotExist, "nothing was made there")
+}
+
+func TestWrite(t *testing.T) {
+	dir := folder(t)
+	path := filepath.Join(dir, "file")
+	require.NoError(t, safefile.Write(path, []byte("one"), 0o600, false))
+	require.ErrorIs(t, safefile.Write(path, []byte("two"), 0o600, false), fs.ErrExist)
+	requireContent(t, path, "one")
+	require.NoError(t, safefile.Write(path, []byte("three"), 0o600, true))
+	requireContent(t, path, "three")
+	fi, err := os.Stat(path)
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, fi.Mode().Perm())
+
+	// A link in the file's place is replaced, and what it points to stays.
+	other, link := filepath.Join(dir, "other"), filepath.Join(dir, "link")
+	put(t, other, 0o600)
+	require.NoError(t, os.Symlink(other, link))
+	require.ErrorIs(t, safefile.Write(link, []byte("four"), 0o600, false), fs.ErrExist)
+	require.NoError(t, safefile.Write(link, []byte("four"), 0o600, true))
+	requireContent(t, other, "content")
+	requireContent(t, link, "four")
+
+	// No attempt leaves anything behind.
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 3)
+
+	require.ErrorIs(t, safefile.Write(filepath.Join(dir, "none", "file"), nil, 0o600, true), fs.ErrNotExist)
+	require.NoError(t, safefile.Remove(path))
+	require.ErrorIs(t, safefile.Remove(path), fs.ErrNotExist)
+}
+
+func requireContent(t *testing.T, path, want string) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got))
+}
+
+func TestMkdirPrivate(t *testing.T) {
+	dir := folder(t)
+	deep := filepath.Join(dir, "a", "b")
+	require.NoError(t, safefile.MkdirPrivate(deep))
+	for _, d := range []string{deep, filepath.Dir(deep)} {
+		fi, err := os.Stat(d)
+		require.NoError(t, err)
+		require.EqualValues(t, 0o700, fi.Mode().Perm())
+	}
+	require.NoError(t, safefile.MkdirPrivate(deep))
+	require.NoError(t, os.Chmod(deep, 0o750))
+	requireInsecure(t, safefile.MkdirPrivate(deep), deep)
+}
+
+func TestLock(t *testing.T) {
+	path := filepath.Join(folder(t), "lock")
+	unlock, err := safefile.Lock(context.Background(), path)
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = safefile.Lock(ctx, path)
+	require.ErrorIs(t, err, context.Canceled, "held by another open file")
+
+	got := make(chan error, 1)
+	go func() {
+		second, err := safefile.Lock(context.Background(), path)
+		if err == nil {
+			err = second()
+		}
+		got <- err
+	}()
+	require.NoError(t, unlock())
+	require.NoError(t, <-got)
+
+	require.NoError(t, os.Chmod(path, 0o666))
+	_, err = safefile.Lock(context.Background(), path)
+	requireInsecure(t, err, path)
+	require.NoError(t, os.Chmod(path, 0o600))
+	giveAway(t, path)
+	_, err = safefile.Lock(context.Background(), path)
+	requireInsecure(t, err, path)
+}
+
+func TestStamp(t *testing.T) {
+	dir := folder(t)
+	path := filepath.Join(dir, "file")
+	var none safefile.Stamp
+	require.True(t, none.IsZero())
+	require.False(t, none.Changed(path), "there was none and there is none")
+	put(t, path, 0o600)
+	require.True(t, none.Changed(path))
+
+	_, fresh, err := safefile.Read(path, 100, safefile.Private)
+	require.NoError(t, err)
+	require.True(t, fresh.Changed(path), "too fresh to tell")
+
+	old := safefile.Settled(fresh)
+	require.False(t, old.Changed(path))
+	require.NoError(t, os.Chtimes(path, time.Time{}, time.Unix(1, 0)))
+	require.True(t, old.Changed(path), "the time of change can't be set back")
+
+	_, fresh, err = safefile.Read(path, 100, safefile.Private)
+	require.NoError(t, err)
+	old = safefile.Settled(fresh)
+	require.NoError(t, os.Rename(path, path+".old"))
+	require.True(t, old.Changed(path), "gone")
+	put(t, path, 0o600)
+	require.True(t, old.Changed(path), "another file")
+}

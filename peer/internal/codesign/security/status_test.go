@@ -1,0 +1,31 @@
+package security_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sealport/sealport/peer/internal/codesign"
+	"github.com/sealport/sealport/peer/internal/codesign/security"
+)
+
+func TestStatus(t *testing.T) {
+	assert.ErrorIs(t, security.Status(-67050), codesign.ErrUnsatisfied)
+	assert.ErrorIs(t, security.Status(-67062), codesign.ErrUnsatisfied)
+	assert.ErrorIs(t, security.Status(-67065), codesign.ErrNoProcess)
+	for _, other := range []security.Status{-1, -67052, 1} {
+		assert.NotErrorIs(t, other, codesign.ErrUnsatisfied)
+		assert.NotErrorIs(t, other, codesign.ErrNoProcess)
+	}
+}
+
+func TestUnsupportedElsewhere(t *testing.T) {
+	if runtime.GOOS == "darwin" {
+		t.Skip("Security.framework exists")
+	}
+	err := security.CheckRequirement(context.Background(), [8]uint32{}, "anchor apple")
+	assert.ErrorIs(t, err, errors.ErrUnsupported)
+}

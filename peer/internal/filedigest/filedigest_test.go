@@ -1,0 +1,188 @@
+package filedigest_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/peer/internal/filedigest"
+)
+
+// file is an open file in memory that counts how often it is read to the end.
+type file struct {
+	io.Reader
+	key  filedigest.Key
+	ends int
+}
+
+func open(content string, ino uint64, age time.Duration) *file {
+	return &file{
+		Reader: bytes.NewReader([]byte(content)),
+		key:    filedigest.Key{Ino: ino, Size: int64(len(content)), Ctime: time.Now().Add(-age).UnixNano()},
+	}
+}
+
+func (f *file) Key() (filedigest.Key, error) { return f.key, nil }
+
+func (f *file) Read(p []byte) (int, error) {
+	n, err := f.Reader.Read(p)
+	if err == io.EOF {
+		f.ends++
+	}
+	return n, err
+}
+
+const old = time.Hour
+
+func TestDigestIsRememberedByInode(t *testing.T) {
+	c := filedigest.New(4, 100, 1)
+	first := open("content", 1, old)
+	sum, err := c.SHA256(t.Context(), first)
+	require.NoError(t, err)
+	assert.Equal(t, sha256.Sum256([]byte("content")), sum)
+	assert.Equal(t, 1, first.ends)
+
+	again := open("unread!", 1, old)
+	again.key = first.key
+	sum, err = c.SHA256(t.Context(), again)
+	require.NoError(t, err)
+	assert.Equal(t, sha256.Sum256([]byte("content")), sum)
+	assert.Zero(t, again.ends)
+
+	for i, change := range []func(*filedigest.Key){
+		func(k *filedigest.Key) { k.Dev++ }, func(k *filedigest.Key) { k.Ino++ },
+		func(k *filedigest.Key) { k.Mtime++ }, func(k *filedigest.Key) { k.Ctime++ },
+	} {
+		other := open("another", 1, old)
+		other.key = first.key
+		change(&other.key)
+		sum, err = c.SHA256(t.Context(), other)
+		require.NoError(t, err)
+		assert.Equal(t, sha256.Sum256([]byte("another")), sum, "change %d", i)
+	}
+}
+
+// TestFreshFileIsNotRemembered: a change within one tick of the clock does not show.
+func TestFreshFileIsNotRemembered(t *testing.T) {
+	c := filedigest.New(4, 100, 1)
+	first := open("content", 1, time.Second)
+	_, err := c.SHA256(t.Context(), first)
+	require.NoError(t, err)
+	changed := open("changed", 1, 0)
+	changed.key = first.key
+	sum, err := c.SHA256(t.Context(), changed)
+	require.NoError(t, err)
+	assert.Equal(t, sha256.Sum256([]byte("changed")), sum)
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	c := filedigest.New(2, 100, 1)
+	files := []*file{open("a", 1, old), open("b", 2, old), open("c", 3, old)}
+	for _, f := range files {
+		_, err := c.SHA256(t.Context(), f)
+		require.NoError(t, err)
+	}
+	for i := range 3 {
+		i = 2 - i // newest first, as a miss forgets another one
+		f := open(string("abc"[i]), uint64(i+1), old)
+		f.key = files[i].key
+		_, err := c.SHA256(t.Context(), f)
+		require.NoError(t, err)
+		read := f.ends > 0
+		assert.Equal(t, i == 0, read, "the oldest was forgotten; file %d", i)
+	}
+}
+
+func TestLargeFileIsNotRead(t *testing.T) {
+	c := filedigest.New(2, 3, 1)
+	f := open("long", 1, old)
+	_, err := c.SHA256(t.Context(), f)
+	require.ErrorIs(t, err, filedigest.ErrTooLarge)
+	left, err := io.ReadAll(f.Reader)
+	require.NoError(t, err)
+	assert.Len(t, left, 4)
+}
+
+func TestFileThatChangesMeanwhile(t *testing.T) {
+	longer, shorter, touched := open("content", 1, old), open("content", 2, old), open("content", 3, old)
+	longer.key.Size--
+	shorter.key.Size++
+	read := keyFunc{touched, func() filedigest.Key {
+		k := touched.key
+		k.Ctime += int64(touched.ends) // written to by the time it has been read
+		return k
+	}}
+	endless := open("", 4, old)
+	endless.Reader = readerFunc(func(p []byte) (int, error) {
+		if endless.ends++; endless.ends > 3 {
+			return 0, errors.New("read on and on")
+		}
+		return len(p), nil
+	})
+	for name, f := range map[string]filedigest.File{"endless": endless, "longer": longer, "shorter": shorter, "touched": read} {
+		_, err := filedigest.New(2, 100, 1).SHA256(t.Context(), f)
+		require.ErrorIs(t, err, filedigest.ErrModified, name)
+	}
+}
+
+type keyFunc struct {
+	io.Reader
+	key func() filedigest.Key
+}
+
+func (f keyFunc) Key() (filedigest.Key, error) { return f.key(), nil }
+
+// blocked reads only when it is let.
+type blocked struct{ let chan struct{} }
+
+func (b blocked) Read([]byte) (int, error) { <-b.let; return 0, io.EOF }
+
+// TestReadersAreBounded: one who waits for a slot gives up with its context.
+func TestReadersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := filedigest.New(2, 100, 1)
+		slow := &file{Reader: blocked{make(chan struct{})}, key: filedigest.Key{Ino: 1}}
+		done := make(chan error)
+		go func() { _, err := c.SHA256(t.Context(), slow); done <- err }()
+		synctest.Wait()
+
+		ctx, cancel := context.WithCancel(t.Context())
+		waiting := make(chan error)
+		second := open("b", 2, old)
+		go func() { _, err := c.SHA256(ctx, second); waiting <- err }()
+		synctest.Wait()
+		assert.Zero(t, second.ends, "it must wait for the slot")
+		cancel()
+		require.ErrorIs(t, <-waiting, context.Canceled)
+
+		close(slow.Reader.(blocked).let)
+		require.NoError(t, <-done)
+		_, err := c.SHA256(t.Context(), open("b", 2, old))
+		require.NoError(t, err, "the slot is free again")
+	})
+}
+
+func TestReadingObeysTheContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	endless := &file{key: filedigest.Key{Ino: 1, Size: 1 << 40}}
+	endless.Reader = readerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil })
+	_, err := filedigest.New(1, 1<<50, 1).SHA256(ctx, endless)
+	require.ErrorIs(t, err, context.Canceled)
+
+	broken := errors.New("broken disk")
+	endless.Reader = readerFunc(func([]byte) (int, error) { return 0, broken })
+	_, err = filedigest.New(1, 1<<50, 1).SHA256(t.Context(), endless)
+	require.ErrorIs(t, err, broken)
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,170 @@
+package pidfd_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/peer/internal/pidfd"
+	"github.com/sealport/sealport/peer/internal/pidfd/pidfdtest"
+)
+
+func TestMain(m *testing.M) {
+	pidfdtest.Main(nil)
+	os.Exit(m.Run())
+}
+
+func open(t *testing.T, pid int) int {
+	t.Helper()
+	fd, err := pidfd.Open(pid)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, pidfd.Close(fd)) })
+	return fd
+}
+
+// TestProcAgreesWithTheKernel: kernels without PIDFD_GET_INFO read the same from
+// /proc.
+func TestProcAgreesWithTheKernel(t *testing.T) {
+	attr := &syscall.SysProcAttr{}
+	if os.Geteuid() == 0 {
+		attr.Credential = &syscall.Credential{Uid: 1, Gid: 2, Groups: []uint32{3, 4}}
+	}
+	child := pidfdtest.Start(t, attr)
+	fd := open(t, child.PID())
+	kernel, err := pidfd.GetInfo(fd)
+	if err != nil {
+		require.ErrorIs(t, err, pidfd.ErrNoInfo)
+		t.Skip("needs PIDFD_GET_INFO (Linux 6.13)")
+	}
+	assert.Equal(t, uint32(os.Getpid()), kernel.PPID)
+	assert.Equal(t, uint32(child.PID()), kernel.PID)
+	proc, err := pidfd.ReadStatus(fd)
+	require.NoError(t, err)
+	assert.Equal(t, kernel.IDs, proc.IDs)
+	if attr.Credential != nil {
+		assert.Equal(t, pidfd.IDs{RUID: 1, EUID: 1, SUID: 1, RGID: 2, EGID: 2, SGID: 2}, kernel.IDs)
+		assert.Equal(t, []uint32{3, 4}, proc.Groups)
+	}
+	for _, same := range []func(int) (bool, error){pidfd.SameUserNamespace, pidfd.UserNamespaceByProc, pidfd.SamePIDNamespace} {
+		ours, err := same(fd)
+		require.NoError(t, err)
+		assert.True(t, ours)
+	}
+}
+
+// TestOtherNamespaces tells a child's namespaces from ours.
+func TestOtherNamespaces(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root (CAP_SYS_ADMIN)")
+	}
+	child := pidfdtest.Start(t, &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID,
+		UidMappings: []syscall.SysProcIDMap{{HostID: 1, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: 1, Size: 1}},
+	})
+	fd := open(t, child.PID())
+	for _, same := range []func(int) (bool, error){pidfd.SameUserNamespace, pidfd.UserNamespaceByProc, pidfd.SamePIDNamespace} {
+		ours, err := same(fd)
+		require.NoError(t, err)
+		assert.False(t, ours)
+	}
+}
+
+// TestSessionOfALogin has a process with an audit login uid, which it inherits from
+// the thread that started it.
+func TestSessionOfALogin(t *testing.T) {
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	if err := os.WriteFile("/proc/thread-self/loginuid", []byte("1234"), 0); err != nil {
+		t.Skipf("needs audit (CONFIG_AUDIT, CAP_AUDIT_CONTROL): %v", err)
+	}
+	loginuid, sessionid, err := pidfd.ReadSession(open(t, pidfdtest.Start(t, nil).PID()))
+	require.NoError(t, err)
+	assert.Equal(t, uint32(1234), loginuid)
+	assert.NotEqual(t, ^uint32(0), sessionid)
+}
+
+func TestInodeIsTheProcess(t *testing.T) {
+	one, two := pidfdtest.Start(t, nil), pidfdtest.Start(t, nil)
+	first, err := pidfd.Inode(open(t, one.PID()))
+	require.NoError(t, err)
+	if first == 0 {
+		t.Skip("needs pidfs (Linux 6.9)")
+	}
+	again, err := pidfd.Inode(open(t, one.PID()))
+	require.NoError(t, err)
+	second, err := pidfd.Inode(open(t, two.PID()))
+	require.NoError(t, err)
+	assert.Equal(t, first, again)
+	assert.NotEqual(t, first, second)
+}
+
+// TestNothingIsBelievedOfTheDead: each look at a process that has exited says so.
+func TestNothingIsBelievedOfTheDead(t *testing.T) {
+	child := pidfdtest.Start(t, nil)
+	fd := open(t, child.PID())
+	require.NoError(t, pidfd.Alive(fd))
+	// Not reaped: the kernel still answers, about a process that is no more.
+	require.NoError(t, syscall.Kill(child.PID(), syscall.SIGKILL))
+	require.NoError(t, pidfdtest.WaitExit(fd))
+	requireExited(t, fd)
+	child.End()
+	requireExited(t, fd)
+	_, err := pidfd.GetInfo(fd)
+	require.ErrorIs(t, err, pidfd.ErrExited, "reaped")
+}
+
+func requireExited(t *testing.T, fd int) {
+	t.Helper()
+	_, status := pidfd.ReadStatus(fd)
+	_, cgroup := pidfd.ReadCgroup(fd)
+	_, _, session := pidfd.ReadSession(fd)
+	_, _, exe := pidfd.StatExe(fd)
+	_, file := pidfd.OpenExe(fd)
+	_, users := pidfd.UserNamespaceByProc(fd)
+	for name, err := range map[string]error{
+		"alive": pidfd.Alive(fd), "status": status, "cgroup": cgroup, "session": session, "exe": exe, "file": file, "users": users,
+		"descent": pidfd.ProveDescent(fd),
+	} {
+		assert.ErrorIs(t, err, pidfd.ErrExited, name)
+	}
+}
+
+func TestOtherDescriptorsAreNoPidfds(t *testing.T) {
+	f, err := os.Open("/proc/self/status")
+	require.NoError(t, err)
+	defer f.Close()
+	fd := int(f.Fd())
+	_, err = pidfd.Inode(fd)
+	require.ErrorIs(t, err, pidfd.ErrNotPidfd)
+	_, err = pidfd.ReadStatus(fd)
+	require.ErrorIs(t, err, pidfd.ErrNotPidfd)
+	require.ErrorIs(t, pidfd.Alive(1<<20), pidfd.ErrNotPidfd)
+}
+
+func TestMeasureVerity(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, []byte("content"), 0o600))
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	_, _, err = pidfd.MeasureVerity(int(f.Fd()))
+	require.ErrorIs(t, err, pidfd.ErrNoVerity, "nobody has enabled it")
+
+	fsverity, err := exec.LookPath("fsverity")
+	if err != nil {
+		t.Skip("needs fsverity(1) for a file that has a digest")
+	}
+	if out, err := exec.Command(fsverity, "enable", path).CombinedOutput(); err != nil {
+		t.Skipf("needs a file system with fs-verity: %s", out)
+	}
+	algorithm, digest, err := pidfd.MeasureVerity(int(f.Fd()))
+	require.NoError(t, err)
+	assert.Equal(t, uint16(1), algorithm)
+	assert.Len(t, digest, 32)
+}
