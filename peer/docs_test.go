@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,8 +25,15 @@ func TestDocumentNamesItsTests(t *testing.T) {
 	tests, policies := map[string]bool{}, []string{}
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	inner, err := filepath.Glob("../internal/*/*_test.go")
-	require.NoError(t, err)
+	var inner []string
+	for _, root := range []string{"internal", "../internal"} {
+		require.NoError(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if strings.HasSuffix(path, "_test.go") {
+				inner = append(inner, path)
+			}
+			return err
+		}))
+	}
 	for _, file := range append(files, inner...) {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 		require.NoError(t, err)

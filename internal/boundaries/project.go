@@ -15,11 +15,11 @@ func Project() Rules {
 			},
 			// Kernels, and the interface of carriers.
 			{
-				"internal/link", "internal/link/mach", "internal/link/socket",
+				"internal/link", "internal/link/mach",
 				"peer/internal/codesign/codesigntest", "peer/internal/pidfd",
 			},
 			{
-				"internal/link/linktest", "internal/link/mach/machtest", "peer/internal/codesign/codesource",
+				"internal/link/linktest", "internal/link/mach/machtest", "internal/link/socket", "peer/internal/codesign/codesource",
 				"peer/internal/codesign/security", "peer/internal/peercred", "peer/internal/pidfd/pidfdtest",
 				"transport/internal/priority",
 			},
