@@ -255,26 +255,26 @@ func (l *sealed) Buffered() bool { return false }
 // MaxFrame implements link.Link.
 func (l *sealed) MaxFrame() int { return l.lower.MaxFrame() - record.Overhead }
 
-// Costly implements link.Link: sealing costs more than asking.
-func (l *sealed) Costly() bool { return true }
+// SyscallPerFrame implements link.Link: sealing costs more than asking.
+func (l *sealed) SyscallPerFrame() bool { return true }
 
-// Behind implements link.Link.
-func (l *sealed) Behind() bool {
+// Backlogged implements link.Link.
+func (l *sealed) Backlogged() bool {
 	if l.cause.Load() != nil {
 		return false // so that nothing is held back, and the next write says why
 	}
-	return l.lower.Behind()
+	return l.lower.Backlogged()
 }
 
-// WaitTaken implements link.Link.
-func (l *sealed) WaitTaken(ctx context.Context) error { return l.reason(l.lower.WaitTaken(ctx)) }
+// WaitDrained implements link.Link.
+func (l *sealed) WaitDrained(ctx context.Context) error { return l.reason(l.lower.WaitDrained(ctx)) }
 
-// Unread implements link.Link. What is sent for the sake of keys counts as well,
+// Unacknowledged implements link.Link. What is sent for the sake of keys counts as well,
 // unless nothing else was sent.
-func (l *sealed) Unread() uint64 {
+func (l *sealed) Unacknowledged() uint64 {
 	_ = l.wmu.Lock(context.Background())
 	defer l.wmu.Unlock()
-	return min(l.lower.Unread(), l.frames)
+	return min(l.lower.Unacknowledged(), l.frames)
 }
 
 // Gone implements link.Link.

@@ -39,10 +39,10 @@ func TestConformance(t *testing.T) {
 				lower[a], lower[b] = x, y
 				return a, b
 			},
-			Kill:         func(l link.Link) { lower[l].Kill() },
-			Held:         2 * mem.Capacity,
-			CountsUnread: true,
-			SaysGoodbye:  true,
+			Kill:                 func(l link.Link) { lower[l].Kill() },
+			Held:                 2 * mem.Capacity,
+			CountsUnacknowledged: true,
+			SaysGoodbye:          true,
 		})
 	})
 	t.Run("ring", func(t *testing.T) {
@@ -55,10 +55,10 @@ func TestConformance(t *testing.T) {
 				kill[a], kill[b] = killX, killY
 				return a, b
 			},
-			Kill:         func(l link.Link) { kill[l]() },
-			Held:         2 * size,
-			CountsUnread: true,
-			SaysGoodbye:  true,
+			Kill:                 func(l link.Link) { kill[l]() },
+			Held:                 2 * size,
+			CountsUnacknowledged: true,
+			SaysGoodbye:          true,
 		})
 	})
 }

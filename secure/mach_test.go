@@ -37,9 +37,9 @@ func TestConformanceOverMach(t *testing.T) {
 			defer mu.Unlock()
 			tasks[l].Kill()
 		},
-		Held:         (mach.QueueLimitMax+1)*machlink.MaxFrame + 256<<10,
-		CountsUnread: true,
-		SaysGoodbye:  true,
+		Held:                 (mach.QueueLimitMax+1)*machlink.MaxFrame + 256<<10,
+		CountsUnacknowledged: true,
+		SaysGoodbye:          true,
 	})
 }
 

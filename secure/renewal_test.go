@@ -422,6 +422,6 @@ func TestRevokedEndsBothDirections(t *testing.T) {
 	_, err = h.ReadFrame(hung(t))
 	require.ErrorIs(t, err, secure.ErrRevoked)
 	require.ErrorIs(t, h.WriteFrame(t.Context(), nil, nil), secure.ErrRevoked)
-	require.ErrorIs(t, h.WaitTaken(t.Context()), secure.ErrRevoked)
-	require.False(t, h.Behind(), "nothing is held back for a peer who will not get it")
+	require.ErrorIs(t, h.WaitDrained(t.Context()), secure.ErrRevoked)
+	require.False(t, h.Backlogged(), "nothing is held back for a peer who will not get it")
 }

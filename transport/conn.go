@@ -42,7 +42,7 @@ func newConn(l link.Link, s *settings, theirs message.Hello, id *peer.Identity, 
 		MaxReceive: s.MaxMessageSize,
 		// In shared memory a frame costs less than the question whether the
 		// peer is behind.
-		Coalesce: l.Costly(),
+		Coalesce: l.SyscallPerFrame(),
 	})
 	return &Conn{m: m, id: id, proof: proof, endpoint: endpoint, limit: limit, onClose: onClose}
 }

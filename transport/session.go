@@ -98,7 +98,7 @@ func (t *typed[T]) flush(ctx context.Context) error { return t.conn.m.Flush(ctx)
 func (t *typed[T]) interrupt()                      { t.conn.m.Interrupt() }
 func (t *typed[T]) gone() <-chan struct{}           { return t.conn.m.Gone() }
 func (t *typed[T]) hungUp() bool                    { return t.conn.m.HungUp() }
-func (t *typed[T]) unread() uint64                  { return t.conn.m.Unread() }
+func (t *typed[T]) unread() uint64                  { return t.conn.m.Unacknowledged() }
 func (t *typed[T]) peer() *peer.Identity            { return t.conn.id }
 func (t *typed[T]) peerKey() keys.PublicKey         { return t.conn.PeerKey() }
 func (t *typed[T]) hostKey() keys.PublicKey         { return t.conn.PeerKey() }

@@ -76,7 +76,7 @@ func wrap(ctx context.Context, c *Conn, u upgrade.Upgrader, host bool) (*Conn, e
 		return nil, errors.Join(fmt.Errorf("%w: MaxMessageSize below %d is too small for a handshake", ErrConfig, link.MinMaxFrame), c.Close())
 	}
 	// A record that was held back would be neither sent nor not sent.
-	if err := c.m.StopHolding(ctx); err != nil {
+	if err := c.m.StopCoalescing(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	l, proof, err := handshake(ctx, inner, u, c.endpoint, c.id, host)
@@ -115,10 +115,10 @@ func (l *connLink) WriteFrame(ctx context.Context, head, body []byte) error {
 func (l *connLink) ReadFrame(ctx context.Context) ([]byte, error) { return l.c.m.Receive(ctx) }
 func (l *connLink) Buffered() bool                                { return false }
 func (l *connLink) MaxFrame() int                                 { return l.maxFrame }
-func (l *connLink) Costly() bool                                  { return true }
-func (l *connLink) Behind() bool                                  { return l.c.m.Behind() }
-func (l *connLink) WaitTaken(ctx context.Context) error           { return l.c.m.WaitTaken(ctx) }
-func (l *connLink) Unread() uint64                                { return l.c.m.Unread() }
+func (l *connLink) SyscallPerFrame() bool                         { return true }
+func (l *connLink) Backlogged() bool                              { return l.c.m.Backlogged() }
+func (l *connLink) WaitDrained(ctx context.Context) error         { return l.c.m.WaitDrained(ctx) }
+func (l *connLink) Unacknowledged() uint64                        { return l.c.m.Unacknowledged() }
 func (l *connLink) Gone() <-chan struct{}                         { return l.c.m.Gone() }
 func (l *connLink) HungUp() bool                                  { return l.c.m.HungUp() }
 func (l *connLink) Credentials() *cred.Credentials                { return nil }

@@ -40,9 +40,9 @@ var (
 
 // Link is one end of a duplex connection that carries frames.
 //
-// One goroutine may write (WriteFrame, CloseWrite, HungUp, Unread) while another
+// One goroutine may write (WriteFrame, CloseWrite, HungUp, Unacknowledged) while another
 // reads (ReadFrame, Buffered); neither side may be used by two goroutines at once.
-// Behind, WaitTaken, Gone, Credentials, MaxFrame and Interrupt may be called at any
+// Backlogged, WaitDrained, Gone, Credentials, MaxFrame and Interrupt may be called at any
 // time before Close from any goroutine. To end a Link from outside: call
 // Interrupt, wait until the reader and the writer have returned, call Close.
 // So carriers need no lock of their own on the path of each frame.
@@ -72,7 +72,7 @@ type Link interface {
 	// errors (ErrProtocol, ErrPeerChanged, ErrClosed) are final.
 	//
 	// Calling ReadFrame again says that the frame before has been dealt with:
-	// only then does the peer's Unread count it as taken.
+	// only then does the peer's Unacknowledged count it as taken.
 	ReadFrame(ctx context.Context) ([]byte, error)
 
 	// Buffered reports whether ReadFrame would return a frame out of private
@@ -84,25 +84,25 @@ type Link interface {
 	// and the same for both ends and both directions.
 	MaxFrame() int
 
-	// Costly reports whether a frame costs a system call rather than a few
-	// stores, so that it pays to ask Behind and to collect small messages. It
+	// SyscallPerFrame reports whether a frame costs a system call rather than a few
+	// stores, so that it pays to ask Backlogged and to collect small messages. It
 	// never changes.
-	Costly() bool
+	SyscallPerFrame() bool
 
-	// Behind reports whether the peer has fallen behind what was written: the
+	// Backlogged reports whether the peer has fallen behind what was written: the
 	// sign to the layer above to collect small messages into one frame. Each
 	// carrier says how far behind that is.
-	Behind() bool
+	Backlogged() bool
 
-	// WaitTaken blocks until Behind would return false (nil), ctx ends
+	// WaitDrained blocks until Backlogged would return false (nil), ctx ends
 	// (ctx.Err()), the peer takes no more (ErrPeerGone) or Close (ErrClosed).
-	WaitTaken(ctx context.Context) error
+	WaitDrained(ctx context.Context) error
 
-	// Unread is the number of frames that were written and that the peer is not
+	// Unacknowledged is the number of frames that were written and that the peer is not
 	// known to have dealt with. After the peer is gone it is the number lost,
 	// as far as the carrier can tell: one whose frames wait in a kernel queue
 	// may say 1 for any number. Writer's side.
-	Unread() uint64
+	Unacknowledged() uint64
 
 	// Gone is closed when the peer is known to be dead or to have closed its
 	// end. Frames may still wait to be read then.
@@ -130,8 +130,8 @@ type Link interface {
 
 	// Close does CloseWrite, without waiting, if that has not happened, releases memory,
 	// descriptors and goroutines, and waits for those goroutines. Frames written
-	// before still reach the peer. No WriteFrame, ReadFrame or WaitTaken may be
-	// running. Idempotent; after it only Close, Interrupt, Unread and Gone may
+	// before still reach the peer. No WriteFrame, ReadFrame or WaitDrained may be
+	// running. Idempotent; after it only Close, Interrupt, Unacknowledged and Gone may
 	// be called.
 	Close() error
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/transport"
 )
 
@@ -141,7 +142,7 @@ func hostileHost(e *env, how string) {
 // Whatever a host answers, the client gets an error that it can tell, keeps no
 // descriptor and no memory, and lives.
 func testHostileHosts(t *testing.T, e *env) {
-	before := descriptors()
+	before := leaktest.Descriptors()
 	for how, answer := range answers {
 		t.Run(how, func(t *testing.T) {
 			e := newEnv(t, e.Layer, e.variant)
@@ -152,7 +153,7 @@ func testHostileHosts(t *testing.T, e *env) {
 				require.ErrorIs(t, err, cmp.Or(answer.want, transport.ErrProtocol), "%v", err)
 			}
 			p.kill(t)
-			assert.Empty(t, mappings())
+			assert.Empty(t, leaktest.Mappings())
 		})
 	}
 	t.Run("hangs up", func(t *testing.T) {
@@ -166,7 +167,7 @@ func testHostileHosts(t *testing.T, e *env) {
 		require.ErrorIs(t, err, transport.ErrNoHost)
 	})
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
-		assert.Empty(t, extra(before, descriptors()))
+		assert.Empty(t, leaktest.More(before, leaktest.Descriptors()))
 	}, limit, tick)
 }
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/transport"
 )
 
@@ -175,7 +176,7 @@ func testHostileClients(t *testing.T, e *env) {
 	for _, how := range ways {
 		t.Run(how, func(t *testing.T) {
 			p := e.start(t, "hostile client", how)
-			before := descriptors()
+			before := leaktest.Descriptors()
 			p.expect(t, "done")
 			p.tell(t, "again")
 			p.expect(t, "done")
@@ -185,7 +186,7 @@ func testHostileClients(t *testing.T, e *env) {
 			}
 			require.Eventually(t, func() bool { return h.Stats().Connections == 1 }, limit, tick)
 			require.EventuallyWithT(t, func(t *assert.CollectT) {
-				assert.Empty(t, extra(before, descriptors()), "descriptors left behind")
+				assert.Empty(t, leaktest.More(before, leaktest.Descriptors()), "descriptors left behind")
 			}, limit, tick)
 			ctx := context30(t)
 			require.NoError(t, good.Send(ctx, []byte("good")))

@@ -246,7 +246,7 @@ func (e *env) config(changes ...func(*transport.Config)) *transport.Config {
 }
 
 // holds reports whether messages are held back, and with them what follows from
-// it: the frames that Unread counts are not messages, and Close takes its time for
+// it: the frames that Unacknowledged counts are not messages, and Close takes its time for
 // a peer who does not read.
 func (e *env) holds() bool { return e.Secure || e.mach || e.config().Attested }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/transport"
 )
@@ -59,9 +60,9 @@ func testEitherAttests(t *testing.T, e *env) {
 	for _, pair := range [][2]*transport.Config{{attested, plain}, {plain, attested}, {attested, attested}} {
 		e := newEnv(t, e.Layer, e.variant)
 		pair[0].Folder, pair[1].Folder = e.folder, e.folder
-		before := len(mappings())
+		before := len(leaktest.Mappings())
 		a, b := connsOf(t, e, pair[0], pair[1])
-		assert.Len(t, mappings(), before, "an attested connection has no shared memory")
+		assert.Len(t, leaktest.Mappings(), before, "an attested connection has no shared memory")
 		require.NoError(t, a.Send(context30(t), pattern(200_000)[:100_000]))
 		require.NoError(t, a.Flush(context30(t)))
 		_, err := b.Receive(context30(t))

@@ -20,8 +20,8 @@ var ErrTooLarge = errors.New("message too large")
 // "Messages").
 const (
 	kindWhole = 0 // a message
-	kindFirst = 1 // the first piece of one; after the word, a u64: its size
-	kindNext  = 2 // a further piece
+	kindFirst = 1 // the first fragment of one; after the word, a u64: its size
+	kindNext  = 2 // a further fragment
 
 	kindShift = 30
 	itemWord  = 4
@@ -43,25 +43,25 @@ type Config struct {
 // closeTimeout bounds what Close does to push out what is held back.
 const closeTimeout = 5 * time.Second
 
-// Conn carries messages. Send, Flush, CloseWrite, Close, Counters and Unread may
+// Conn carries messages. Send, Flush, CloseWrite, Close, Counters and Unacknowledged may
 // be called by several goroutines, Receive by one at a time.
 type Conn struct {
-	l        link.Link
-	cfg      Config
-	maxWhole int // the largest message that is sent in one frame
-	maxPiece int
+	l           link.Link
+	cfg         Config
+	maxWhole    int // the largest message that is sent in one frame
+	maxFragment int
 
-	wmu    ctxlock.Mutex
-	werr   error // final
-	word   [firstWord]byte
-	hold   holder
-	sent   counter
-	closed bool // with wmu and rmu held
+	wmu        ctxlock.Mutex
+	werr       error // final
+	word       [firstWord]byte
+	coalescing coalescer
+	sent       counter
+	closed     bool // with wmu and rmu held
 
 	rmu      ctxlock.Mutex // held while the link may touch what Close frees
 	rest     []byte        // of the frame being read
 	buffered bool          // the link has a frame in private memory
-	assembly []byte        // the pieces of a large message
+	assembly []byte        // the fragments of a large message
 	total    int           // its size; 0 if there is none
 	rerr     error         // final
 	received counter
@@ -74,12 +74,12 @@ func NewConn(l link.Link, cfg Config) *Conn {
 		l: l, cfg: cfg,
 		maxWhole: most - itemWord,
 		// Whole pages copy faster.
-		maxPiece: max((most-firstWord)&^4095, min(most-firstWord, 4095)),
-		wmu:      ctxlock.New(),
-		rmu:      ctxlock.New(),
+		maxFragment: max((most-firstWord)&^4095, min(most-firstWord, 4095)),
+		wmu:         ctxlock.New(),
+		rmu:         ctxlock.New(),
 	}
 	if cfg.Coalesce {
-		c.startHolder()
+		c.startCoalescer()
 	}
 	return c
 }
@@ -107,9 +107,9 @@ func (c *Conn) sendLocked(ctx context.Context, p []byte) error {
 	var err error
 	switch {
 	case len(p) > c.maxWhole:
-		err = c.sendPieces(ctx, p)
+		err = c.sendFragments(ctx, p)
 	case c.cfg.Coalesce:
-		err = c.sendHeld(ctx, p)
+		err = c.sendCoalesced(ctx, p)
 	default:
 		err = c.writeItem(ctx, kindWhole, p)
 	}
@@ -134,19 +134,19 @@ func (c *Conn) writeItem(ctx context.Context, kind uint32, p []byte) error {
 	return c.l.WriteFrame(ctx, c.word[:itemWord], p)
 }
 
-// sendPieces sends a message in several frames. If ctx ends in between, the peer
-// drops the pieces when the next message begins.
-func (c *Conn) sendPieces(ctx context.Context, p []byte) error {
+// sendFragments sends a message in several frames. If ctx ends in between, the peer
+// drops the fragments when the next message begins.
+func (c *Conn) sendFragments(ctx context.Context, p []byte) error {
 	if err := c.flushLocked(ctx); err != nil {
 		return err
 	}
-	binary.LittleEndian.PutUint32(c.word[:], kindFirst<<kindShift|uint32(c.maxPiece))
+	binary.LittleEndian.PutUint32(c.word[:], kindFirst<<kindShift|uint32(c.maxFragment))
 	binary.LittleEndian.PutUint64(c.word[itemWord:], uint64(len(p)))
-	if err := c.l.WriteFrame(ctx, c.word[:firstWord], p[:c.maxPiece]); err != nil {
+	if err := c.l.WriteFrame(ctx, c.word[:firstWord], p[:c.maxFragment]); err != nil {
 		return err
 	}
-	for p = p[c.maxPiece:]; len(p) > 0; {
-		n := min(len(p), c.maxPiece)
+	for p = p[c.maxFragment:]; len(p) > 0; {
+		n := min(len(p), c.maxFragment)
 		if err := c.writeItem(ctx, kindNext, p[:n]); err != nil {
 			return err
 		}
@@ -242,18 +242,18 @@ func (c *Conn) next() (p []byte, ok bool, err error) {
 		total := binary.LittleEndian.Uint64(body)
 		body = body[firstWord-itemWord:]
 		if n != len(body) || total <= uint64(n) || total > uint64(c.cfg.MaxReceive) {
-			return nil, false, fmt.Errorf("piece of %d bytes of a message of %d, limit %d", n, total, c.cfg.MaxReceive)
+			return nil, false, fmt.Errorf("fragment of %d bytes of a message of %d, limit %d", n, total, c.cfg.MaxReceive)
 		}
 		c.total = int(total)
 		c.assembly = c.assembly[:0]
 	case kindNext:
 		if n != len(body) || n == 0 || n > c.total-len(c.assembly) {
-			return nil, false, fmt.Errorf("piece of %d bytes after %d of %d", n, len(c.assembly), c.total)
+			return nil, false, fmt.Errorf("fragment of %d bytes after %d of %d", n, len(c.assembly), c.total)
 		}
 	default:
 		return nil, false, errors.New("item of unknown kind")
 	}
-	c.rest = nil // a piece is alone in its frame
+	c.rest = nil // a fragment is alone in its frame
 	c.buffered = false
 	c.grow(n)
 	c.assembly = append(c.assembly, body...)
@@ -290,33 +290,33 @@ func (c *Conn) dropAssembly() {
 	}
 }
 
-// StopHolding pushes out what is held back and has every later message sent at
+// StopCoalescing pushes out what is held back and has every later message sent at
 // once: for a layer above that must know, when Send returns, what has become of a
 // message. To be called before Send and Flush are called by others.
-func (c *Conn) StopHolding(ctx context.Context) error {
+func (c *Conn) StopCoalescing(ctx context.Context) error {
 	if err := c.Flush(ctx); err != nil {
 		return err
 	}
-	c.joinHolder()
+	c.joinCoalescer()
 	_ = c.wmu.Lock(context.Background())
 	defer c.wmu.Unlock()
 	c.cfg.Coalesce = false
 	return nil
 }
 
-// Unread is the number of frames that the peer is not known to have dealt with,
+// Unacknowledged is the number of frames that the peer is not known to have dealt with,
 // what is held back counting as one.
-func (c *Conn) Unread() uint64 {
+func (c *Conn) Unacknowledged() uint64 {
 	_ = c.wmu.Lock(context.Background())
 	defer c.wmu.Unlock()
-	return c.l.Unread() + min(1, uint64(c.hold.messages))
+	return c.l.Unacknowledged() + min(1, uint64(c.coalescing.messages))
 }
 
-// Behind reports whether the peer has fallen behind; see link.Link.
-func (c *Conn) Behind() bool { return c.l.Behind() }
+// Backlogged reports whether the peer has fallen behind; see link.Link.
+func (c *Conn) Backlogged() bool { return c.l.Backlogged() }
 
-// WaitTaken waits until it has not; see link.Link.
-func (c *Conn) WaitTaken(ctx context.Context) error { return c.l.WaitTaken(ctx) }
+// WaitDrained waits until it has not; see link.Link.
+func (c *Conn) WaitDrained(ctx context.Context) error { return c.l.WaitDrained(ctx) }
 
 // Interrupt makes every blocked and every later call return link.ErrClosed. It
 // frees nothing.
@@ -382,7 +382,7 @@ func (c *Conn) Abort() error {
 		c.wmu.Unlock()
 	}
 	c.l.Interrupt()
-	c.joinHolder()
+	c.joinCoalescer()
 	_ = c.wmu.Lock(context.Background())
 	defer c.wmu.Unlock()
 	_ = c.rmu.Lock(context.Background())

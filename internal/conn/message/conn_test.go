@@ -154,7 +154,7 @@ func TestCancelledWithinLargeMessage(t *testing.T) {
 			short, cancel := context.WithCancel(ctx)
 			sent := make(chan error, 1)
 			go func() { sent <- a.Send(short, pattern(2*megabyte)) }()
-			for la.Unread() < 4 {
+			for la.Unacknowledged() < 4 {
 				runtime.Gosched() // until the link is full
 			}
 			cancel()
@@ -197,28 +197,28 @@ func TestSendRefusesWhatIsTooLarge(t *testing.T) {
 func TestReceiveRefuses(t *testing.T) {
 	const most = 1000
 	table := map[string][][]byte{
-		"an empty frame":                {{}},
-		"half a word":                   {{1, 0}},
-		"an unknown kind":               {word(3, 0)},
-		"a message beyond its frame":    {append(word(0, 5), "four"...)},
-		"a message above the limit":     {whole(string(make([]byte, most+1)))},
-		"half a word after a message":   {append(whole("fine"), 0, 0, 0)},
-		"a first piece without size":    {append(word(1, 0), 1, 2, 3)},
-		"a first piece that is all":     {first(4, "four")},
-		"a first piece that is more":    {first(3, "four")},
-		"a first piece of nothing":      {first(0, "")},
-		"a size above the limit":        {first(most+1, "four")},
-		"a size of 2^63":                {first(1<<63, "four")},
-		"a size of 2^64-1":              {first(1<<64-1, "four")},
-		"a first piece beyond frame":    {append(binary.LittleEndian.AppendUint64(word(1, 5), 100), "four"...)},
-		"a first piece with more after": {append(first(100, "four"), whole("x")...)},
-		"a next piece without a first":  {next("four")},
-		"a next piece after the last":   {first(8, "four"), next("four"), next("four")},
-		"a next piece that is too long": {first(8, "four"), next("fiver")},
-		"an empty next piece":           {first(8, "four"), next("")},
-		"a next piece beyond its frame": {first(80, "four"), append(word(2, 5), "four"...)},
-		"a next piece with more after":  {first(80, "four"), append(next("four"), whole("x")...)},
-		"a next piece after a whole":    {first(8, "four"), whole("x"), next("four")},
+		"an empty frame":                   {{}},
+		"half a word":                      {{1, 0}},
+		"an unknown kind":                  {word(3, 0)},
+		"a message beyond its frame":       {append(word(0, 5), "four"...)},
+		"a message above the limit":        {whole(string(make([]byte, most+1)))},
+		"half a word after a message":      {append(whole("fine"), 0, 0, 0)},
+		"a first fragment without size":    {append(word(1, 0), 1, 2, 3)},
+		"a first fragment that is all":     {first(4, "four")},
+		"a first fragment that is more":    {first(3, "four")},
+		"a first fragment of nothing":      {first(0, "")},
+		"a size above the limit":           {first(most+1, "four")},
+		"a size of 2^63":                   {first(1<<63, "four")},
+		"a size of 2^64-1":                 {first(1<<64-1, "four")},
+		"a first fragment beyond frame":    {append(binary.LittleEndian.AppendUint64(word(1, 5), 100), "four"...)},
+		"a first fragment with more after": {append(first(100, "four"), whole("x")...)},
+		"a next piece without a first":     {next("four")},
+		"a next piece after the last":      {first(8, "four"), next("four"), next("four")},
+		"a next piece that is too long":    {first(8, "four"), next("fiver")},
+		"an empty next piece":              {first(8, "four"), next("")},
+		"a next piece beyond its frame":    {first(80, "four"), append(word(2, 5), "four"...)},
+		"a next piece with more after":     {first(80, "four"), append(next("four"), whole("x")...)},
+		"a next piece after a whole":       {first(8, "four"), whole("x"), next("four")},
 	}
 	for name, frames := range table {
 		t.Run(name, func(t *testing.T) {
@@ -268,7 +268,7 @@ func TestAnnouncedSizeCostsNothing(t *testing.T) {
 		require.NoError(t, raw.WriteFrame(ctx, next(string(make([]byte, 16_000))), nil))
 		sent += 16_000
 	}
-	require.NoError(t, raw.WaitTaken(ctx))
+	require.NoError(t, raw.WaitDrained(ctx))
 	cancel()
 	require.ErrorIs(t, await(t, received), context.Canceled)
 	assert.LessOrEqual(t, b.AssemblyMemory(), 2*sent+megabyte)
@@ -336,7 +336,7 @@ func TestCloseUnblocksEveryone(t *testing.T) {
 		for range 2 {
 			go func() { ended <- a.Send(ctx, make([]byte, 4*megabyte)) }()
 		}
-		for link1.Unread() < 4 {
+		for link1.Unacknowledged() < 4 {
 			runtime.Gosched()
 		}
 		require.NoError(t, end(a))

@@ -217,7 +217,7 @@ func testInterrupt(t *testing.T, c Carrier) {
 		_, err := a.ReadFrame(background)
 		calls <- err
 	}()
-	go func() { calls <- a.WaitTaken(background) }()
+	go func() { calls <- a.WaitDrained(background) }()
 	a.Interrupt()
 	require.ErrorIs(t, <-failed, link.ErrClosed)
 	for range 2 {
@@ -312,7 +312,7 @@ func testDeathDrains(t *testing.T, c Carrier) {
 	}
 	<-b.Gone()
 	require.ErrorIs(t, b.write(background, nil), link.ErrPeerGone)
-	require.ErrorIs(t, b.WaitTaken(background), link.ErrPeerGone)
+	require.ErrorIs(t, b.WaitDrained(background), link.ErrPeerGone)
 	_ = a.Close()
 	finish(t, b)
 }
@@ -326,7 +326,7 @@ func testDeathUnblocks(t *testing.T, c Carrier) {
 		_, err := b.ReadFrame(background)
 		calls <- err
 	}()
-	go func() { calls <- b.WaitTaken(background) }()
+	go func() { calls <- b.WaitDrained(background) }()
 	c.Kill(a.Link)
 	require.ErrorIs(t, <-failed, link.ErrPeerGone)
 	for range 2 {
@@ -347,12 +347,12 @@ func testUnread(t *testing.T, c Carrier) {
 	c.Kill(b.Link)
 	<-a.Gone()
 	require.ErrorIs(t, a.write(background, nil), link.ErrPeerGone)
-	if c.CountsUnread {
+	if c.CountsUnacknowledged {
 		// What lay in the reader's private memory with the first counts too.
-		assert.GreaterOrEqual(t, a.Unread(), uint64(7))
-		assert.LessOrEqual(t, a.Unread(), uint64(10))
+		assert.GreaterOrEqual(t, a.Unacknowledged(), uint64(7))
+		assert.LessOrEqual(t, a.Unacknowledged(), uint64(10))
 	} else {
-		assert.Positive(t, a.Unread())
+		assert.Positive(t, a.Unacknowledged())
 	}
 	_ = b.Close()
 	finish(t, a)
@@ -361,12 +361,12 @@ func testUnread(t *testing.T, c Carrier) {
 func testTaken(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
-	require.False(t, a.Behind())
-	require.NoError(t, a.WaitTaken(background))
+	require.False(t, a.Backlogged())
+	require.NoError(t, a.WaitDrained(background))
 	frames := a.fill(c, 1000)
-	require.True(t, a.Behind())
+	require.True(t, a.Backlogged())
 	waited := make(chan error)
-	go func() { waited <- a.WaitTaken(background) }()
+	go func() { waited <- a.WaitDrained(background) }()
 	for i := range frames {
 		b.mustRead(pattern(i, 1000))
 	}
@@ -374,8 +374,8 @@ func testTaken(t *testing.T, c Carrier) {
 	_, err := b.ReadFrame(ended)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, <-waited)
-	require.False(t, a.Behind())
-	require.Zero(t, a.Unread())
+	require.False(t, a.Backlogged())
+	require.Zero(t, a.Unacknowledged())
 }
 
 func testWaitTakenCancel(t *testing.T, c Carrier) {
@@ -384,7 +384,7 @@ func testWaitTakenCancel(t *testing.T, c Carrier) {
 	a.fill(c, 1000)
 	ctx, cancel := context.WithCancel(background)
 	waited := make(chan error)
-	go func() { waited <- a.WaitTaken(ctx) }()
+	go func() { waited <- a.WaitDrained(ctx) }()
 	cancel()
 	require.ErrorIs(t, <-waited, context.Canceled)
 }

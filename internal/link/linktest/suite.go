@@ -21,9 +21,9 @@ type Carrier struct {
 	// bytes: the bound on memory against a reader who does not read. Generous.
 	Held int
 
-	// CountsUnread is whether Unread is an exact number of frames, also after
+	// CountsUnacknowledged is whether Unacknowledged is an exact number of frames, also after
 	// the peer's death; else it is 0 or not.
-	CountsUnread bool
+	CountsUnacknowledged bool
 
 	// SaysGoodbye is whether CloseWrite sends a frame, for which there must be
 	// room: without, a peer that reads to the end hears an error, never io.EOF.

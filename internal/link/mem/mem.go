@@ -142,17 +142,17 @@ func (l *Link) ReadFrame(ctx context.Context) (frame []byte, err error) {
 // Buffered implements link.Link.
 func (l *Link) Buffered() bool { return false }
 
-// Costly implements link.Link.
-func (l *Link) Costly() bool { return true }
+// SyscallPerFrame implements link.Link.
+func (l *Link) SyscallPerFrame() bool { return true }
 
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return MaxFrame }
 
-// Behind implements link.Link.
-func (l *Link) Behind() bool { return l.Unread() != 0 }
+// Backlogged implements link.Link.
+func (l *Link) Backlogged() bool { return l.Unacknowledged() != 0 }
 
-// WaitTaken implements link.Link.
-func (l *Link) WaitTaken(ctx context.Context) error {
+// WaitDrained implements link.Link.
+func (l *Link) WaitDrained(ctx context.Context) error {
 	return l.until(ctx, func() (bool, error) {
 		out := l.out()
 		if out.closed {
@@ -162,8 +162,8 @@ func (l *Link) WaitTaken(ctx context.Context) error {
 	})
 }
 
-// Unread implements link.Link.
-func (l *Link) Unread() uint64 {
+// Unacknowledged implements link.Link.
+func (l *Link) Unacknowledged() uint64 {
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	n := uint64(len(l.out().frames))

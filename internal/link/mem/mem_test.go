@@ -14,8 +14,8 @@ func TestConformance(t *testing.T) {
 			x, y := mem.Pair()
 			return x, y
 		},
-		Kill:         func(l link.Link) { l.(*mem.Link).Kill() },
-		Held:         2 * mem.Capacity,
-		CountsUnread: true,
+		Kill:                 func(l link.Link) { l.(*mem.Link).Kill() },
+		Held:                 2 * mem.Capacity,
+		CountsUnacknowledged: true,
 	})
 }

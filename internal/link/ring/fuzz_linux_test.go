@@ -61,8 +61,8 @@ func FuzzRing(f *testing.F) {
 				require.ErrorIs(t, err, ring.ErrCorrupt)
 			}
 			out.MustWake()
-			_ = out.Behind()
-			_ = out.Unread()
+			_ = out.Backlogged()
+			_ = out.Unacknowledged()
 		}
 	})
 }

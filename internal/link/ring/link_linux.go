@@ -45,7 +45,7 @@ type Link struct {
 	// Doorbells: a token is put in for each and stays until it is taken.
 	readable chan struct{} // for ReadFrame
 	writable chan struct{} // for WriteFrame
-	taken    chan struct{} // for WaitTaken
+	taken    chan struct{} // for WaitDrained
 
 	gone        chan struct{} // closed by the watcher, with stateGone
 	interrupted chan struct{} // closed by Interrupt
@@ -241,17 +241,17 @@ func (l *Link) waitData(ctx context.Context) error {
 // Buffered implements link.Link.
 func (l *Link) Buffered() bool { return l.in.Buffered() }
 
-// Costly implements link.Link.
-func (l *Link) Costly() bool { return false }
+// SyscallPerFrame implements link.Link.
+func (l *Link) SyscallPerFrame() bool { return false }
 
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return l.out.MaxFrame() }
 
-// Behind implements link.Link: the peer has not copied out every frame.
-func (l *Link) Behind() bool { return l.out.Behind() }
+// Backlogged implements link.Link: the peer has not copied out every frame.
+func (l *Link) Backlogged() bool { return l.out.Backlogged() }
 
-// WaitTaken implements link.Link.
-func (l *Link) WaitTaken(ctx context.Context) error {
+// WaitDrained implements link.Link.
+func (l *Link) WaitDrained(ctx context.Context) error {
 	for {
 		if state := l.state.Load(); state&stateInterrupted != 0 {
 			return link.ErrClosed
@@ -271,8 +271,8 @@ func (l *Link) WaitTaken(ctx context.Context) error {
 	}
 }
 
-// Unread implements link.Link.
-func (l *Link) Unread() uint64 { return l.out.Unread() }
+// Unacknowledged implements link.Link.
+func (l *Link) Unacknowledged() uint64 { return l.out.Unacknowledged() }
 
 // Gone implements link.Link.
 func (l *Link) Gone() <-chan struct{} { return l.gone }

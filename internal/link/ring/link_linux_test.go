@@ -37,10 +37,10 @@ func (p pairs) pair(t testing.TB) (a, b link.Link) {
 
 func (p pairs) carrier() linktest.Carrier {
 	return linktest.Carrier{
-		Pair:         p.pair,
-		Kill:         func(l link.Link) { _ = p.socks[l].Close() },
-		Held:         2 * p.size,
-		CountsUnread: true,
+		Pair:                 p.pair,
+		Kill:                 func(l link.Link) { _ = p.socks[l].Close() },
+		Held:                 2 * p.size,
+		CountsUnacknowledged: true,
 	}
 }
 

@@ -40,7 +40,7 @@ type Producer struct {
 	seen     uint64 // the peer's head when last looked at
 	maxFrame int
 	written  uint64 // frames
-	lost     uint64 // Unread at Detach
+	lost     uint64 // Unacknowledged at Detach
 	detached bool
 	ended    bool
 	err      error
@@ -147,7 +147,7 @@ func (p *Producer) Arm(n int) (bool, error) {
 // stands last, both are woken at the latest when the ring is empty.
 func (p *Producer) ArmTaken() bool {
 	p.w.producerWaits.Swap(uint32(len(p.data)))
-	return p.Behind()
+	return p.Backlogged()
 }
 
 // Room reports whether a frame of n bytes fits now.
@@ -156,9 +156,9 @@ func (p *Producer) Room(n int) (bool, error) {
 	return err == nil && free >= align(frameHeader+uint64(n))+reserved, err
 }
 
-// Behind reports whether the consumer has not copied out all that was written.
+// Backlogged reports whether the consumer has not copied out all that was written.
 // It may be called concurrently with everything else.
-func (p *Producer) Behind() bool {
+func (p *Producer) Backlogged() bool {
 	// Both words are in the peer's reach, but then it deceives itself.
 	return p.w.tail.Load() != p.w.head.Load()
 }
@@ -167,9 +167,9 @@ func (p *Producer) Behind() bool {
 // concurrently with everything else.
 func (p *Producer) Published() uint64 { return p.w.tail.Load() }
 
-// Unread is the number of frames written that the consumer does not claim to
+// Unacknowledged is the number of frames written that the consumer does not claim to
 // have dealt with.
-func (p *Producer) Unread() uint64 {
+func (p *Producer) Unacknowledged() uint64 {
 	if p.detached {
 		return p.lost
 	}
@@ -177,6 +177,6 @@ func (p *Producer) Unread() uint64 {
 	return p.written - min(p.w.taken.Load(), p.written)
 }
 
-// Detach is called before Unmap: after it only Unread may be called, and says
+// Detach is called before Unmap: after it only Unacknowledged may be called, and says
 // what it said last.
-func (p *Producer) Detach() { p.lost, p.detached = p.Unread(), true }
+func (p *Producer) Detach() { p.lost, p.detached = p.Unacknowledged(), true }

@@ -35,7 +35,7 @@ const (
 // waits for it.
 const behindShare = 4
 
-// The kernel has no event for "the peer has received everything", so WaitTaken
+// The kernel has no event for "the peer has received everything", so WaitDrained
 // looks again and again, in growing steps.
 const (
 	takenFirst = 50 * time.Microsecond
@@ -308,22 +308,22 @@ func (l *Link) readLast(ctx context.Context) ([]byte, error) {
 // Buffered implements link.Link: what has arrived is known to the kernel only.
 func (l *Link) Buffered() bool { return false }
 
-// Costly implements link.Link.
-func (l *Link) Costly() bool { return true }
+// SyscallPerFrame implements link.Link.
+func (l *Link) SyscallPerFrame() bool { return true }
 
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return MaxFrame }
 
-// Behind implements link.Link: more than a quarter of the send buffer waits. It
+// Backlogged implements link.Link: more than a quarter of the send buffer waits. It
 // costs a system call.
-func (l *Link) Behind() bool {
+func (l *Link) Backlogged() bool {
 	n, err := l.sock.Unsent()
 	return err == nil && n > l.limit/behindShare
 }
 
-// WaitTaken implements link.Link.
-func (l *Link) WaitTaken(ctx context.Context) error {
-	for wait := takenFirst; l.Behind(); wait = min(2*wait, takenMost) {
+// WaitDrained implements link.Link.
+func (l *Link) WaitDrained(ctx context.Context) error {
+	for wait := takenFirst; l.Backlogged(); wait = min(2*wait, takenMost) {
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
@@ -347,9 +347,9 @@ func (l *Link) WaitTaken(ctx context.Context) error {
 	return nil
 }
 
-// Unread implements link.Link: 1 if any waits or was lost, since the kernel does
+// Unacknowledged implements link.Link: 1 if any waits or was lost, since the kernel does
 // not say how many.
-func (l *Link) Unread() uint64 {
+func (l *Link) Unacknowledged() uint64 {
 	if l.reset.Load() {
 		return 1
 	}
@@ -369,7 +369,7 @@ func (l *Link) Unread() uint64 {
 func (l *Link) Gone() <-chan struct{} { return l.gone }
 
 // HungUp implements link.Link. It also finds out whether the peer has left
-// something unread, for Unread.
+// something unread, for Unacknowledged.
 func (l *Link) HungUp() bool {
 	if !l.sock.HungUp() {
 		return false

@@ -43,8 +43,8 @@ func TestConformance(t *testing.T) {
 			defer mu.Unlock()
 			tasks[l].Kill()
 		},
-		Held:         held,
-		CountsUnread: true,
+		Held:                 held,
+		CountsUnacknowledged: true,
 	})
 }
 
@@ -79,8 +79,8 @@ func conformanceWithinOneProcess(t *testing.T, k mach.Kernel) {
 				t.Error(err)
 			}
 		},
-		Held:         held,
-		CountsUnread: true,
+		Held:                 held,
+		CountsUnacknowledged: true,
 	})
 }
 

@@ -82,7 +82,7 @@ func session(ctx context.Context, m machine, wanted int) (frames int, clean bool
 				break
 			}
 		}
-		errs := []error{err, l.WaitTaken(ctx), l.CloseWrite(ctx)}
+		errs := []error{err, l.WaitDrained(ctx), l.CloseWrite(ctx)}
 		_, err = l.ReadFrame(ctx)
 		errs = append(errs, err, l.Close())
 		clientClean = true

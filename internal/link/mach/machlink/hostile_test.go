@@ -222,7 +222,7 @@ func TestHostileMessages(t *testing.T) {
 				require.ErrorIs(t, err, c.want)
 			}
 			require.ErrorIs(t, host.WriteFrame(ctx, nil, nil), c.want)
-			require.ErrorIs(t, host.WaitTaken(ctx), c.want)
+			require.ErrorIs(t, host.WaitDrained(ctx), c.want)
 
 			// Nothing more is taken from the attacker, without end.
 			for a.sendTo(a.hostData, idFrame, nil, payload(0)) == nil {

@@ -18,7 +18,7 @@ const (
 	inboxBytes  = 256 << 10
 )
 
-// Frames are acknowledged, for the writer's Behind and Unread, in batches: after
+// Frames are acknowledged, for the writer's Backlogged and Unacknowledged, in batches: after
 // so many, or so long after the reader went idle.
 const (
 	ackFrames = 8

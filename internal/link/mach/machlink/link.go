@@ -13,7 +13,7 @@ import (
 
 // Link implements link.Link. The peer is behind from behindFrames frames on that
 // it has not said to have dealt with, until it has said so of all. It says so
-// after ackFrames frames, or ackDelay after it went idle: so Unread may count
+// after ackFrames frames, or ackDelay after it went idle: so Unacknowledged may count
 // frames that were dealt with within that time.
 type Link struct {
 	loop          *loop
@@ -116,8 +116,8 @@ func (c *Link) requestLocked() error {
 // MaxFrame implements link.Link.
 func (c *Link) MaxFrame() int { return MaxFrame }
 
-// Costly implements link.Link: a frame is one mach_msg.
-func (c *Link) Costly() bool { return true }
+// SyscallPerFrame implements link.Link: a frame is one mach_msg.
+func (c *Link) SyscallPerFrame() bool { return true }
 
 // Credentials implements link.Link.
 func (c *Link) Credentials() *cred.Credentials { return c.cred }

@@ -160,19 +160,19 @@ func TestBackpressure(t *testing.T) {
 		require.Less(t, n, uint32(2000), "unbounded")
 	}
 	assert.GreaterOrEqual(t, n, uint32(mach.QueueLimitMax))
-	assert.True(t, client.Behind())
-	assert.Equal(t, uint64(n), client.Unread())
+	assert.True(t, client.Backlogged())
+	assert.Equal(t, uint64(n), client.Unacknowledged())
 	waiting, stop := context.WithCancel(ctx)
 	stop()
-	assert.ErrorIs(t, client.WaitTaken(waiting), context.Canceled)
+	assert.ErrorIs(t, client.WaitDrained(waiting), context.Canceled)
 
 	// A blocked writer goes on when there is room, and what was written before
 	// the deadline arrives once.
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		assert.NoError(t, client.WriteFrame(ctx, nil, []byte("last")))
-		assert.NoError(t, client.WaitTaken(ctx))
-		assert.False(t, client.Behind())
+		assert.NoError(t, client.WaitDrained(ctx))
+		assert.False(t, client.Backlogged())
 	})
 	for i := range n {
 		f, err := host.ReadFrame(ctx)
@@ -191,7 +191,7 @@ func TestBackpressure(t *testing.T) {
 		assert.ErrorIs(t, err, context.Canceled)
 	})
 	wg.Wait()
-	assert.Zero(t, client.Unread())
+	assert.Zero(t, client.Unacknowledged())
 	stopReading()
 	reader.Wait()
 }
@@ -203,7 +203,7 @@ func TestUnreadCountsTheFrameBeingDealtWith(t *testing.T) {
 	require.NoError(t, client.WriteFrame(ctx, nil, []byte("one")))
 	_, err := host.ReadFrame(ctx)
 	require.NoError(t, err)
-	assert.EqualValues(t, 1, client.Unread())
+	assert.EqualValues(t, 1, client.Unacknowledged())
 }
 
 func TestPeerDeath(t *testing.T) {
@@ -225,7 +225,7 @@ func TestPeerDeath(t *testing.T) {
 		_, err := host.ReadFrame(ctx)
 		assert.ErrorIs(t, err, link.ErrPeerGone)
 		assert.ErrorIs(t, host.WriteFrame(ctx, nil, nil), link.ErrPeerGone)
-		assert.ErrorIs(t, host.WaitTaken(ctx), link.ErrPeerGone)
+		assert.ErrorIs(t, host.WaitDrained(ctx), link.ErrPeerGone)
 	}
 }
 
@@ -242,7 +242,7 @@ func TestDeathUnblocksWriter(t *testing.T) {
 			}
 		}
 	}()
-	assert.Eventually(t, func() bool { return client.Unread() >= mach.QueueLimitMax }, 10*time.Second, time.Millisecond)
+	assert.Eventually(t, func() bool { return client.Unacknowledged() >= mach.QueueLimitMax }, 10*time.Second, time.Millisecond)
 	m.host.Kill()
 	assert.ErrorIs(t, <-errs, link.ErrPeerGone)
 	_ = host
@@ -284,8 +284,8 @@ func TestInterruptUnblocksEveryone(t *testing.T) {
 			}
 		}
 	}()
-	assert.Eventually(t, func() bool { return client.Unread() >= mach.QueueLimitMax }, 10*time.Second, time.Millisecond)
-	go func() { errs <- client.WaitTaken(ctx) }()
+	assert.Eventually(t, func() bool { return client.Unacknowledged() >= mach.QueueLimitMax }, 10*time.Second, time.Millisecond)
+	go func() { errs <- client.WaitDrained(ctx) }()
 	client.Interrupt()
 	client.Interrupt()
 	for range 3 {
@@ -324,7 +324,7 @@ func TestReadAfterContext(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-// TestHungUpAtOnce: HungUp knows what the peer has just done, and Unread what it
+// TestHungUpAtOnce: HungUp knows what the peer has just done, and Unacknowledged what it
 // had dealt with before.
 func TestHungUpAtOnce(t *testing.T) {
 	ends := map[string]func(t *testing.T, m machine, host link.Link){
@@ -351,7 +351,7 @@ func TestHungUpAtOnce(t *testing.T) {
 				require.ErrorIs(t, err, context.Canceled)
 				end(t, m, host)
 				require.True(t, client.HungUp())
-				require.Zero(t, client.Unread())
+				require.Zero(t, client.Unacknowledged())
 			})
 		}
 	}

@@ -193,9 +193,9 @@ func (c *Link) tryWrite(head, body []byte) (<-chan struct{}, error) {
 	return nil, out.err
 }
 
-// Behind implements link.Link. It makes no system call.
-func (c *Link) Behind() bool {
-	switch n := c.Unread(); {
+// Backlogged implements link.Link. It makes no system call.
+func (c *Link) Backlogged() bool {
+	switch n := c.Unacknowledged(); {
 	case n == 0:
 		c.out.behind.Store(false)
 	case n >= behindFrames:
@@ -204,22 +204,22 @@ func (c *Link) Behind() bool {
 	return c.out.behind.Load()
 }
 
-// Unread implements link.Link.
-func (c *Link) Unread() uint64 {
+// Unacknowledged implements link.Link.
+func (c *Link) Unacknowledged() uint64 {
 	// In this order: taken may only be too small.
 	taken := c.out.taken.Load()
 	return c.out.sent.Load() - taken
 }
 
-// WaitTaken implements link.Link.
-func (c *Link) WaitTaken(ctx context.Context) error {
+// WaitDrained implements link.Link.
+func (c *Link) WaitDrained(ctx context.Context) error {
 	out := &c.out
 	for {
 		if c.stopped.Load() {
 			return link.ErrClosed
 		}
 		out.mu.Lock()
-		err, behind, change := out.err, c.Behind(), out.changeLocked()
+		err, behind, change := out.err, c.Backlogged(), out.changeLocked()
 		out.mu.Unlock()
 		// After CloseWrite the peer still takes what was written.
 		if err != nil && !(errors.Is(err, link.ErrClosed) && behind) {

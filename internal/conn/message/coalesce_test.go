@@ -48,7 +48,7 @@ func TestNothingIsHeldBackFromAnIdlePeer(t *testing.T) {
 		}
 	}()
 	for i := range 200 {
-		require.NoError(t, mine.WaitTaken(ctx))
+		require.NoError(t, mine.WaitDrained(ctx))
 		send(t, a, fmt.Sprint(i))
 		require.Equal(t, []string{fmt.Sprint(i)}, items(t, await(t, frames)))
 	}
@@ -61,8 +61,8 @@ func TestNothingIsHeldBackFromAnIdlePeer(t *testing.T) {
 func TestHeldBackWhileBehindAndPushedOutAfter(t *testing.T) {
 	a, mine, raw := half(t, coalescing)
 	send(t, a, "first", "second", "", "fourth")
-	require.EqualValues(t, 1, mine.Unread(), "frames")
-	require.EqualValues(t, 2, a.Unread(), "frames, what is held back counting as one")
+	require.EqualValues(t, 1, mine.Unacknowledged(), "frames")
+	require.EqualValues(t, 2, a.Unacknowledged(), "frames, what is held back counting as one")
 	assert.EqualValues(t, 4, a.Counters().SentMessages)
 	require.Equal(t, []string{"first"}, frame(t, raw))
 	require.Equal(t, []string{"second", "", "fourth"}, frame(t, raw)) // the first is dealt with
@@ -80,7 +80,7 @@ func TestNothingIsHeldBackWithoutCoalesce(t *testing.T) {
 	cfg.Coalesce = false
 	a, mine, raw := half(t, cfg)
 	send(t, a, "first", "second", "third")
-	require.EqualValues(t, 3, mine.Unread())
+	require.EqualValues(t, 3, mine.Unacknowledged())
 	for _, want := range []string{"first", "second", "third"} {
 		require.Equal(t, []string{want}, frame(t, raw))
 	}
@@ -90,10 +90,10 @@ func TestFlushPushesOut(t *testing.T) {
 	a, mine, raw := half(t, coalescing)
 	send(t, a, "first", "second", "third")
 	require.NoError(t, a.Flush(hung(t)))
-	require.EqualValues(t, 2, mine.Unread())
-	require.EqualValues(t, 2, a.Unread())
+	require.EqualValues(t, 2, mine.Unacknowledged())
+	require.EqualValues(t, 2, a.Unacknowledged())
 	require.NoError(t, a.Flush(hung(t)), "nothing to flush")
-	require.EqualValues(t, 2, mine.Unread())
+	require.EqualValues(t, 2, mine.Unacknowledged())
 	require.Equal(t, []string{"first"}, frame(t, raw))
 	require.Equal(t, []string{"second", "third"}, frame(t, raw))
 }
@@ -106,7 +106,7 @@ func TestHeldBackInOrderWithinBounds(t *testing.T) {
 		want = append(want, fmt.Sprint(i, strings.Repeat("x", 990)))
 	}
 	send(t, a, want...)
-	require.GreaterOrEqual(t, mine.Unread(), uint64(3), "40 kB are more than is held back")
+	require.GreaterOrEqual(t, mine.Unacknowledged(), uint64(3), "40 kB are more than is held back")
 	large := strings.Repeat("y", mem.MaxFrame-4) // one frame, too large to share it
 	send(t, a, large, "after it")
 	want = append(want, large, "after it")
@@ -157,7 +157,7 @@ func TestEndsPushOutWhatIsHeldBack(t *testing.T) {
 		a, _, raw := half(t, coalescing)
 		send(t, a, "first", "held")
 		require.NoError(t, a.Abort())
-		require.EqualValues(t, 2, a.Unread(), "it is known to be lost")
+		require.EqualValues(t, 2, a.Unacknowledged(), "it is known to be lost")
 		require.Equal(t, []string{"first"}, frame(t, raw))
 		_, err := raw.ReadFrame(hung(t))
 		require.Equal(t, io.EOF, err)
@@ -184,7 +184,7 @@ func TestHeldBackWithoutRoom(t *testing.T) {
 	for range 2 {
 		require.ErrorIs(t, await(t, blocked), context.Canceled)
 	}
-	require.EqualValues(t, 4, mine.Unread())
+	require.EqualValues(t, 4, mine.Unacknowledged())
 	for range 4 {
 		frame(t, raw)
 	}
@@ -200,6 +200,6 @@ func TestPeerThatDiesWhileSomethingIsHeldBack(t *testing.T) {
 	require.ErrorIs(t, a.Flush(hung(t)), link.ErrPeerGone)
 	require.ErrorIs(t, a.Send(hung(t), nil), link.ErrPeerGone)
 	require.ErrorIs(t, a.CloseWrite(hung(t)), link.ErrPeerGone)
-	require.EqualValues(t, 2, a.Unread())
+	require.EqualValues(t, 2, a.Unacknowledged())
 	require.NoError(t, a.Close(), "there is nobody to push it out to")
 }

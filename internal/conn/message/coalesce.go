@@ -6,13 +6,13 @@ import (
 	"errors"
 )
 
-// heldMost is how many bytes of small messages share a frame at most: enough to
+// coalesceLimit is how many bytes of small messages share a frame at most: enough to
 // spread the cost of a frame, little enough to stay in the L1 cache.
-const heldMost = 16 << 10
+const coalesceLimit = 16 << 10
 
-// holder keeps back small messages while the peer is behind. A goroutine of its
+// coalescer keeps back small messages while the peer is behind. A goroutine of its
 // own, the flusher, pushes them out when the peer has caught up and nobody sends.
-type holder struct {
+type coalescer struct {
 	buf      []byte // items; guarded by wmu
 	messages int    // in buf
 
@@ -22,25 +22,25 @@ type holder struct {
 	joined chan struct{}
 }
 
-// startHolder is called by NewConn; joinHolder by Close.
-func (c *Conn) startHolder() {
-	h := &c.hold
+// startCoalescer is called by NewConn; joinCoalescer by Close.
+func (c *Conn) startCoalescer() {
+	h := &c.coalescing
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.kick = make(chan struct{}, 1)
 	h.joined = make(chan struct{})
-	h.buf = make([]byte, 0, min(heldMost, c.l.MaxFrame()))
+	h.buf = make([]byte, 0, min(coalesceLimit, c.l.MaxFrame()))
 	go c.flusher()
 }
 
-func (c *Conn) joinHolder() {
-	if h := &c.hold; h.joined != nil {
+func (c *Conn) joinCoalescer() {
+	if h := &c.coalescing; h.joined != nil {
 		h.cancel()
 		<-h.joined
 	}
 }
 
 func (c *Conn) flusher() {
-	h := &c.hold
+	h := &c.coalescing
 	defer close(h.joined)
 	for {
 		select {
@@ -49,16 +49,16 @@ func (c *Conn) flusher() {
 			return
 		}
 		// On error the next Send, or Unread, says what has become of them.
-		if c.l.WaitTaken(h.ctx) == nil {
+		if c.l.WaitDrained(h.ctx) == nil {
 			_ = c.Flush(h.ctx)
 		}
 	}
 }
 
-// sendHeld sends a small message, or holds it back if the peer is behind.
-func (c *Conn) sendHeld(ctx context.Context, p []byte) error {
-	h := &c.hold
-	behind := c.l.Behind()
+// sendCoalesced sends a small message, or holds it back if the peer is behind.
+func (c *Conn) sendCoalesced(ctx context.Context, p []byte) error {
+	h := &c.coalescing
+	behind := c.l.Backlogged()
 	if itemWord+len(p) > cap(h.buf) || (h.messages == 0 && !behind) {
 		if err := c.flushLocked(ctx); err != nil {
 			return err
@@ -89,7 +89,7 @@ func (c *Conn) sendHeld(ctx context.Context, p []byte) error {
 
 // flushLocked writes what is held back. After ctx.Err() it is still held back.
 func (c *Conn) flushLocked(ctx context.Context) error {
-	h := &c.hold
+	h := &c.coalescing
 	if h.messages == 0 {
 		return nil
 	}
