@@ -39,6 +39,11 @@ type Config struct {
 	// coalesced: they share frames. Not for a link on which a frame costs less
 	// than finding that out.
 	Coalesce bool
+
+	// Closed makes the error that Receive returns, in place of io.EOF, after the
+	// peer has closed with a reason, which is valid UTF-8 of at most MaxReason
+	// bytes.
+	Closed func(reason string) error
 }
 
 // closeTimeout bounds what Close does to push out what is coalesced.
@@ -70,7 +75,7 @@ type Conn struct {
 	total    int           // its size; 0 if there is none
 	rerr     error         // final
 	accepted bool          // Accept has come
-	goodbye  *CloseError   // the peer's
+	goodbye  error         // of the peer, with its reason
 	received counter
 }
 

@@ -21,11 +21,6 @@ const (
 // MaxReason is the size in bytes of the longest reason for closing.
 const MaxReason = 256
 
-// CloseError means that the peer has closed the connection and said why.
-type CloseError struct{ Reason string }
-
-func (e *CloseError) Error() string { return "closed by the peer: " + e.Reason }
-
 // cleanReason returns a reason as it travels: valid UTF-8 of at most MaxReason
 // bytes.
 func cleanReason(s string) string {
@@ -71,7 +66,7 @@ func (c *Conn) control(body []byte) error {
 		c.accepted = true
 		return nil
 	case body[0] == controlGoodbye && len(data) <= MaxReason && c.goodbye == nil:
-		c.goodbye = &CloseError{cleanReason(string(data))}
+		c.goodbye = c.cfg.Closed(cleanReason(string(data)))
 		return nil
 	}
 	return fmt.Errorf("control item %d of %d bytes, which is unknown or out of place", body[0], len(body))
@@ -79,7 +74,7 @@ func (c *Conn) control(body []byte) error {
 
 // WaitAccepted waits until the peer has called Accept or sent a message, which
 // the next Receive returns. It is called before any Receive. Errors are those of
-// Receive; a *CloseError means that the peer has refused.
+// Receive.
 func (c *Conn) WaitAccepted(ctx context.Context) error {
 	for !c.accepted && c.rerr == nil {
 		if len(c.rest) == 0 {
@@ -104,17 +99,16 @@ func (c *Conn) WaitAccepted(ctx context.Context) error {
 func (c *Conn) Goodbye() error {
 	const most = 4096 // messages; a ring of the default size holds fewer frames
 	for range most {
-		_, err := c.Receive(ended)
-		if err == nil {
-			continue
+		if _, err := c.Receive(ended); err != nil {
+			break
 		}
-		if e, ok := errors.AsType[*CloseError](err); ok {
-			return e
-		}
-		break
 	}
-	return nil
+	return c.goodbye
 }
+
+// PeerClosed returns what Config.Closed has made of the reason with which the peer
+// has closed, or nil if none was received. It is for the goroutine that receives.
+func (c *Conn) PeerClosed() error { return c.goodbye }
 
 // endOf is what a final error of the link means, now that everything was read.
 func (c *Conn) endOf(err error) error {

@@ -20,7 +20,7 @@ func control(what byte, data string) []byte {
 
 // docs/PROTOCOL.md, "Control items", byte by byte.
 func TestControlBytes(t *testing.T) {
-	a, _, raw := half(t, message.Config{MaxSend: megabyte, MaxReceive: megabyte})
+	a, _, raw := half(t, plain)
 	require.NoError(t, a.Accept(hung(t)))
 	require.NoError(t, a.CloseWithReason("enough"))
 	read := func() string {
@@ -52,10 +52,10 @@ func TestReasonArrivesAfterMessages(t *testing.T) {
 			}
 			for range 2 {
 				_, err := b.Receive(hung(t))
-				var closed *message.CloseError
+				var closed *closeError
 				require.ErrorAs(t, err, &closed)
-				require.Equal(t, want, closed.Reason)
-				require.True(t, utf8.ValidString(closed.Reason))
+				require.Equal(t, want, closed.reason)
+				require.True(t, utf8.ValidString(closed.reason))
 			}
 			require.NoError(t, b.Close())
 		}
@@ -69,9 +69,9 @@ func TestGoodbyeIsFoundAmongMessages(t *testing.T) {
 		assert.NoError(t, b.Goodbye(), "there is none yet")
 		send(t, a, "four")
 		require.NoError(t, a.CloseWithReason("enough"))
-		var closed *message.CloseError
+		var closed *closeError
 		require.ErrorAs(t, b.Goodbye(), &closed)
-		require.Equal(t, "enough", closed.Reason)
+		require.Equal(t, "enough", closed.reason)
 	})
 	t.Run("none", func(t *testing.T) {
 		a, b := pair(t, coalescing)
@@ -105,9 +105,9 @@ func TestWaitAccepted(t *testing.T) {
 		t.Run("goodbye", func(t *testing.T) {
 			a, b := pair(t, cfg)
 			require.NoError(t, a.CloseWithReason("no"))
-			var closed *message.CloseError
+			var closed *closeError
 			require.ErrorAs(t, b.WaitAccepted(hung(t)), &closed)
-			require.Equal(t, "no", closed.Reason)
+			require.Equal(t, "no", closed.reason)
 		})
 		t.Run("end", func(t *testing.T) {
 			a, b := pair(t, cfg)
@@ -139,7 +139,7 @@ func TestHostileControlItems(t *testing.T) {
 		"rest of a fragment": {control(2, "a"), next("b")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, _, raw := half(t, message.Config{MaxSend: megabyte, MaxReceive: megabyte})
+			a, _, raw := half(t, plain)
 			for _, f := range frames {
 				require.NoError(t, raw.WriteFrame(hung(t), f, nil))
 			}

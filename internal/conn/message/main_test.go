@@ -65,10 +65,20 @@ const megabyte = 1 << 20
 func both(t *testing.T, test func(t *testing.T, cfg message.Config)) {
 	for _, coalesce := range []bool{false, true} {
 		t.Run(fmt.Sprintf("coalesce=%v", coalesce), func(t *testing.T) {
-			test(t, message.Config{MaxSend: 4 * megabyte, MaxReceive: 4 * megabyte, Coalesce: coalesce})
+			test(t, message.Config{MaxSend: 4 * megabyte, MaxReceive: 4 * megabyte, Coalesce: coalesce, Closed: closed})
 		})
 	}
 }
+
+// plain does not coalesce.
+var plain = message.Config{MaxSend: megabyte, MaxReceive: megabyte, Closed: closed}
+
+// closeError is what a goodbye of the peer becomes.
+type closeError struct{ reason string }
+
+func (e *closeError) Error() string { return e.reason }
+
+func closed(reason string) error { return &closeError{reason} }
 
 // pair connects two Conns.
 func pair(t *testing.T, cfg message.Config) (a, b *message.Conn) {
