@@ -4,6 +4,10 @@ import (
 	"testing"
 
 	"github.com/sealport/sealport/internal/leaktest"
+	"github.com/sealport/sealport/keys"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) {
+	keys.CheapPassphrases()
+	leaktest.Main(m)
+}
