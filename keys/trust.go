@@ -57,7 +57,7 @@ type Watcher interface {
 }
 
 // ErrUntrusted matches the error of every Verify that refuses a key: see
-// [UntrustedError], and [ErrTrustFile] for a file that can't be used.
+// [UntrustedError], and [ErrTrustFile] for a file that cannot be used.
 var ErrUntrusted = errors.New("keys: the peer's key is not trusted")
 
 // UntrustedError is the error of every [Trust] of this package that refuses a key
