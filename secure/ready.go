@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sealport/sealport/handshake"
-	"github.com/sealport/sealport/internal/record"
+	"github.com/sealport/sealport/secure/internal/record"
 )
 
 // In XX the client has done its part when it sends the third message, and only
