@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -26,11 +27,11 @@ const (
 )
 
 // Limits in bytes: of Config.BufferSize 16 KiB and 64 MiB, of
-// Config.MaxMessageSize 16 GiB.
+// Config.MaxMessageSize 16 GiB, or 1 GiB where an int has 32 bits.
 const (
 	MinBufferSize         = ring.MinSize
 	MaxBufferSize         = ring.MaxSize
-	LargestMaxMessageSize = 1 << 34
+	LargestMaxMessageSize = min(1<<34, math.MaxInt/2+1)
 )
 
 // Config is how a [Host], [Client], [Listener] or [Conn] is made. A nil *Config and

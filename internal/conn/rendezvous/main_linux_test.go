@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/leaktest"
 )
 
 const (
@@ -27,32 +28,13 @@ const (
 	limit        = 20 * time.Second
 )
 
-// TestMain plays a part if this is a process that a test has started, and else
-// fails if descriptors are left behind.
+// TestMain plays a part if this is a process that a test has started.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		parts[role]()
 		os.Exit(0)
 	}
-	before := openFiles()
-	code := m.Run()
-	if now := openFiles(); code == 0 && now > before {
-		fmt.Fprintf(os.Stderr, "%d descriptors left behind\n", now-before)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// openFiles counts descriptors, without those of Go's netpoller.
-func openFiles() int {
-	entries, _ := os.ReadDir("/proc/self/fd")
-	n := 0
-	for _, e := range entries {
-		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "anon_inode:[event") {
-			n++
-		}
-	}
-	return n
+	leaktest.Main(m)
 }
 
 // carrier is the system's.
