@@ -132,8 +132,8 @@ func (c *Config) check(role handshake.Role) error {
 		return errors.New("NextKey without Key")
 	case c.RekeyInterval < 0 || c.RehandshakeInterval < -1 || c.MaxHalfOpen < 0 || c.MaxHalfOpenPerUser < 0:
 		return errors.New("negative interval or limit")
-	case c.RehandshakeInterval > 0 && c.RehandshakeInterval < renewalEvery:
-		return fmt.Errorf("RehandshakeInterval below %v: hosts take no more than one each", renewalEvery)
+	case c.RehandshakeInterval > 0 && c.RehandshakeInterval < rehandshakeEvery:
+		return fmt.Errorf("RehandshakeInterval below %v: hosts take no more than one each", rehandshakeEvery)
 	case c.SkipInProcessEncryption && c.Transport.NoInProcess:
 		return errors.New("SkipInProcessEncryption and Transport.NoInProcess contradict")
 	case c.Pattern == handshake.NN:

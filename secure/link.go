@@ -39,7 +39,7 @@ type sealed struct {
 	stash []byte // the next one, if a handshake met it; nil: none
 	rerr  error  // final
 
-	next   renewal
+	next   rehandshake
 	cause  atomic.Pointer[error] // why this side has ended the connection
 	cancel func()                // ends the subscription to p.Trust
 
@@ -67,7 +67,7 @@ func newLink(lower link.Link, p parameters, res *handshake.Result) *sealed {
 	clear(receive[:])
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.control, l.quit = context.WithCancel(l.ctx)
-	l.renewed(res)
+	l.noteResult(res)
 	l.subscribe()
 	return l
 }
@@ -227,7 +227,7 @@ func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
 			l.rerr = fmt.Errorf("%w: type %d out of turn", ErrRecord, t)
 		}
 		if err != nil {
-			l.rerr = l.renewalFailed(err)
+			l.rerr = l.rehandshakeFailed(err)
 		}
 	}
 	return nil, l.rerr

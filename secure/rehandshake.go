@@ -23,18 +23,18 @@ import (
 // A client may begin so many handshakes, and one more for each second since the
 // connection was made: they cost a host some 0.3 ms of computing each.
 const (
-	renewalBurst = 8
-	renewalEvery = time.Second
+	rehandshakeBurst = 8
+	rehandshakeEvery = time.Second
 )
 
 var (
-	errRenewal  = errors.New("handshake message out of turn")
+	errOutOfTurn  = errors.New("handshake message out of turn")
 	errOtherKey = fmt.Errorf("%w: another one than when the connection was made", keys.ErrUntrusted)
 )
 
 // renewal is the handshake within a connection that is under way, if any. At
 // most one is: the client begins it, and not before the one before has ended.
-type renewal struct {
+type rehandshake struct {
 	mu      sync.Mutex
 	closed  bool
 	state   *handshake.State
@@ -47,7 +47,7 @@ type renewal struct {
 	since   time.Time
 }
 
-func (r *renewal) close() {
+func (r *rehandshake) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
@@ -69,7 +69,7 @@ func (l *sealed) startTimers() {
 	l.next.since = time.Now()
 	l.every(l.p.RekeyInterval, func() { l.rekeyDue.Store(true) })
 	if l.p.role == handshake.Initiator && l.p.RehandshakeInterval > 0 {
-		l.every(l.p.RehandshakeInterval, l.beginRenewal)
+		l.every(l.p.RehandshakeInterval, l.beginRehandshake)
 	}
 }
 
@@ -90,23 +90,23 @@ func (l *sealed) every(d time.Duration, f func()) {
 	r.timers = append(r.timers, t)
 }
 
-// beginRenewal begins a handshake, on the client's side, unless one is under way.
-func (l *sealed) beginRenewal() {
+// beginRehandshake begins a handshake, on the client's side, unless one is under way.
+func (l *sealed) beginRehandshake() {
 	l.next.mu.Lock()
 	defer l.next.mu.Unlock()
 	if l.next.closed {
 		return
 	}
 	l.wg.Go(func() {
-		if err := l.renew(); err != nil && l.ctx.Err() == nil {
+		if err := l.initiate(); err != nil && l.ctx.Err() == nil {
 			l.end(fmt.Errorf("%w: %w", ErrHandshake, err))
 		}
 	})
 }
 
-// renewalFailed ends the connection, in both directions, since there is nobody
+// rehandshakeFailed ends the connection, in both directions, since there is nobody
 // left to trust, and returns why.
-func (l *sealed) renewalFailed(err error) error {
+func (l *sealed) rehandshakeFailed(err error) error {
 	switch {
 	case l.ctx.Err() != nil:
 		return l.reason(link.ErrClosed)
@@ -121,7 +121,7 @@ func (l *sealed) renewalFailed(err error) error {
 
 // renew is the client's part up to the first message, and reads the answer if
 // nobody else does. Its errors are this side's own.
-func (l *sealed) renew() error {
+func (l *sealed) initiate() error {
 	l.next.mu.Lock()
 	// The one before has ended when this side's Switch was sent and the peer's
 	// has come: a host takes nothing else in between.
@@ -213,7 +213,7 @@ func (l *sealed) handshakeMessage(msg []byte) error {
 		return link.ErrClosed
 	}
 	if r.state == nil {
-		if err := l.acceptRenewalLocked(); err != nil {
+		if err := l.acceptRehandshakeLocked(); err != nil {
 			return err
 		}
 	}
@@ -229,7 +229,7 @@ func (l *sealed) handshakeMessage(msg []byte) error {
 		}
 		send, r.receive = new([record.KeySize]byte), new([record.KeySize]byte)
 		res.TakeKeys(send, r.receive)
-		l.renewed(res)
+		l.noteResult(res)
 		r.state.Close()
 		r.state = nil
 	}
@@ -245,15 +245,15 @@ func (l *sealed) handshakeMessage(msg []byte) error {
 	return nil
 }
 
-// acceptRenewalLocked begins a handshake on the host's side.
-func (l *sealed) acceptRenewalLocked() error {
+// acceptRehandshakeLocked begins a handshake on the host's side.
+func (l *sealed) acceptRehandshakeLocked() error {
 	r := &l.next
 	if l.p.role != handshake.Responder || r.receive != nil {
-		return errRenewal
+		return errOutOfTurn
 	}
 	r.count++
-	if r.count > renewalBurst+int(time.Since(r.since)/renewalEvery) {
-		return fmt.Errorf("%w: too often", errRenewal)
+	if r.count > rehandshakeBurst+int(time.Since(r.since)/rehandshakeEvery) {
+		return fmt.Errorf("%w: too often", errOutOfTurn)
 	}
 	st, err := handshake.New(l.p.config())
 	if err != nil {
@@ -264,7 +264,7 @@ func (l *sealed) acceptRenewalLocked() error {
 }
 
 // renewed notes what the next handshake binds, and whom it must be with.
-func (l *sealed) renewed(res *handshake.Result) {
+func (l *sealed) noteResult(res *handshake.Result) {
 	hash := res.Hash()
 	l.p.ctx = l.ctx
 	l.p.binding = hash[:]
@@ -277,7 +277,7 @@ func (l *sealed) switchReceive() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.receive == nil {
-		return errRenewal
+		return errOutOfTurn
 	}
 	l.open.Replace(r.receive)
 	clear(r.receive[:])
