@@ -60,14 +60,15 @@ func parseAllowLine(line string) (string, PublicKey, error) {
 	return "", key, err
 }
 
-// Verify returns nil for a key that is in the file now, else ErrUntrusted, or
-// ErrTrustFile if the file can't be understood. It blocks on the disk.
+// Verify returns nil for a key that is in the file now, else an [*UntrustedError]
+// with the file's path, or [ErrTrustFile] if the file can't be used. It blocks on
+// the disk.
 func (f *AllowFile) Verify(_ context.Context, _ string, key PublicKey) error {
 	f.file.mu.Lock()
 	revoked := f.file.refreshLocked()
 	err := f.file.err
 	if err == nil && !f.file.validLocked("", key) {
-		err = untrusted(key)
+		err = &UntrustedError{Key: key, File: f.file.path}
 	}
 	f.file.mu.Unlock()
 	callAll(revoked)

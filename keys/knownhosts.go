@@ -25,19 +25,22 @@ type KeyChangedError struct {
 	Path     string      // the file of known hosts
 }
 
-// Error is loud on purpose, and says what to do.
+// Error is loud on purpose, and contains the line that would trust the new key.
 func (e *KeyChangedError) Error() string {
 	known := make([]string, len(e.Known))
 	for i, k := range e.Known {
 		known[i] = k.Fingerprint()
 	}
-	return fmt.Sprintf("keys: THE KEY OF HOST %s HAS CHANGED from %s to %s: it was given a new key, or another program answers in its name; "+
-		"only if the host's owner confirms the new key, remove the old one from %s",
-		e.Endpoint, strings.Join(known, " or "), e.Got.Fingerprint(), e.Path)
+	return fmt.Sprintf("keys: THE KEY OF HOST %s HAS CHANGED from %s to %s: it has a new key, or another program answers under its name; "+
+		"only if the host's owner confirms the new key, replace the old line in %s by: %s %v",
+		e.Endpoint, strings.Join(known, " or "), e.Got.Fingerprint(), e.Path, e.Endpoint, e.Got)
 }
 
-// Unwrap lets errors.Is hold for ErrKeyChanged and ErrUntrusted.
-func (e *KeyChangedError) Unwrap() []error { return []error{ErrKeyChanged, ErrUntrusted} }
+// Unwrap returns [ErrKeyChanged] and an [*UntrustedError], so that errors.Is holds
+// for [ErrUntrusted] too.
+func (e *KeyChangedError) Unwrap() []error {
+	return []error{ErrKeyChanged, &UntrustedError{Key: e.Got, File: e.Path}}
+}
 
 // KnownHosts trusts at each endpoint the key that it saw there first, and
 // remembers it in a file. Make one with TrustOnFirstUse.

@@ -53,14 +53,28 @@ type Watcher interface {
 	Watch(ctx context.Context, interval time.Duration, failed func(error)) error
 }
 
-// ErrUntrusted is returned by Verify for a key that is not trusted. The key is
-// not part of the error's text; its fingerprint is.
+// ErrUntrusted matches the error of every Verify that refuses a key: see
+// [UntrustedError], and [ErrTrustFile] for a file that can't be used.
 var ErrUntrusted = errors.New("keys: the peer's key is not trusted")
 
-// untrusted says which key it was, by fingerprint.
-func untrusted(key PublicKey) error {
-	return fmt.Errorf("%w: %s", ErrUntrusted, key.Fingerprint())
+// UntrustedError is the error of every [Trust] of this package that refuses a key
+// which it does not list. errors.Is holds for [ErrUntrusted]. Its text contains the
+// whole key, in the form that an allow file takes; a public key is not secret.
+type UntrustedError struct {
+	Key  PublicKey
+	File string // absolute path of the trust file, or "" for a Trust in memory
 }
+
+// Error names the key and, if there is one, the file.
+func (e *UntrustedError) Error() string {
+	if e.File == "" {
+		return fmt.Sprintf("%v: %v", ErrUntrusted, e.Key)
+	}
+	return fmt.Sprintf("%v: %v is not in %s; to trust it, add a line with this key there", ErrUntrusted, e.Key, e.File)
+}
+
+// Unwrap returns [ErrUntrusted].
+func (e *UntrustedError) Unwrap() error { return ErrUntrusted }
 
 // Pinned trusts a fixed set of keys at any endpoint. Make one with Pin.
 type Pinned struct {
@@ -77,10 +91,10 @@ var (
 // preferred. Without a key it trusts nobody.
 func Pin(keys ...PublicKey) *Pinned { return &Pinned{keys: slices.Clone(keys)} }
 
-// Verify returns nil for a pinned key, else ErrUntrusted. It does not block.
+// Verify returns nil for a pinned key, else an [*UntrustedError]. It does not block.
 func (p *Pinned) Verify(_ context.Context, _ string, key PublicKey) error {
 	if !contains(p.keys, key) {
-		return untrusted(key)
+		return &UntrustedError{Key: key}
 	}
 	return nil
 }
@@ -149,12 +163,13 @@ func (l *AllowList) Remove(keys ...PublicKey) {
 	callAll(revoked)
 }
 
-// Verify returns nil for a key in the list, else ErrUntrusted. It does not block.
+// Verify returns nil for a key in the list, else an [*UntrustedError]. It does not
+// block.
 func (l *AllowList) Verify(_ context.Context, _ string, key PublicKey) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.validLocked("", key) {
-		return untrusted(key)
+		return &UntrustedError{Key: key}
 	}
 	return nil
 }
