@@ -28,8 +28,8 @@ const (
 )
 
 var (
-	errOutOfTurn  = errors.New("handshake message out of turn")
-	errOtherKey = fmt.Errorf("%w: another one than when the connection was made", keys.ErrUntrusted)
+	errOutOfTurn = errors.New("handshake message out of turn")
+	errOtherKey  = fmt.Errorf("%w: another one than when the connection was made", keys.ErrUntrusted)
 )
 
 // renewal is the handshake within a connection that is under way, if any. At

@@ -272,8 +272,8 @@ func TestRehandshakeByTime(t *testing.T) {
 	for interval, want := range map[time.Duration]int{0: 3, time.Second: 3 * 3600, -1: 0} {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := mem.Pair()
-			set := func(c *secure.Config) { c.RehandshakeInterval, c.Classical = interval, true }
-			c, h, err := secure.Pair(t.Context(), a, b, clientConfig(nil, set), hostConfig(nil, set))
+			set := func(c *secure.Config) { c.RehandshakeInterval = interval }
+			c, h, err := secure.Pair(t.Context(), a, b, clientConfig(nil, set, classical), hostConfig(nil, classical))
 			require.NoError(t, err)
 			read := make(chan error)
 			go func() {
