@@ -39,6 +39,8 @@ func (c *Config) checkValues() error {
 		return errors.New("Trust is set, but pattern NN has no keys to authorize; remove it or use pattern XX")
 	case c.RekeyInterval < 0:
 		return fmt.Errorf("RekeyInterval is %v, not positive", c.RekeyInterval)
+	case c.Transport.Security != nil:
+		return errors.New("Transport.Security is set; this package sets it")
 	case c.SkipInProcessEncryption && c.Transport.NoInProcess:
 		return errors.New("SkipInProcessEncryption and Transport.NoInProcess contradict each other")
 	}
