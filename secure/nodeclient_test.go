@@ -45,7 +45,7 @@ func nodeClient(t *testing.T, v nodeVariant, change func(*secure.Config), bridge
 	early := &nodeTest{T: t, nodeVariant: v, folder: filepath.Join(t.TempDir(), "endpoints"), errs: make(chan error, 16), ctx: t.Context()}
 	needNode(t)
 	h := early.echoHost(change)
-	n := startNode(t, v, func(s *nodeSetup) { s.Dir = early.folder }, bridge...)
+	n := startNode(t, v, func(s *nodeSetup) { s.Folder = early.folder }, bridge...)
 	n.folder, n.errs = early.folder, early.errs
 	return n, h
 }
