@@ -7,7 +7,7 @@ import (
 
 // ErrHandshake matches every error of this package. Tell the peer no more than that
 // the handshake failed; the causes below are for the local side only.
-var ErrHandshake = errors.New("handshake: failed")
+var ErrHandshake = errors.New("handshake failed")
 
 // Causes, which errors.Is finds in an [*Error].
 var (

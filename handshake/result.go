@@ -41,8 +41,8 @@ func (r Result) Offer() Offer { return r.offer }
 // channel. It is not secret.
 func (r Result) Hash() [HashSize]byte { return r.hash }
 
-// PeerStatic is the peer's static key, which it proved to hold and which
-// VerifyPeer accepted; ok is false where the pattern gives the peer none.
+// PeerStatic returns the peer's static key, which the peer has proved to hold and
+// VerifyPeer has accepted. ok is false if the peer has none in this pattern.
 func (r Result) PeerStatic() (key keys.PublicKey, ok bool) { return r.peer, !r.peer.IsZero() }
 
 // LocalStatic returns this side's static key as the peer knows it: of a responder with

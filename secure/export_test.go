@@ -43,13 +43,13 @@ func HalfPair(ctx context.Context, l link.Link, c *Config, role handshake.Role) 
 }
 
 // Renew begins a handshake within, as the timer does.
-func (l *sealed) Renew() { l.beginRenewal() }
+func (l *sealed) Rehandshake() { l.beginRehandshake() }
 
 // RekeyDue has the next record preceded by a Rekey, as the timer does.
 func (l *sealed) RekeyDue() { l.rekeyDue.Store(true) }
 
-// Renewing is whether a handshake within is under way.
-func (l *sealed) Renewing() bool {
+// Rehandshaking is whether a handshake within is under way.
+func (l *sealed) Rehandshaking() bool {
 	l.next.mu.Lock()
 	defer l.next.mu.Unlock()
 	return l.next.state != nil || l.next.receive != nil || l.next.sending

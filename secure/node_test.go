@@ -265,7 +265,6 @@ func (n *nodeTest) transport() transport.Config {
 		Folder:         n.folder,
 		Attested:       n.attested,
 		MaxMessageSize: nodeMaxMessage,
-		OnError:        func(err error) { n.errs <- err },
 	}
 }
 

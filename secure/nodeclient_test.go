@@ -23,13 +23,15 @@ import (
 // echoHost is a secure host that sends every message back.
 func (n *nodeTest) echoHost(change func(*secure.Config)) *transport.Host[[]byte] {
 	n.Helper()
+	c := n.config(change)
+	c.Transport.OnError = func(err error) { n.errs <- err }
 	h, err := secure.NewSecureHost(nodeEndpoint, func(m transport.Message[[]byte]) {
 		if !m.PeerKey().Equal(nodeKey.Public()) {
 			n.errs <- errors.New("not Node's key")
 		}
 		// The connection may end meanwhile; then there is an error elsewhere.
 		_ = m.Reply(n.ctx, m.Body)
-	}, n.config(change))
+	}, c)
 	require.NoError(n, err)
 	n.Cleanup(func() { require.NoError(n, h.Close()) })
 	return h

@@ -40,8 +40,13 @@ func newWorld(t *testing.T) *world {
 // in puts a configuration into the world.
 func (w *world) in(c *secure.Config) *secure.Config {
 	c.Transport.Folder = w.folder
-	c.Transport.OnError = func(err error) { w.failures <- err }
 	return c
+}
+
+// serving is in for a host, whose errors the world collects.
+func (w *world) serving(c *secure.Config) *secure.Config {
+	c.Transport.OnError = func(err error) { w.failures <- err }
+	return w.in(c)
 }
 
 // echo is a host that answers each message with the sender's key.
@@ -49,7 +54,7 @@ func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[string] {
 	t.Helper()
 	h, err := secure.NewSecureHost(w.endpoint, func(m transport.Message[string]) {
 		_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.PeerKey()))
-	}, w.in(c))
+	}, w.serving(c))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, h.Close()) })
 	return h
@@ -208,7 +213,7 @@ func TestAllowFileRevokes(t *testing.T) {
 	write(clientKey.Public().String() + " one\n" + otherKey.Public().String() + " two\n")
 	allowed, err := keys.OpenAllowFile(path)
 	require.NoError(t, err)
-	l, err := secure.Listen(w.endpoint, w.in(hostConfig(nil, func(c *secure.Config) { c.Trust = allowed })))
+	l, err := secure.Listen(w.endpoint, w.serving(hostConfig(nil, func(c *secure.Config) { c.Trust = allowed })))
 	require.NoError(t, err)
 	defer l.Close()
 	connect := func(key keys.PrivateKey) (host, client *transport.Conn) {

@@ -13,8 +13,8 @@ import (
 	"github.com/sealport/sealport/keys"
 )
 
-// workers bounds how many hosts' handshakes compute at a time in this process, so
-// that a flood of them leaves a processor to the connections that live.
+// workers limits how many handshakes the hosts of this process compute at a time,
+// so that a flood of them leaves a processor to the established connections.
 var workers = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 
 // upgrader implements upgrade.Upgrader.
@@ -49,12 +49,17 @@ func (u *upgrader) Host(ctx context.Context, l link.Link, s upgrade.Side) (link.
 	return u.run(ctx, l, s, first)
 }
 
-// run does the handshake and makes the link. A host has read the first message.
+// run does the handshake and makes the link. A host has read the first message. On
+// error it closes l.
 func (u *upgrader) run(ctx context.Context, l link.Link, s upgrade.Side, first []byte) (link.Link, upgrade.Result, error) {
+	pattern, err := u.pattern(first)
+	keySent := false
 	fail := func(err error) (link.Link, upgrade.Result, error) {
+		if keySent && hungUp(err) {
+			return nil, upgrade.Result{}, errors.Join(keyRefused(pattern, u.Key.Public()), discard(l))
+		}
 		return nil, upgrade.Result{}, errors.Join(failed(err), discard(l))
 	}
-	pattern, err := u.pattern(first)
 	if err != nil {
 		return fail(err)
 	}
@@ -80,6 +85,7 @@ func (u *upgrader) run(ctx context.Context, l link.Link, s upgrade.Side, first [
 			if err := l.WriteFrame(ctx, nil, answer); err != nil {
 				return fail(err)
 			}
+			keySent = p.sendsKey() && (pattern == handshake.IK || st.Done())
 		}
 		read = false
 	}
@@ -88,15 +94,16 @@ func (u *upgrader) run(ctx context.Context, l link.Link, s upgrade.Side, first [
 		return fail(err)
 	}
 	sealed := newLink(l, p, res)
+	l = sealed
 	if err := sealed.confirm(ctx); err != nil {
-		return nil, upgrade.Result{}, errors.Join(failed(err), discard(sealed))
+		return fail(err)
 	}
 	sealed.startTimers()
 	return sealed, resultOf(res), nil
 }
 
 // step reads msg, if there is one, and writes the next message, if it is this
-// side's turn. A host does that as one of the workers.
+// side's turn. A host computes as one of the workers.
 func (u *upgrader) step(ctx context.Context, st *handshake.State, msg []byte, read bool) (answer []byte, err error) {
 	if u.role == handshake.Responder {
 		select {
@@ -117,9 +124,9 @@ func (u *upgrader) step(ctx context.Context, st *handshake.State, msg []byte, re
 	return nil, nil
 }
 
-// ask asks Trust, within step. That may take long, so a worker's place is left
-// meanwhile.
-func (p parameters) ask(key keys.PublicKey) error {
+// authorize asks Trust about the peer's key, within step. Trust may block, so the
+// worker is released meanwhile.
+func (p parameters) authorize(key keys.PublicKey) error {
 	if p.role == handshake.Responder {
 		<-workers
 		defer func() { workers <- struct{}{} }()
@@ -127,12 +134,12 @@ func (p parameters) ask(key keys.PublicKey) error {
 	if p.known.IsZero() {
 		return p.Trust.Verify(p.ctx, p.side.Endpoint, key)
 	}
-	// From here on: a handshake within a connection.
+	// The rest is for a rehandshake.
 	if !p.known.Equal(key) {
 		return errOtherKey
 	}
 	if e, ok := p.Trust.(keys.Expecter); ok {
-		// Verify might trust on first use what was just removed.
+		// Verify could trust again, on first use, a key that was just removed.
 		for _, k := range e.Expected(p.side.Endpoint) {
 			if k.Equal(key) {
 				return nil
@@ -142,12 +149,12 @@ func (p parameters) ask(key keys.PublicKey) error {
 	}
 	err := p.Trust.Verify(p.ctx, p.side.Endpoint, key)
 	if errors.Is(err, keys.ErrTrustFile) {
-		return nil // a slip of the editor does not end what lives
+		return nil // a mistake in the file does not end established connections
 	}
 	return err
 }
 
-// pattern is this side's, or the anonymous one where a host allows it and the
+// pattern is this side's pattern, or the anonymous one if a host allows it and the
 // first message asks for it.
 func (u *upgrader) pattern(first []byte) (handshake.Pattern, error) {
 	if u.role == handshake.Initiator || !u.AllowAnonymous {
@@ -166,14 +173,14 @@ func (u *upgrader) pattern(first []byte) (handshake.Pattern, error) {
 // parameters are what the handshakes of one connection have in common.
 type parameters struct {
 	*upgrader
-	ctx     context.Context // for asking Trust in the handshake at hand
+	ctx     context.Context // of the current handshake, for Trust
 	side    upgrade.Side
 	pattern handshake.Pattern
-	binding []byte         // the handshake before
-	known   keys.PublicKey // the peer's key in the handshake before
+	binding []byte         // hash of the previous handshake
+	known   keys.PublicKey // the peer's key in the previous handshake
 }
 
-// config is what package handshake needs.
+// config returns the configuration of the next handshake.
 func (p parameters) config() handshake.Config {
 	c := handshake.Config{
 		Role:      p.role,
@@ -199,7 +206,7 @@ func (p parameters) config() handshake.Config {
 		}
 	}
 	if p.peerHasKey() {
-		c.VerifyPeer = func(key keys.PublicKey, _ []byte) error { return p.ask(key) }
+		c.VerifyPeer = func(key keys.PublicKey, _ []byte) error { return p.authorize(key) }
 	}
 	return c
 }
@@ -215,40 +222,65 @@ func (p parameters) peerHasKey() bool {
 	return true
 }
 
+// sendsKey reports whether this side is a client that shows a static key.
+func (p parameters) sendsKey() bool {
+	return p.role == handshake.Initiator && (p.pattern == handshake.XX || p.pattern == handshake.IK)
+}
+
 func resultOf(res *handshake.Result) upgrade.Result {
 	key, _ := res.PeerStatic()
 	hash := res.Hash()
 	return upgrade.Result{Key: key, Hash: hash[:]}
 }
 
-// failed names the failure of a handshake. A peer that hangs up had something
-// against it, and does not say what.
+// hungUp reports whether the other side closed the connection.
+func hungUp(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, link.ErrPeerGone) }
+
+// failed makes an ErrHandshake of err. A peer that refuses closes the connection
+// without a reason.
 func failed(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, link.ErrPeerGone) {
-		return fmt.Errorf("%w: the other side ended it, and tells its Config.Logger and OnError only why: %w", ErrHandshake, link.ErrPeerGone)
+	switch {
+	case hungUp(err):
+		return fmt.Errorf("secure: %w: the other side closed the connection; see its log for the reason: %w", ErrHandshake, link.ErrPeerGone)
+	case errors.Is(err, ErrHandshake):
+		return fmt.Errorf("secure: %w", err)
+	case errors.Is(err, ErrRecord):
+		return fmt.Errorf("%w; %w", err, ErrHandshake)
 	}
-	return fmt.Errorf("%w: %w", ErrHandshake, err)
+	return fmt.Errorf("secure: %w: %w", ErrHandshake, err)
 }
 
-// discard closes a link that nobody uses.
+// keyRefused is the error of a client whose host closed the connection instead of
+// accepting the client's key. In IK the key is in the first message, which the host
+// may refuse for another reason.
+func keyRefused(pattern handshake.Pattern, key keys.PublicKey) error {
+	refused := "key"
+	if pattern == handshake.IK {
+		refused = "first message, with its key"
+	}
+	return fmt.Errorf("secure: %w: the host did not accept this client's %s %v; see the host's log, or add the key to its allow file: %w",
+		ErrHandshake, refused, key, link.ErrPeerGone)
+}
+
+// discard closes a link that is not in use yet.
 func discard(l link.Link) error {
 	l.Interrupt()
 	return l.Close()
 }
 
-// Local implements upgrade.Upgrader: the same process holds both private keys, so
-// that what remains to be checked is whether each side trusts the other's.
+// Local implements upgrade.Upgrader. The same process holds both private keys, so
+// only trust remains to be checked.
 func (u *upgrader) Local(ctx context.Context, endpoint string, other upgrade.Upgrader) (ofHost, ofClient upgrade.Result, err error) {
 	h, ok := other.(*upgrader)
 	if !ok || !u.SkipInProcessEncryption || !h.SkipInProcessEncryption {
-		return ofHost, ofClient, fmt.Errorf("%w: both sides must say SkipInProcessEncryption", ErrHandshake)
+		return ofHost, ofClient, fmt.Errorf("secure: %w: both sides must set SkipInProcessEncryption", ErrHandshake)
 	}
 	if u.Pattern != h.Pattern && !(u.Pattern == handshake.NK && h.AllowAnonymous) || u.Classical != h.Classical {
-		return ofHost, ofClient, fmt.Errorf("%w: %w", ErrHandshake, handshake.ErrOffer)
+		return ofHost, ofClient, fmt.Errorf("secure: %w: %w", ErrHandshake, handshake.ErrOffer)
 	}
 	if !u.PSK.IsZero() || !h.PSK.IsZero() {
 		if !u.PSK.Equal(h.PSK) {
-			return ofHost, ofClient, fmt.Errorf("%w: %w", ErrHandshake, handshake.ErrAuthentication)
+			return ofHost, ofClient, fmt.Errorf("secure: %w: %w", ErrHandshake, handshake.ErrAuthentication)
 		}
 	}
 	if u.Pattern == handshake.NN {
@@ -261,14 +293,14 @@ func (u *upgrader) Local(ctx context.Context, endpoint string, other upgrade.Upg
 		}
 	}
 	if err := u.Trust.Verify(ctx, endpoint, ofHost.Key); err != nil {
-		return ofHost, ofClient, fmt.Errorf("%w: %w", ErrHandshake, err)
+		return ofHost, ofClient, failed(err)
 	}
 	if u.Pattern == handshake.NK {
 		return ofHost, ofClient, nil
 	}
 	ofClient.Key = u.Key.Public()
 	if err := h.Trust.Verify(ctx, endpoint, ofClient.Key); err != nil {
-		return ofHost, ofClient, fmt.Errorf("%w: %w", ErrHandshake, err)
+		return ofHost, ofClient, failed(err)
 	}
 	return ofHost, ofClient, nil
 }

@@ -37,7 +37,7 @@ func Project() Rules {
 			{"rpc"},
 			// What people run.
 			{
-				"cmd/sealport", "examples/hello", "examples/launchd", "examples/secure-helper",
+				"cmd/sealport", "examples/hello", "examples/launchd", "examples/minimal", "examples/secure-helper",
 				"internal/link/mach/machdemo",
 			},
 		},

@@ -54,7 +54,7 @@ func testShutdownDrains(t *testing.T, e *env) {
 // A client that the host has accepted just before Shutdown counts as well as any.
 func testShutdownNew(t *testing.T, e *env) {
 	e = newEnv(t, e.Layer, e.variant)
-	for round := range 200 {
+	for round := range e.repeat(200) {
 		ctx := context30(t)
 		handled := 0
 		h, err := e.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) { handled++ }, e.config())
@@ -218,7 +218,7 @@ func testReceiveAcrossHosts(t *testing.T, e *env) {
 	receive("second 2")
 }
 
-// What ends in good order is not reported as an error, on either side's end.
+// A graceful end of either side is not reported as an error.
 func testQuiet(t *testing.T, e *env) {
 	quiet := func(c *transport.Config) {
 		c.OnError = func(err error) { t.Error(err) }
@@ -227,7 +227,7 @@ func testQuiet(t *testing.T, e *env) {
 		ctx := context30(t)
 		h, err := e.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) {}, e.config(quiet))
 		require.NoError(t, err)
-		c, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config(quiet))
+		c, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config())
 		require.NoError(t, err)
 		require.NoError(t, c.Send(ctx, "hello"))
 		require.NoError(t, c.Flush(ctx))

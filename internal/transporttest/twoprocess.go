@@ -148,7 +148,7 @@ func crowd(e *env, argument string) {
 }
 
 func testManyConnections(t *testing.T, e *env) {
-	size := 1000
+	size := e.repeat(1000)
 	if e.mach {
 		size = 100 // launchd looks the name up for each
 	}

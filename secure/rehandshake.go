@@ -13,41 +13,40 @@ import (
 	"github.com/sealport/sealport/keys"
 )
 
-// A handshake within the connection (docs/PROTOCOL.md, "Renewal") replaces both
-// keys while messages go on. Its messages travel in Handshake records; each side
-// changes its sending key right behind a Switch record, which it sends when its
-// part of the handshake is done, and its receiving key at the peer's. The new
-// handshake binds the hash of the one before, so it can't be moved to another
-// connection.
+// A rehandshake (docs/PROTOCOL.md, "Renewal") replaces both keys while messages
+// continue. Its messages travel in Handshake records. Each side changes its sending
+// key right after a Switch record, which it sends when its part of the handshake is
+// done, and its receiving key at the peer's Switch. A rehandshake binds the hash of
+// the handshake before, so it can't be moved to another connection.
 
-// A client may begin so many handshakes, and one more for each second since the
-// connection was made: they cost a host some 0.3 ms of computing each.
+// A client may begin this many rehandshakes, and one more for each second since the
+// connection was made: each costs a host some 0.3 ms of CPU time.
 const (
-	renewalBurst = 8
-	renewalEvery = time.Second
+	rehandshakeBurst = 8
+	rehandshakeEvery = time.Second
 )
 
 var (
-	errRenewal  = errors.New("handshake message out of turn")
-	errOtherKey = fmt.Errorf("%w: another one than when the connection was made", keys.ErrUntrusted)
+	errOutOfTurn = errors.New("handshake message out of turn")
+	errOtherKey  = fmt.Errorf("%w: it is not the key that the connection began with", keys.ErrUntrusted)
 )
 
-// renewal is the handshake within a connection that is under way, if any. At
-// most one is: the client begins it, and not before the one before has ended.
-type renewal struct {
+// rehandshake is the rehandshake in progress, if any. There is at most one: the
+// client begins it, and not before the previous one has ended.
+type rehandshake struct {
 	mu      sync.Mutex
 	closed  bool
 	state   *handshake.State
 	receive *[record.KeySize]byte // for the peer's Switch
-	sending bool                  // an answer or this side's Switch is on its way
-	until   context.Context       // client: until it has ended
+	sending bool                  // an answer or this side's Switch is being sent
+	until   context.Context       // client: ends with the rehandshake
 	ended   context.CancelFunc
 	timers  []*time.Timer
-	count   int // host: those that clients have begun
+	count   int // host: rehandshakes that the client has begun
 	since   time.Time
 }
 
-func (r *renewal) close() {
+func (r *rehandshake) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
@@ -63,17 +62,17 @@ func (r *renewal) close() {
 	}
 }
 
-// startTimers is called when the link is handed out, and not before, so that no
-// record for the sake of keys comes before Ready.
+// startTimers is called when the link is complete, so that Ready is the first
+// record.
 func (l *sealed) startTimers() {
 	l.next.since = time.Now()
 	l.every(l.p.RekeyInterval, func() { l.rekeyDue.Store(true) })
 	if l.p.role == handshake.Initiator && l.p.RehandshakeInterval > 0 {
-		l.every(l.p.RehandshakeInterval, l.beginRenewal)
+		l.every(l.p.RehandshakeInterval, l.beginRehandshake)
 	}
 }
 
-// every has f called each d until Close. f must not block.
+// every calls f every d until Close. f must not block.
 func (l *sealed) every(d time.Duration, f func()) {
 	r := &l.next
 	r.mu.Lock()
@@ -90,41 +89,42 @@ func (l *sealed) every(d time.Duration, f func()) {
 	r.timers = append(r.timers, t)
 }
 
-// beginRenewal begins a handshake, on the client's side, unless one is under way.
-func (l *sealed) beginRenewal() {
+// beginRehandshake begins a rehandshake, on the client's side, unless one is in
+// progress.
+func (l *sealed) beginRehandshake() {
 	l.next.mu.Lock()
 	defer l.next.mu.Unlock()
 	if l.next.closed {
 		return
 	}
 	l.wg.Go(func() {
-		if err := l.renew(); err != nil && l.ctx.Err() == nil {
-			l.end(fmt.Errorf("%w: %w", ErrHandshake, err))
+		if err := l.initiate(); err != nil && l.ctx.Err() == nil {
+			l.end(failed(err))
 		}
 	})
 }
 
-// renewalFailed ends the connection, in both directions, since there is nobody
-// left to trust, and returns why.
-func (l *sealed) renewalFailed(err error) error {
+// rehandshakeFailed ends the connection, in both directions, since the peer is no
+// longer trusted, and returns why.
+func (l *sealed) rehandshakeFailed(err error) error {
 	switch {
 	case l.ctx.Err() != nil:
 		return l.reason(link.ErrClosed)
 	case errors.Is(err, handshake.ErrPeerRefused) && !errors.Is(err, errOtherKey):
 		err = fmt.Errorf("%w: %w", ErrRevoked, err)
 	default:
-		err = fmt.Errorf("%w: %w: %w", link.ErrProtocol, ErrHandshake, err)
+		err = fmt.Errorf("%w: %w", link.ErrProtocol, failed(err))
 	}
 	l.end(err)
 	return *l.cause.Load()
 }
 
-// renew is the client's part up to the first message, and reads the answer if
-// nobody else does. Its errors are this side's own.
-func (l *sealed) renew() error {
+// initiate sends the client's first message, and reads the answer if the layer above
+// does not read. Its errors are this side's own.
+func (l *sealed) initiate() error {
 	l.next.mu.Lock()
-	// The one before has ended when this side's Switch was sent and the peer's
-	// has come: a host takes nothing else in between.
+	// The previous one has ended when this side's Switch was sent and the peer's
+	// has arrived: a host accepts nothing else in between.
 	if l.next.closed || l.next.state != nil || l.next.receive != nil || l.next.sending {
 		l.next.mu.Unlock()
 		return nil
@@ -149,8 +149,8 @@ func (l *sealed) renew() error {
 	return nil
 }
 
-// readUntil reads for as long as nobody else does, until the handshake has ended
-// (ctx) or a frame for the layer above has come, which it keeps for that.
+// readUntil reads while the layer above does not, until the rehandshake has ended
+// (ctx) or a frame for the layer above has arrived, which it stashes.
 func (l *sealed) readUntil(ctx context.Context) {
 	if l.rmu.Lock(ctx) != nil {
 		return // ended, or closed
@@ -159,15 +159,15 @@ func (l *sealed) readUntil(ctx context.Context) {
 	if l.stash != nil || ctx.Err() != nil {
 		return
 	}
-	// The layer above may still have the frame before, so not into l.plain. An
-	// error that is not the end of ctx is kept for it.
+	// Not into l.plain: the layer above may still use the previous frame. An
+	// error other than the end of ctx is kept for the layer above.
 	if frame, err := l.readLocked(ctx, make([]byte, 0, l.MaxFrame())); err == nil {
 		l.stash = frame
 	}
 }
 
-// readOn is called by the reader when it has taken the frame that readUntil met:
-// the rest of the handshake may be behind it, and nobody else may come to read.
+// readOn is called by the reader when it has taken the stashed frame: the rest of
+// the rehandshake may be behind it, and the layer above may not read again.
 func (l *sealed) readOn() {
 	r := &l.next
 	r.mu.Lock()
@@ -178,10 +178,9 @@ func (l *sealed) readOn() {
 	}
 }
 
-// writeControl sends a message of the handshake and, with keys, the Switch that
-// brings the new sending key into use. A direction that takes no more says so to
-// the layer above, when that writes or reads; the keys of one that this side has
-// ended stay as they are.
+// writeControl sends a message of the rehandshake and, if send is set, the Switch to
+// that key. It does not report errors: they are final and the layer above gets them
+// from its next call. A direction that this side has ended keeps its key.
 func (l *sealed) writeControl(msg []byte, send *[record.KeySize]byte) (sent bool) {
 	if send != nil {
 		defer clear(send[:])
@@ -203,8 +202,8 @@ func (l *sealed) writeControl(msg []byte, send *[record.KeySize]byte) (sent bool
 	return true
 }
 
-// handshakeMessage is called by the reader for a message of the handshake. It
-// does not write itself, since that may block until the peer reads.
+// handshakeMessage is called by the reader for a message of the rehandshake. It does
+// not write itself, since writing may block until the peer reads.
 func (l *sealed) handshakeMessage(msg []byte) error {
 	r := &l.next
 	r.mu.Lock()
@@ -213,7 +212,7 @@ func (l *sealed) handshakeMessage(msg []byte) error {
 		return link.ErrClosed
 	}
 	if r.state == nil {
-		if err := l.acceptRenewalLocked(); err != nil {
+		if err := l.acceptRehandshakeLocked(); err != nil {
 			return err
 		}
 	}
@@ -229,7 +228,7 @@ func (l *sealed) handshakeMessage(msg []byte) error {
 		}
 		send, r.receive = new([record.KeySize]byte), new([record.KeySize]byte)
 		res.TakeKeys(send, r.receive)
-		l.renewed(res)
+		l.noteResult(res)
 		r.state.Close()
 		r.state = nil
 	}
@@ -245,15 +244,15 @@ func (l *sealed) handshakeMessage(msg []byte) error {
 	return nil
 }
 
-// acceptRenewalLocked begins a handshake on the host's side.
-func (l *sealed) acceptRenewalLocked() error {
+// acceptRehandshakeLocked begins a rehandshake on the host's side.
+func (l *sealed) acceptRehandshakeLocked() error {
 	r := &l.next
 	if l.p.role != handshake.Responder || r.receive != nil {
-		return errRenewal
+		return errOutOfTurn
 	}
 	r.count++
-	if r.count > renewalBurst+int(time.Since(r.since)/renewalEvery) {
-		return fmt.Errorf("%w: too often", errRenewal)
+	if r.count > rehandshakeBurst+int(time.Since(r.since)/rehandshakeEvery) {
+		return fmt.Errorf("%w: too many rehandshakes", errOutOfTurn)
 	}
 	st, err := handshake.New(l.p.config())
 	if err != nil {
@@ -263,8 +262,8 @@ func (l *sealed) acceptRenewalLocked() error {
 	return nil
 }
 
-// renewed notes what the next handshake binds, and whom it must be with.
-func (l *sealed) renewed(res *handshake.Result) {
+// noteResult keeps what the next rehandshake binds, and the key that it must be with.
+func (l *sealed) noteResult(res *handshake.Result) {
 	hash := res.Hash()
 	l.p.ctx = l.ctx
 	l.p.binding = hash[:]
@@ -277,7 +276,7 @@ func (l *sealed) switchReceive() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.receive == nil {
-		return errRenewal
+		return errOutOfTurn
 	}
 	l.open.Replace(r.receive)
 	clear(r.receive[:])

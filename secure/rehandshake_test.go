@@ -27,7 +27,7 @@ import (
 func renew(t *testing.T, client, host side) {
 	t.Helper()
 	before := client.HandshakeHash()
-	client.Renew()
+	client.Rehandshake()
 	settle(t, client, host, before)
 }
 
@@ -48,12 +48,12 @@ func settle(t *testing.T, client, host side, before string) {
 // renewed reports whether a handshake has ended on both sides.
 func renewed(client, host *secure.Link, before string) bool {
 	now := client.HandshakeHash()
-	return now != before && now == host.HandshakeHash() && !client.Renewing() && !host.Renewing()
+	return now != before && now == host.HandshakeHash() && !client.Rehandshaking() && !host.Rehandshaking()
 }
 
-// TestRenewal: the keys are new, the peers the same, though the client's side
+// TestRehandshake: the keys are new, the peers the same, though the client's side
 // receives nothing, with every pattern.
-func TestRenewal(t *testing.T) {
+func TestRehandshake(t *testing.T) {
 	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK, handshake.NK, handshake.NN} {
 		t.Run(pattern.String(), func(t *testing.T) {
 			a, b := mem.Pair()
@@ -76,8 +76,8 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// TestRenewalWhileMessagesGoOn: in both directions, in order, over shared memory.
-func TestRenewalWhileMessagesGoOn(t *testing.T) {
+// TestRehandshakeWhileMessagesGoOn: in both directions, in order, over shared memory.
+func TestRehandshakeWhileMessagesGoOn(t *testing.T) {
 	x, y, _, _ := transporttest.Rings(t, 64<<10)
 	c, h := pairOver(t, x, y)
 	defer c.Close()
@@ -126,9 +126,9 @@ func TestRenewalWhileMessagesGoOn(t *testing.T) {
 	}
 	hashes := map[string]bool{c.HandshakeHash(): true}
 	for range renewals {
-		c.Renew()
+		c.Rehandshake()
 		ok := assert.Eventually(t, func() bool {
-			return !c.Renewing() && !h.Renewing() && !hashes[c.HandshakeHash()] && c.HandshakeHash() == h.HandshakeHash()
+			return !c.Rehandshaking() && !h.Rehandshaking() && !hashes[c.HandshakeHash()] && c.HandshakeHash() == h.HandshakeHash()
 		}, limit, tick)
 		if !ok {
 			break
@@ -141,15 +141,15 @@ func TestRenewalWhileMessagesGoOn(t *testing.T) {
 	assert.Len(t, hashes, renewals+1)
 }
 
-// TestRenewalWaitsForUnreadReplies: a client that does not read what the host has
+// TestRehandshakeWaitsForUnreadReplies: a client that does not read what the host has
 // sent loses nothing of it to a handshake within, which ends when it reads.
-func TestRenewalWaitsForUnreadReplies(t *testing.T) {
+func TestRehandshakeWaitsForUnreadReplies(t *testing.T) {
 	client, host := tapped(t)
 	first := client.HandshakeHash()
 	for _, s := range []string{"", "two", "three"} {
 		host.write(s)
 	}
-	client.Renew()
+	client.Rehandshake()
 	require.Eventually(t, client.Stashed, limit, tick)
 	client.write("up")
 	host.read("up") // and with it the handshake's first message
@@ -159,8 +159,8 @@ func TestRenewalWaitsForUnreadReplies(t *testing.T) {
 	settle(t, client, host, first) // though nobody reads on there
 }
 
-// TestRenewalOfHalfClosedConnection: the direction that goes on goes on.
-func TestRenewalOfHalfClosedConnection(t *testing.T) {
+// TestRehandshakeOfHalfClosedConnection: the direction that goes on goes on.
+func TestRehandshakeOfHalfClosedConnection(t *testing.T) {
 	for _, clientCloses := range []bool{true, false} {
 		client, host := tapped(t)
 		closes, goesOn := client, host
@@ -168,7 +168,7 @@ func TestRenewalOfHalfClosedConnection(t *testing.T) {
 			closes, goesOn = host, client
 		}
 		require.NoError(t, closes.Link.CloseWrite(t.Context()))
-		client.Renew()
+		client.Rehandshake()
 		for range 10 {
 			goesOn.write("still here")
 			closes.read("still here")
@@ -177,8 +177,8 @@ func TestRenewalOfHalfClosedConnection(t *testing.T) {
 	}
 }
 
-// TestCloseWriteDoesNotWaitForRenewal: which has no room for its message.
-func TestCloseWriteDoesNotWaitForRenewal(t *testing.T) {
+// TestCloseWriteDoesNotWaitForRehandshake: which has no room for its message.
+func TestCloseWriteDoesNotWaitForRehandshake(t *testing.T) {
 	client, host := tapped(t)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -186,7 +186,7 @@ func TestCloseWriteDoesNotWaitForRenewal(t *testing.T) {
 	for client.WriteFrame(over, nil, nil) == nil {
 		sent++
 	}
-	client.Renew()
+	client.Rehandshake()
 	require.Eventually(t, client.Writing, limit, tick)
 	closed := make(chan error)
 	go func() { closed <- client.Link.CloseWrite(over) }()
@@ -197,8 +197,8 @@ func TestCloseWriteDoesNotWaitForRenewal(t *testing.T) {
 	host.fails(secure.ErrTruncated)
 }
 
-// TestRenewalWithAnotherKey: also with one that is trusted.
-func TestRenewalWithAnotherKey(t *testing.T) {
+// TestRehandshakeWithAnotherKey: also with one that is trusted.
+func TestRehandshakeWithAnotherKey(t *testing.T) {
 	both := keys.Allow(clientKey.Public(), otherKey.Public())
 	a, b := mem.Pair()
 	ta, tb := &tap{Link: a}, &tap{Link: b}
@@ -207,12 +207,12 @@ func TestRenewalWithAnotherKey(t *testing.T) {
 	defer c.Close()
 	defer h.Close()
 	c.SetKey(otherKey)
-	c.Renew()
+	c.Rehandshake()
 	side{h, tb, t}.fails(secure.ErrHandshake, transport.ErrProtocol, keys.ErrUntrusted)
 }
 
-// TestRenewalWithPeerThatGoes: what it sent before is read, and then that it is gone.
-func TestRenewalWithPeerThatGoes(t *testing.T) {
+// TestRehandshakeWithPeerThatGoes: what it sent before is read, and then that it is gone.
+func TestRehandshakeWithPeerThatGoes(t *testing.T) {
 	for range 20 {
 		a, b := mem.Pair()
 		c, h := pairOver(t, a, b)
@@ -220,7 +220,7 @@ func TestRenewalWithPeerThatGoes(t *testing.T) {
 			require.NoError(t, h.WriteFrame(t.Context(), nil, []byte("x")))
 		}
 		b.Kill()
-		c.Renew()
+		c.Rehandshake()
 		for range 10 {
 			_, err := c.ReadFrame(hung(t))
 			require.NoError(t, err)
@@ -233,9 +233,9 @@ func TestRenewalWithPeerThatGoes(t *testing.T) {
 	}
 }
 
-// TestCloseDuringRenewal leaves nothing behind (TestMain looks) and does not hang,
+// TestCloseDuringRehandshake leaves nothing behind (TestMain looks) and does not hang,
 // at whatever moment it comes.
-func TestCloseDuringRenewal(t *testing.T) {
+func TestCloseDuringRehandshake(t *testing.T) {
 	for round := range 200 {
 		a, b := mem.Pair()
 		c, h := pairOver(t, a, b)
@@ -255,7 +255,7 @@ func TestCloseDuringRenewal(t *testing.T) {
 				}
 			})
 		}
-		c.Renew()
+		c.Rehandshake()
 		if pause := rand.N(600 * time.Microsecond); round%2 == 0 {
 			<-time.After(pause)
 		}
@@ -267,13 +267,13 @@ func TestCloseDuringRenewal(t *testing.T) {
 	}
 }
 
-// TestRenewalByTime: after each RehandshakeInterval, and never if that is -1.
-func TestRenewalByTime(t *testing.T) {
+// TestRehandshakeByTime: after each RehandshakeInterval, and never if that is -1.
+func TestRehandshakeByTime(t *testing.T) {
 	for interval, want := range map[time.Duration]int{0: 3, time.Second: 3 * 3600, -1: 0} {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := mem.Pair()
-			set := func(c *secure.Config) { c.RehandshakeInterval, c.Classical = interval, true }
-			c, h, err := secure.Pair(t.Context(), a, b, clientConfig(nil, set), hostConfig(nil, set))
+			set := func(c *secure.Config) { c.RehandshakeInterval = interval }
+			c, h, err := secure.Pair(t.Context(), a, b, clientConfig(nil, set, classical), hostConfig(nil, classical))
 			require.NoError(t, err)
 			read := make(chan error)
 			go func() {
@@ -306,9 +306,9 @@ func TestRenewalByTime(t *testing.T) {
 	}
 }
 
-// TestHostileRenewals: a peer that does not keep to the order, or to the rate, ends
+// TestHostileRehandshakes: a peer that does not keep to the order, or to the rate, ends
 // its connection.
-func TestHostileRenewals(t *testing.T) {
+func TestHostileRehandshakes(t *testing.T) {
 	begin := func(s side) []byte {
 		first, err := s.BeginHandshake()
 		require.NoError(s.t, err)
@@ -336,7 +336,7 @@ func TestHostileRenewals(t *testing.T) {
 		for i := 0; ; i++ {
 			require.Less(t, i, 100)
 			before := client.HandshakeHash()
-			client.Renew()
+			client.Rehandshake()
 			ctx, cancel := context.WithCancel(hung(t))
 			read := make(chan error)
 			go func() {
@@ -386,9 +386,9 @@ func (f *fickle) set(no error) {
 	f.no = no
 }
 
-// TestRenewalAsksAgain: trust that has ended meanwhile ends the connection; a trust
+// TestRehandshakeAsksAgain: trust that has ended meanwhile ends the connection; a trust
 // file that can't be read at that moment does not.
-func TestRenewalAsksAgain(t *testing.T) {
+func TestRehandshakeAsksAgain(t *testing.T) {
 	trust := &fickle{}
 	a, b := mem.Pair()
 	ta, tb := &tap{Link: a}, &tap{Link: b}
@@ -400,7 +400,7 @@ func TestRenewalAsksAgain(t *testing.T) {
 	trust.set(keys.ErrTrustFile)
 	renew(t, client, host)
 	trust.set(keys.ErrUntrusted)
-	client.Renew()
+	client.Rehandshake()
 	host.fails(secure.ErrRevoked, keys.ErrUntrusted)
 	require.ErrorIs(t, host.WriteFrame(t.Context(), nil, nil), secure.ErrRevoked)
 }

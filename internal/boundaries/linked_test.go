@@ -1,3 +1,5 @@
+//go:build long
+
 package boundaries_test
 
 import (
@@ -10,7 +12,30 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/boundaries"
 )
+
+// The files tell what a package imports; only the go command knows what that
+// imports in turn.
+func TestPlainLayersLinkNoWebStack(t *testing.T) {
+	rules := boundaries.Project()
+	for _, target := range []string{"linux", "darwin"} {
+		t.Run(target, func(t *testing.T) {
+			cmd := exec.Command("go", "list", "-deps", "./"+rules.NoWeb)
+			cmd.Dir = filepath.FromSlash(projectRoot)
+			cmd.Env = append(os.Environ(), "GOOS="+target, "GOARCH=arm64", "CGO_ENABLED=0")
+			cmd.Stderr = os.Stderr
+			out, err := cmd.Output()
+			require.NoError(t, err)
+			deps := strings.Fields(string(out))
+			require.Contains(t, deps, "log/slog", "the list is not what it should be")
+			for _, web := range rules.Web {
+				assert.NotContains(t, deps, web)
+			}
+		})
+	}
+}
 
 // On Darwin a program needs libSystem and nothing else: what asks for more, such
 // as Security.framework, is in packages that only their users import. Package os

@@ -1,4 +1,4 @@
-package rendezvous_test
+package wire_test
 
 import (
 	"bytes"
@@ -7,22 +7,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/wire"
 )
 
 // docs/PROTOCOL.md, "Set-up", byte by byte.
 func TestSetupBytes(t *testing.T) {
-	s := rendezvous.Setup{Carrier: 1, Ring: 0x04030201, Hello: []byte("hello")}
+	s := wire.Setup{Carrier: 1, Ring: 0x04030201, Hello: []byte("hello")}
 	want := append([]byte{'S', 'P', 'R', 'T', 1, 1, 5, 0, 1, 2, 3, 4, 0, 0, 0, 0}, "hello"...)
 	assert.Equal(t, want, s.Append(nil))
-	got, err := rendezvous.ParseSetup(want)
+	got, err := wire.ParseSetup(want)
 	require.NoError(t, err)
 	assert.Equal(t, s, got)
 }
 
 func TestParseSetupRefuses(t *testing.T) {
-	good := rendezvous.Setup{Hello: []byte("hello")}.Append(nil)
+	good := wire.Setup{Hello: []byte("hello")}.Append(nil)
 	with := func(at int, b byte) []byte {
 		c := bytes.Clone(good)
 		c[at] = b
@@ -39,25 +39,25 @@ func TestParseSetupRefuses(t *testing.T) {
 		"another length":     with(6, 4),
 		"reserved":           with(12, 1),
 		"reserved, the last": with(15, 1),
-		"hello too long":     rendezvous.Setup{Hello: make([]byte, 1025)}.Append(nil),
+		"hello too long":     wire.Setup{Hello: make([]byte, 1025)}.Append(nil),
 	}
 	for name, b := range table {
-		_, err := rendezvous.ParseSetup(b)
-		assert.ErrorIs(t, err, rendezvous.ErrSetup, name)
+		_, err := wire.ParseSetup(b)
+		assert.ErrorIs(t, err, wire.ErrSetup, name)
 		assert.ErrorIs(t, err, link.ErrProtocol, name)
 	}
-	_, err := rendezvous.ParseSetup(rendezvous.Setup{Hello: make([]byte, 1024)}.Append(nil))
+	_, err := wire.ParseSetup(wire.Setup{Hello: make([]byte, 1024)}.Append(nil))
 	assert.NoError(t, err)
 }
 
 func FuzzParseSetup(f *testing.F) {
-	f.Add(rendezvous.Setup{Hello: []byte("hello")}.Append(nil))
-	f.Add(rendezvous.Setup{Carrier: 1, Ring: 1 << 18}.Append(nil))
+	f.Add(wire.Setup{Hello: []byte("hello")}.Append(nil))
+	f.Add(wire.Setup{Carrier: 1, Ring: 1 << 18}.Append(nil))
 	f.Add([]byte("SPRT"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := rendezvous.ParseSetup(b)
+		s, err := wire.ParseSetup(b)
 		if err != nil {
-			require.ErrorIs(t, err, rendezvous.ErrSetup)
+			require.ErrorIs(t, err, wire.ErrSetup)
 			return
 		}
 		require.Equal(t, b, s.Append(nil))

@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// folder is an open, checked folder of endpoints. Files in it are reached through
-// the descriptor, so that nobody can put another folder in its place after the
+// directory is an open, checked directory of endpoints. Files in it are reached through
+// the descriptor, so that nobody can put another directory in its place after the
 // check, and so that the limit of 108 bytes for a socket's path does not apply
-// to the folder's.
-type folder struct {
+// to the directory's.
+type directory struct {
 	path string
 	fd   int
 }
 
-// defaultFolder is $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
+// defaultDir is $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
 // /tmp/sealport-UID.
-func defaultFolder() string {
+func defaultDir() string {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "sealport")
 	}
@@ -34,26 +34,26 @@ func defaultFolder() string {
 	return "/run/sealport"
 }
 
-// Permission bits of the folder and of sockets in it.
+// Permission bits of the directory and of sockets in it.
 const (
-	folderMode       fs.FileMode = 0o700
-	folderModeShared fs.FileMode = 0o755
+	dirMode          fs.FileMode = 0o700
+	dirModeShared    fs.FileMode = 0o755
 	socketMode       fs.FileMode = 0o600
 	socketModeShared fs.FileMode = 0o666
 )
 
 // notFoundAdvice is what to do about ErrNotFound.
-const notFoundAdvice = "start the host, or see that both sides have the same Config.Folder or XDG_RUNTIME_DIR"
+const notFoundAdvice = "start the host, or see that both sides have the same Config.Dir or XDG_RUNTIME_DIR"
 
-// openFolder opens and checks the folder for a host (serve) or a client. A host
+// openDir opens and checks the directory for a host (serve) or a client. A host
 // creates it if it does not exist.
-func openFolder(o Options, serve bool) (*folder, error) {
-	path := o.Folder
+func openDir(o Options, serve bool) (*directory, error) {
+	path := o.Dir
 	if path == "" {
-		path = defaultFolder()
+		path = defaultDir()
 	}
 	if serve {
-		if err := makeFolder(path, o.Shared); err != nil {
+		if err := makeDir(path, o.Shared); err != nil {
 			return nil, err
 		}
 	}
@@ -63,13 +63,13 @@ func openFolder(o Options, serve bool) (*folder, error) {
 	case unix.ENOENT:
 		return nil, fmt.Errorf("%w: there is no %s; %s", ErrNotFound, path, notFoundAdvice)
 	case unix.ENOTDIR, unix.ELOOP:
-		return nil, fmt.Errorf("%w: %s is not a folder; a symbolic link is not followed", ErrUnsafeFolder, path)
+		return nil, fmt.Errorf("%w: %s is not a directory; a symbolic link is not followed", ErrUnsafeDir, path)
 	case unix.EACCES, unix.EPERM:
 		return nil, fmt.Errorf("%w: opening %s: %w", ErrPermission, path, err)
 	default:
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	f := &folder{path: path, fd: fd}
+	f := &directory{path: path, fd: fd}
 	if err := f.check(o, serve); err != nil {
 		f.close()
 		return nil, err
@@ -77,53 +77,53 @@ func openFolder(o Options, serve bool) (*folder, error) {
 	return f, nil
 }
 
-// makeFolder makes the folder, strict from the first moment; it is widened
+// makeDir makes the directory, strict from the first moment; it is widened
 // afterwards where it is to be shared.
-func makeFolder(path string, shared bool) error {
-	err := unix.Mkdir(path, uint32(folderMode))
+func makeDir(path string, shared bool) error {
+	err := unix.Mkdir(path, uint32(dirMode))
 	switch {
 	case err == unix.EEXIST:
 		return nil
 	case err == unix.ENOENT:
-		return fmt.Errorf("%w: the folder above %s does not exist; create it, or set XDG_RUNTIME_DIR", ErrNotFound, path)
+		return fmt.Errorf("%w: the directory above %s does not exist; create it, or set XDG_RUNTIME_DIR", ErrNotFound, path)
 	case err == unix.EACCES || err == unix.EPERM || err == unix.EROFS:
 		return fmt.Errorf("%w: creating %s: %w", ErrPermission, path, err)
 	case err != nil:
 		return fmt.Errorf("creating %s: %w", path, err)
 	case shared:
-		if err := unix.Chmod(path, uint32(folderModeShared)); err != nil {
+		if err := unix.Chmod(path, uint32(dirModeShared)); err != nil {
 			return fmt.Errorf("sharing %s: %w", path, err)
 		}
 	}
 	return nil
 }
 
-// check refuses a folder in which somebody else could replace what a host puts
-// there. A client that was told of a folder takes any owner: what it finds there
-// is judged by its peer policy.
-func (f *folder) check(o Options, serve bool) error {
+// check refuses a directory in which somebody else could replace what a host puts
+// there. A client that was given a directory accepts any owner: its peer policy
+// decides on the host that it finds there.
+func (f *directory) check(o Options, serve bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(f.fd, &st); err != nil {
 		return fmt.Errorf("checking %s: %w", f.path, err)
 	}
-	if (serve || o.Folder == "") && st.Uid != uint32(os.Geteuid()) {
-		return fmt.Errorf("%w: %s belongs to uid %d, not to uid %d; remove it or use another", ErrUnsafeFolder, f.path, st.Uid, os.Geteuid())
+	if (serve || o.Dir == "") && st.Uid != uint32(os.Geteuid()) {
+		return fmt.Errorf("%w: %s belongs to uid %d, not to uid %d; remove it or use another", ErrUnsafeDir, f.path, st.Uid, os.Geteuid())
 	}
 	forbidden := uint32(0o077)
 	if o.Shared || !serve {
 		forbidden = 0o022
 	}
 	if st.Mode&forbidden != 0 {
-		return fmt.Errorf("%w: %s has mode %#o; chmod go-%s it", ErrUnsafeFolder, f.path, st.Mode&0o777, map[uint32]string{0o077: "rwx", 0o022: "w"}[forbidden])
+		return fmt.Errorf("%w: %s has mode %#o; chmod go-%s it", ErrUnsafeDir, f.path, st.Mode&0o777, map[uint32]string{0o077: "rwx", 0o022: "w"}[forbidden])
 	}
 	return nil
 }
 
-func (f *folder) close() { _ = unix.Close(f.fd) }
+func (f *directory) close() { _ = unix.Close(f.fd) }
 
 // socketPath is a path by which bind(2) and connect(2) reach a file in the
-// folder. It is at most 20 bytes longer than the file's name.
-func (f *folder) socketPath(file string) string {
+// directory. It is at most 20 bytes longer than the file's name.
+func (f *directory) socketPath(file string) string {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", f.fd, file)
 }
 
@@ -141,7 +141,7 @@ func fileName(endpoint string) string {
 
 // lock takes the endpoint's lock file, for as long as the file returned is open.
 // Only its holder touches the endpoint's socket.
-func (f *folder) lock(name string) (*os.File, error) {
+func (f *directory) lock(name string) (*os.File, error) {
 	for {
 		fd, err := unix.Openat(f.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, uint32(socketMode))
 		if err == unix.EACCES {
@@ -173,7 +173,7 @@ func (f *folder) lock(name string) (*os.File, error) {
 
 // isSocket reports whether name is a socket; ErrNotEndpoint if it is something
 // else, fs.ErrNotExist if it is nothing.
-func (f *folder) isSocket(name string) error {
+func (f *directory) isSocket(name string) error {
 	var st unix.Stat_t
 	err := unix.Fstatat(f.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	switch {
@@ -189,14 +189,14 @@ func (f *folder) isSocket(name string) error {
 	return nil
 }
 
-func (f *folder) remove(name string) error {
+func (f *directory) remove(name string) error {
 	if err := unix.Unlinkat(f.fd, name, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing %s/%s: %w", f.path, name, err)
 	}
 	return nil
 }
 
-func (f *folder) rename(from, to string) error {
+func (f *directory) rename(from, to string) error {
 	if err := unix.Renameat(f.fd, from, f.fd, to); err != nil {
 		return fmt.Errorf("renaming %s/%s: %w", f.path, from, err)
 	}
