@@ -13,6 +13,7 @@ import (
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link/ring"
 	"github.com/sealport/sealport/internal/upgrade"
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/transport/internal/priority"
 )
@@ -131,7 +132,8 @@ var levelOf = map[Priority]priority.Level{PriorityLow: priority.Low, PriorityHig
 // settings are a checked Config with defaults filled in.
 type settings struct {
 	Config
-	log *slog.Logger
+	endpoint string // of a host
+	log      *slog.Logger
 }
 
 // resolve checks a Config.
@@ -221,7 +223,22 @@ func (s *settings) report(err error) {
 		s.log.Warn("peer refused", "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)
 		return
 	}
+	if s.reportKey(err) {
+		return
+	}
 	s.log.Warn("connection error", "err", err)
+}
+
+// reportKey logs an error that is about a key which Trust does not list: the whole
+// key, so that it can be added to the file. It reports whether err is one.
+func (s *settings) reportKey(err error) bool {
+	var conn *ConnError
+	var unknown *keys.UntrustedError
+	if !errors.As(err, &conn) || !errors.As(err, &unknown) {
+		return false
+	}
+	s.log.Warn("client key refused", "endpoint", s.endpoint, "key", unknown.Key.String(), "file", unknown.File, "peer", conn.Peer.String())
+	return true
 }
 
 // asReceiver runs f on a thread of the configured priority.

@@ -57,6 +57,7 @@ func listen(endpoint string, s *settings) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("serving %q: %w", endpoint, err)
 	}
+	s.endpoint = endpoint
 	l := &Listener{s: s, endpoint: endpoint, l: rl, ready: make(chan *Conn)}
 	l.over, l.giveUp = context.WithCancel(context.Background())
 	l.ctx, l.cancel = context.WithCancel(l.over)

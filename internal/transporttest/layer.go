@@ -268,6 +268,8 @@ func Run(t *testing.T, l Layer) {
 				t.Run(c.name, func(t *testing.T) {
 					if v.simulated() {
 						simulate(t)
+					} else if c.waits() {
+						t.Parallel()
 					}
 					c.run(t, newEnv(t, l, v))
 				})
@@ -311,3 +313,7 @@ type test struct {
 	name string
 	run  func(t *testing.T, e *env)
 }
+
+// waits reports whether the test mostly waits for time to pass, so that it runs
+// beside others of its kind.
+func (c test) waits() bool { return c.name == "Throughput" || c.name == "IdleCostsNothing" }
