@@ -41,11 +41,15 @@ func requireRefused(t *testing.T, err error, key keys.PublicKey, file string) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, keys.UntrustedError{Key: key, File: file}, *refused)
 
-	// The same text as in a log.
-	var logged bytes.Buffer
-	slog.New(slog.NewTextHandler(&logged, nil)).Info("refused", "error", err)
-	require.Contains(t, logged.String(), key.String())
-	require.Contains(t, logged.String(), file)
+	require.Contains(t, logged(err), key.String())
+	require.Contains(t, logged(err), file)
+}
+
+// logged returns what a log shows of err.
+func logged(err error) string {
+	var out bytes.Buffer
+	slog.New(slog.NewTextHandler(&out, nil)).Info("refused", "error", err)
+	return out.String()
 }
 
 func TestPin(t *testing.T) {

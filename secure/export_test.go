@@ -7,7 +7,7 @@ import (
 
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/record"
+	"github.com/sealport/sealport/secure/internal/record"
 	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/keys"
 )

@@ -12,7 +12,7 @@ import (
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/ctxlock"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/record"
+	"github.com/sealport/sealport/secure/internal/record"
 )
 
 // sealed is a link whose frames are records in the frames of another. It

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sealport/sealport/handshake"
-	"github.com/sealport/sealport/internal/record"
+	"github.com/sealport/sealport/secure/internal/record"
 )
 
 // In XX the client sends the last message of the handshake, and only then does the

@@ -155,3 +155,18 @@ func (k *coder[T]) decode(b []byte) (v T, err error) {
 	}()
 	return k.Decode(b)
 }
+
+// contentName is replaced at the merge.
+func contentName[T any](c Codec[T]) (string, error) {
+	switch any(c).(type) {
+	case rawCodec:
+		return "bytes", nil
+	case stringCodec:
+		return "string", nil
+	case jsonCodec[T]:
+		return "json", nil
+	case binaryCodec[T]:
+		return "binary", nil
+	}
+	return "custom", nil
+}
