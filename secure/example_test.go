@@ -23,7 +23,7 @@ func exampleTransport() (transport.Config, func()) {
 	if err != nil {
 		panic(err)
 	}
-	return transport.Config{Folder: filepath.Join(dir, "endpoints")}, func() { _ = os.RemoveAll(dir) }
+	return transport.Config{Dir: filepath.Join(dir, "endpoints")}, func() { _ = os.RemoveAll(dir) }
 }
 
 func ExampleNewSecureHost() {
@@ -31,9 +31,9 @@ func ExampleNewSecureHost() {
 	defer remove()
 	hostKey, clientKey := keys.Generate(), keys.Generate()
 
-	host, err := secure.NewSecureHost("com.example.greeter", func(m transport.Message[string]) {
-		known := m.PeerKey().Equal(clientKey.Public())
-		_ = m.Reply(context.Background(), fmt.Sprintf("hello %s, known: %v", m.Body, known))
+	host, err := secure.NewSecureHost("com.example.greeter", func(ctx context.Context, m transport.Message[string]) {
+		known := m.Session.PeerKey().Equal(clientKey.Public())
+		_ = m.Reply(ctx, fmt.Sprintf("hello %s, known: %v", m.Body, known))
 	}, &secure.Config{Transport: where, Key: hostKey, Trust: keys.Allow(clientKey.Public())})
 	if err != nil {
 		fmt.Println(err)
@@ -62,7 +62,7 @@ func ExampleNewSecureClient() {
 	expected, squatter, clientKey := keys.Generate(), keys.Generate(), keys.Generate()
 
 	// Another program serves the endpoint.
-	host, err := secure.NewSecureHost("com.example.greeter", func(transport.Message[string]) {},
+	host, err := secure.NewSecureHost("com.example.greeter", func(context.Context, transport.Message[string]) {},
 		&secure.Config{Transport: where, Key: squatter, Trust: keys.Allow(clientKey.Public())})
 	if err != nil {
 		fmt.Println(err)
@@ -122,14 +122,18 @@ func ExampleListen() {
 	// Output: sealed <nil>
 }
 
-func ExampleNewSecureHostWithCodec() {
+func ExampleNewSecureHostWithService() {
 	where, remove := exampleTransport()
 	defer remove()
 	hostKey, clientKey := keys.Generate(), keys.Generate()
 	ctx := context.Background()
 
-	host, err := secure.NewSecureHostWithCodec("com.example.counter", hexadecimal{}, func(m transport.Message[uint32]) {
-		_ = m.Reply(context.Background(), m.Body+1)
+	host, err := secure.NewSecureHostWithService("com.example.greeter", transport.Service[string]{
+		OnConnect: func(_ context.Context, s *transport.Session[string]) error {
+			fmt.Println("known:", s.PeerKey().Equal(clientKey.Public()))
+			return nil
+		},
+		Handle: func(ctx context.Context, m transport.Message[string]) { _ = m.Reply(ctx, "hello, "+m.Body) },
 	}, &secure.Config{Transport: where, Key: hostKey, Trust: keys.Allow(clientKey.Public())})
 	if err != nil {
 		fmt.Println(err)
@@ -137,20 +141,21 @@ func ExampleNewSecureHostWithCodec() {
 	}
 	defer host.Close()
 
-	// A client of bytes sees the encoding.
-	client, err := secure.NewSecureClient[string](ctx, "com.example.counter",
+	client, err := secure.NewSecureClient[string](ctx, "com.example.greeter",
 		&secure.Config{Transport: where, Key: clientKey, Trust: keys.Pin(hostKey.Public())})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer client.Close()
-	if err := client.Send(ctx, "ff"); err != nil {
+	if err := client.Send(ctx, "Ada"); err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(client.Receive(ctx))
-	// Output: 100 <nil>
+	// Output:
+	// known: true
+	// hello, Ada <nil>
 }
 
 func ExampleNewSecureClientWithCodec() {
@@ -159,8 +164,9 @@ func ExampleNewSecureClientWithCodec() {
 	hostKey, clientKey := keys.Generate(), keys.Generate()
 	ctx := context.Background()
 
-	host, err := secure.NewSecureHostWithCodec("com.example.counter", hexadecimal{}, func(m transport.Message[uint32]) {
-		_ = m.Reply(context.Background(), m.Body+1)
+	host, err := secure.NewSecureHostWithService("com.example.counter", transport.Service[uint32]{
+		Codec:  hexadecimal{},
+		Handle: func(ctx context.Context, m transport.Message[uint32]) { _ = m.Reply(ctx, m.Body+1) },
 	}, &secure.Config{Transport: where, Key: hostKey, Trust: keys.Allow(clientKey.Public())})
 	if err != nil {
 		fmt.Println(err)

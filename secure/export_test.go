@@ -6,10 +6,10 @@ import (
 	"sync"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/secure/internal/record"
-	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/secure/internal/record"
 )
 
 // Link is a sealed link.
@@ -31,7 +31,7 @@ func HalfPair(ctx context.Context, l link.Link, c *Config, role handshake.Role) 
 	if err != nil {
 		return nil, err
 	}
-	do, s := u.Client, upgrade.Side{Endpoint: "com.example.test", Self: []byte("client"), Peer: []byte("host")}
+	do, s := u.Client, conn.Side{Endpoint: "com.example.test", Self: []byte("client"), Peer: []byte("host")}
 	if role == handshake.Responder {
 		do, s.Self, s.Peer = u.Host, s.Peer, s.Self
 	}
@@ -91,9 +91,9 @@ func (l *sealed) Writing() bool {
 func (l *sealed) SetKey(key keys.PrivateKey) {
 	l.next.mu.Lock()
 	defer l.next.mu.Unlock()
-	u := *l.p.upgrader
+	u := *l.p.security
 	u.Key = key
-	l.p.upgrader = &u
+	l.p.security = &u
 }
 
 // SendRecord seals a record of any type, for hostile peers.

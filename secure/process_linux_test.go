@@ -29,10 +29,10 @@ const (
 )
 
 var roles = map[string]func(folder string){
-	"plain echo":      func(folder string) { plainEcho(&transport.Config{Folder: folder}) },
-	"attested echo":   func(folder string) { plainEcho(&transport.Config{Folder: folder, Attested: true}) },
-	"secure echo":     func(folder string) { secureEcho(&transport.Config{Folder: folder}) },
-	"secure attested": func(folder string) { secureEcho(&transport.Config{Folder: folder, Attested: true}) },
+	"plain echo":      func(folder string) { plainEcho(&transport.Config{Dir: folder}) },
+	"attested echo":   func(folder string) { plainEcho(&transport.Config{Dir: folder, Attested: true}) },
+	"secure echo":     func(folder string) { secureEcho(&transport.Config{Dir: folder}) },
+	"secure attested": func(folder string) { secureEcho(&transport.Config{Dir: folder, Attested: true}) },
 	"staller":         stall,
 	"unknown client":  unknownClient,
 }
@@ -52,7 +52,7 @@ func secureEcho(c *transport.Config) {
 // unknownClient connects with a key that the host does not know, and checks what it
 // hears.
 func unknownClient(folder string) {
-	c := clientConfig(&transport.Config{Folder: folder}, keyed(otherKey))
+	c := clientConfig(&transport.Config{Dir: folder}, keyed(otherKey))
 	_, err := secure.Dial(context.Background(), endpoint, c)
 	if !errors.Is(err, secure.ErrHandshake) || !strings.Contains(fmt.Sprint(err), "the host did not accept this client's key "+otherKey.Public().String()) {
 		must(fmt.Errorf("an unknown client got %w", err))
@@ -81,7 +81,7 @@ func stall(folder string) {
 	hello := message.Hello{Version: message.Version, Mode: message.Secure, MaxMessage: 1 << 20}
 	for range stalled {
 		go func() {
-			out, err := rendezvous.Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Folder: folder})
+			out, err := rendezvous.Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Dir: folder})
 			if err == nil {
 				_, _ = out.Link()
 			}

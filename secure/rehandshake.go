@@ -9,8 +9,8 @@ import (
 
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/secure/internal/record"
 	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/secure/internal/record"
 )
 
 // A rehandshake (docs/PROTOCOL.md, "Rehandshake") replaces both keys while messages
