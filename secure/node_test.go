@@ -192,16 +192,16 @@ func (n *nodeTest) tell(what any) {
 
 // nodeAnswer is what Node says to a command.
 type nodeAnswer struct {
-	Error    string `json:"error"`
-	Hash     string `json:"hash"`
-	PeerKey  string `json:"peerKey"`
-	Size     int    `json:"size"`
-	SHA256   string `json:"sha256"`
-	End      string `json:"end"`
-	Left     int    `json:"left"`
-	Renewals int    `json:"renewals"`
-	Records  []int  `json:"records"` // received, by type
-	Skipped  int    `json:"skipped"`
+	Error        string `json:"error"`
+	Hash         string `json:"hash"`
+	PeerKey      string `json:"peerKey"`
+	Size         int    `json:"size"`
+	SHA256       string `json:"sha256"`
+	End          string `json:"end"`
+	Left         int    `json:"left"`
+	Rehandshakes int    `json:"renewals"`
+	Records      []int  `json:"records"` // received, by type
+	Skipped      int    `json:"skipped"`
 }
 
 // Types of records, as in Records.

@@ -61,7 +61,7 @@ func TestNodeIsClient(t *testing.T) {
 			n.talk()
 
 			stats := n.do("stats", nil)
-			require.Equal(t, 3, stats.Renewals)
+			require.Equal(t, 3, stats.Rehandshakes)
 			require.Equal(t, 3, stats.Records[recordSwitch])
 			require.Positive(t, stats.Records[recordRekey], "the host has changed its key")
 
@@ -230,8 +230,8 @@ func TestNodeIsRefused(t *testing.T) {
 	})
 }
 
-// TestNodeRenewsTooOften: a host bounds what a client makes it compute.
-func TestNodeRenewsTooOften(t *testing.T) {
+// TestNodeRehandshakesTooOften: a host bounds what a client makes it compute.
+func TestNodeRehandshakesTooOften(t *testing.T) {
 	n, _ := nodeClient(t, nodeVariants[0], nil)
 	n.do("connect", nil)
 	begin := time.Now()

@@ -3,8 +3,10 @@ package secure_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -32,6 +34,7 @@ var roles = map[string]func(folder string){
 	"secure echo":     func(folder string) { secureEcho(&transport.Config{Dir: folder}) },
 	"secure attested": func(folder string) { secureEcho(&transport.Config{Dir: folder, Attested: true}) },
 	"staller":         stall,
+	"unknown client":  unknownClient,
 }
 
 func echoMessage(m transport.Message[[]byte]) { _ = m.Reply(context.Background(), m.Body) }
@@ -44,6 +47,29 @@ func plainEcho(c *transport.Config) {
 func secureEcho(c *transport.Config) {
 	_, err := secure.NewSecureHost(endpoint, echoMessage, hostConfig(c))
 	must(err)
+}
+
+// unknownClient connects with a key that the host does not know, and checks what it
+// hears.
+func unknownClient(folder string) {
+	c := clientConfig(&transport.Config{Dir: folder}, keyed(otherKey))
+	_, err := secure.Dial(context.Background(), endpoint, c)
+	if !errors.Is(err, secure.ErrHandshake) || !strings.Contains(fmt.Sprint(err), "the host did not accept this client's key "+otherKey.Public().String()) {
+		must(fmt.Errorf("an unknown client got %w", err))
+	}
+}
+
+// TestRefusedKeyOfAnotherProcess: the host's log names the other process and its
+// whole key.
+func TestRefusedKeyOfAnotherProcess(t *testing.T) {
+	w, log := newWorld(t), newLog()
+	w.echo(t, hostConfig(&transport.Config{Logger: slog.New(log)}))
+	pid := w.start(t, "unknown client", 0)
+	logged := await(t, log.warnings)
+	require.Equal(t, "client key refused", logged.message)
+	require.Equal(t, otherKey.Public().String(), logged.attrs["key"])
+	require.Contains(t, logged.attrs["peer"], fmt.Sprint("pid ", pid))
+	require.Empty(t, logged.attrs["file"])
 }
 
 // stalled is how many handshakes a staller begins.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -155,6 +156,69 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 			require.NoError(t, c.Close())
 		})
 	}
+}
+
+// A host that refuses an unknown key logs what its allow file needs, and the client
+// hears that its key was not accepted.
+func TestRefusedKeyIsLogged(t *testing.T) {
+	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK} {
+		t.Run(pattern.String(), func(t *testing.T) {
+			w := newWorld(t)
+			client, host := configsOf(pattern)
+			file := filepath.Join(t.TempDir(), "allowed")
+			require.NoError(t, os.WriteFile(file, nil, 0o600))
+			allowed, err := keys.OpenAllowFile(file)
+			require.NoError(t, err)
+			log := newLog()
+			host.Trust, host.Transport.Logger = allowed, slog.New(log)
+			w.echo(t, host)
+
+			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			require.ErrorIs(t, err, secure.ErrHandshake)
+			key := clientKey.Public().String()
+			require.ErrorContains(t, err, "the host did not accept this client's")
+			require.ErrorContains(t, err, key)
+
+			refused := await(t, w.failures)
+			var unknown *keys.UntrustedError
+			require.ErrorAs(t, refused, &unknown)
+			require.Equal(t, keys.UntrustedError{Key: clientKey.Public(), File: file}, *unknown)
+			logged := await(t, log.warnings)
+			require.Equal(t, "client key refused", logged.message)
+			require.Equal(t, w.endpoint, logged.attrs["endpoint"])
+			require.Equal(t, file, logged.attrs["file"])
+			require.Contains(t, logged.attrs["peer"], fmt.Sprint("pid ", os.Getpid()))
+
+			// The attributes are what an administrator needs.
+			require.NoError(t, os.WriteFile(logged.attrs["file"], []byte(logged.attrs["key"]+" client\n"), 0o600))
+			require.NoError(t, allowed.Reload())
+			w.accepted(t, client)
+		})
+	}
+}
+
+// keyLog is a slog.Handler that passes warnings on.
+type keyLog struct{ warnings chan warning }
+
+type warning struct {
+	message string
+	attrs   map[string]string
+}
+
+func newLog() *keyLog { return &keyLog{warnings: make(chan warning, 100)} }
+
+func (l *keyLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l *keyLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *keyLog) WithGroup(string) slog.Handler            { return l }
+
+func (l *keyLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Level < slog.LevelWarn {
+		return nil
+	}
+	w := warning{message: r.Message, attrs: make(map[string]string)}
+	r.Attrs(func(a slog.Attr) bool { w.attrs[a.Key] = a.Value.String(); return true })
+	l.warnings <- w
+	return nil
 }
 
 func TestUntrustedHostIsRefused(t *testing.T) {

@@ -238,6 +238,9 @@ func Run(t *testing.T, l Layer) {
 		t.Run(v.name, func(t *testing.T) {
 			for _, c := range v.tests() {
 				t.Run(c.name, func(t *testing.T) {
+					if c.waits() {
+						t.Parallel()
+					}
 					c.run(t, newEnv(t, l, v))
 				})
 			}
@@ -277,3 +280,7 @@ type test struct {
 	name string
 	run  func(t *testing.T, e *env)
 }
+
+// waits reports whether the test mostly waits for time to pass, so that it runs
+// beside others of its kind.
+func (c test) waits() bool { return c.name == "Throughput" || c.name == "IdleCostsNothing" }
