@@ -7,7 +7,7 @@ import (
 
 // ErrHandshake matches every error of this package. Whoever reports a failure to
 // the peer says this much and no more; the causes below are for this side only.
-var ErrHandshake = errors.New("handshake: failed")
+var ErrHandshake = errors.New("handshake failed")
 
 // Causes. Each is found by errors.Is in an *Error.
 var (

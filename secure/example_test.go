@@ -22,7 +22,7 @@ func exampleFolder() (transport.Config, func()) {
 	if err != nil {
 		panic(err)
 	}
-	return transport.Config{Folder: filepath.Join(dir, "endpoints")}, func() { _ = os.RemoveAll(dir) }
+	return transport.Config{Dir: filepath.Join(dir, "endpoints")}, func() { _ = os.RemoveAll(dir) }
 }
 
 func ExampleNewSecureHost() {
@@ -30,8 +30,8 @@ func ExampleNewSecureHost() {
 	defer remove()
 	hostKey, clientKey := keys.Generate(), keys.Generate()
 
-	host, err := secure.NewSecureHost("com.example.greeter", func(m transport.Message[string]) {
-		known := m.PeerKey().Equal(clientKey.Public())
+	host, err := secure.NewSecureHost("com.example.greeter", func(_ context.Context, m transport.Message[string]) {
+		known := m.Session.PeerKey().Equal(clientKey.Public())
 		_ = m.Reply(context.Background(), fmt.Sprintf("hello %s, known: %v", m.Body, known))
 	}, &secure.Config{Transport: where, Key: hostKey, Trust: keys.Allow(clientKey.Public())})
 	if err != nil {
@@ -61,7 +61,7 @@ func ExampleNewSecureClient() {
 	expected, squatter, clientKey := keys.Generate(), keys.Generate(), keys.Generate()
 
 	// Somebody else answers in the host's name.
-	host, err := secure.NewSecureHost("com.example.greeter", func(transport.Message[string]) {},
+	host, err := secure.NewSecureHost("com.example.greeter", func(context.Context, transport.Message[string]) {},
 		&secure.Config{Transport: where, Key: squatter, Trust: keys.Allow(clientKey.Public())})
 	if err != nil {
 		fmt.Println(err)
@@ -107,45 +107,4 @@ func ExampleListen() {
 	p, err := host.Receive(ctx)
 	fmt.Printf("%s %v\n", p, err)
 	// Output: sealed <nil>
-}
-
-func ExampleServer() {
-	where, remove := exampleFolder()
-	defer remove()
-	hostKey, clientKey := keys.Generate(), keys.Generate()
-	ctx := context.Background()
-
-	l, err := transport.Listen("com.example.upgrade", &where)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer l.Close()
-	go func() {
-		plain, err := transport.Dial(ctx, "com.example.upgrade", &where)
-		if err != nil {
-			return
-		}
-		// Here the two may agree, in plain, to go on in secret.
-		client, err := secure.Client(ctx, plain, &secure.Config{Key: clientKey, Trust: keys.Pin(hostKey.Public())})
-		if err != nil {
-			return
-		}
-		defer client.Close()
-		_ = client.Send(ctx, []byte("sealed from here on"))
-	}()
-	plain, err := l.Accept(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	host, err := secure.Server(ctx, plain, &secure.Config{Key: hostKey, Trust: keys.Allow(clientKey.Public())})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer host.Close()
-	p, err := host.Receive(ctx)
-	fmt.Printf("%s %v\n", p, err)
-	// Output: sealed from here on <nil>
 }

@@ -6,10 +6,10 @@ import (
 	"sync"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/record"
-	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/secure/internal/record"
 )
 
 // Link is a sealed link.
@@ -31,7 +31,7 @@ func HalfPair(ctx context.Context, l link.Link, c *Config, role handshake.Role) 
 	if err != nil {
 		return nil, err
 	}
-	do, s := u.Client, upgrade.Side{Endpoint: "com.example.test", Self: []byte("client"), Peer: []byte("host")}
+	do, s := u.Client, conn.Side{Endpoint: "com.example.test", Self: []byte("client"), Peer: []byte("host")}
 	if role == handshake.Responder {
 		do, s.Self, s.Peer = u.Host, s.Peer, s.Self
 	}
@@ -43,13 +43,13 @@ func HalfPair(ctx context.Context, l link.Link, c *Config, role handshake.Role) 
 }
 
 // Renew begins a handshake within, as the timer does.
-func (l *sealed) Renew() { l.beginRenewal() }
+func (l *sealed) Rehandshake() { l.beginRehandshake() }
 
 // RekeyDue has the next record preceded by a Rekey, as the timer does.
 func (l *sealed) RekeyDue() { l.rekeyDue.Store(true) }
 
-// Renewing is whether a handshake within is under way.
-func (l *sealed) Renewing() bool {
+// Rehandshaking is whether a handshake within is under way.
+func (l *sealed) Rehandshaking() bool {
 	l.next.mu.Lock()
 	defer l.next.mu.Unlock()
 	return l.next.state != nil || l.next.receive != nil || l.next.sending
@@ -91,9 +91,9 @@ func (l *sealed) Writing() bool {
 func (l *sealed) SetKey(key keys.PrivateKey) {
 	l.next.mu.Lock()
 	defer l.next.mu.Unlock()
-	u := *l.p.upgrader
+	u := *l.p.security
 	u.Key = key
-	l.p.upgrader = &u
+	l.p.security = &u
 }
 
 // SendRecord seals a record of any type, for hostile peers.

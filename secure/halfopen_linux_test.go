@@ -15,9 +15,9 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-// TestHalfOpenPlaces: one user's places are no other's, and who waits for one
+// TestHalfOpenSlots: one user's places are no other's, and who waits for one
 // obeys his context.
-func TestHalfOpenPlaces(t *testing.T) {
+func TestHalfOpenSlots(t *testing.T) {
 	h := secure.NewHalfOpen(3, 2)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()

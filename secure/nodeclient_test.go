@@ -3,6 +3,7 @@
 package secure_test
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -23,13 +24,15 @@ import (
 // echoHost is a secure host that sends every message back.
 func (n *nodeTest) echoHost(change func(*secure.Config)) *transport.Host[[]byte] {
 	n.Helper()
-	h, err := secure.NewSecureHost(nodeEndpoint, func(m transport.Message[[]byte]) {
-		if !m.PeerKey().Equal(nodeKey.Public()) {
+	c := n.config(change)
+	c.Transport.OnError = func(err error) { n.errs <- err }
+	h, err := secure.NewSecureHost(nodeEndpoint, func(_ context.Context, m transport.Message[[]byte]) {
+		if !m.Session.PeerKey().Equal(nodeKey.Public()) {
 			n.errs <- errors.New("not Node's key")
 		}
 		// The connection may end meanwhile; then there is an error elsewhere.
 		_ = m.Reply(n.ctx, m.Body)
-	}, n.config(change))
+	}, c)
 	require.NoError(n, err)
 	n.Cleanup(func() { require.NoError(n, h.Close()) })
 	return h
@@ -42,7 +45,7 @@ func nodeClient(t *testing.T, v nodeVariant, change func(*secure.Config), bridge
 	early := &nodeTest{T: t, nodeVariant: v, folder: filepath.Join(t.TempDir(), "endpoints"), errs: make(chan error, 16), ctx: t.Context()}
 	needNode(t)
 	h := early.echoHost(change)
-	n := startNode(t, v, func(s *nodeSetup) { s.Folder = early.folder }, bridge...)
+	n := startNode(t, v, func(s *nodeSetup) { s.Dir = early.folder }, bridge...)
 	n.folder, n.errs = early.folder, early.errs
 	return n, h
 }

@@ -27,10 +27,10 @@ const (
 )
 
 var roles = map[string]func(folder string){
-	"plain echo":      func(folder string) { plainEcho(&transport.Config{Folder: folder}) },
-	"attested echo":   func(folder string) { plainEcho(&transport.Config{Folder: folder, Attested: true}) },
-	"secure echo":     func(folder string) { secureEcho(&transport.Config{Folder: folder}) },
-	"secure attested": func(folder string) { secureEcho(&transport.Config{Folder: folder, Attested: true}) },
+	"plain echo":      func(folder string) { plainEcho(&transport.Config{Dir: folder}) },
+	"attested echo":   func(folder string) { plainEcho(&transport.Config{Dir: folder, Attested: true}) },
+	"secure echo":     func(folder string) { secureEcho(&transport.Config{Dir: folder}) },
+	"secure attested": func(folder string) { secureEcho(&transport.Config{Dir: folder, Attested: true}) },
 	"staller":         stall,
 }
 
@@ -55,7 +55,7 @@ func stall(folder string) {
 	hello := message.Hello{Version: message.Version, Mode: message.Secure, MaxMessage: 1 << 20}
 	for range stalled {
 		go func() {
-			out, err := rendezvous.Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Folder: folder})
+			out, err := rendezvous.Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Dir: folder})
 			if err == nil {
 				_, _ = out.Link()
 			}

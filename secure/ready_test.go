@@ -12,9 +12,9 @@ import (
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mem"
-	"github.com/sealport/sealport/internal/record"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/secure"
+	"github.com/sealport/sealport/secure/internal/record"
 	"github.com/sealport/sealport/transport"
 )
 

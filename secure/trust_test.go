@@ -39,17 +39,22 @@ func newWorld(t *testing.T) *world {
 
 // in puts a configuration into the world.
 func (w *world) in(c *secure.Config) *secure.Config {
-	c.Transport.Folder = w.folder
-	c.Transport.OnError = func(err error) { w.failures <- err }
+	c.Transport.Dir = w.folder
 	return c
+}
+
+// serving is in for a host, whose errors the world collects.
+func (w *world) serving(c *secure.Config) *secure.Config {
+	c.Transport.OnError = func(err error) { w.failures <- err }
+	return w.in(c)
 }
 
 // echo is a host that answers each message with the sender's key.
 func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[string] {
 	t.Helper()
-	h, err := secure.NewSecureHost(w.endpoint, func(m transport.Message[string]) {
-		_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.PeerKey()))
-	}, w.in(c))
+	h, err := secure.NewSecureHost(w.endpoint, func(_ context.Context, m transport.Message[string]) {
+		_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.Session.PeerKey()))
+	}, w.serving(c))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, h.Close()) })
 	return h
@@ -208,7 +213,7 @@ func TestAllowFileRevokes(t *testing.T) {
 	write(clientKey.Public().String() + " one\n" + otherKey.Public().String() + " two\n")
 	allowed, err := keys.OpenAllowFile(path)
 	require.NoError(t, err)
-	l, err := secure.Listen(w.endpoint, w.in(hostConfig(nil, func(c *secure.Config) { c.Trust = allowed })))
+	l, err := secure.Listen(w.endpoint, w.serving(hostConfig(nil, func(c *secure.Config) { c.Trust = allowed })))
 	require.NoError(t, err)
 	defer l.Close()
 	connect := func(key keys.PrivateKey) (host, client *transport.Conn) {
@@ -342,7 +347,7 @@ func TestDisagreementIsRefused(t *testing.T) {
 func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 	for _, inProcess := range []bool{false, true} {
 		w := newWorld(t)
-		plain := &transport.Config{Folder: w.folder, NoInProcess: !inProcess}
+		plain := &transport.Config{Dir: w.folder, NoInProcess: !inProcess}
 		skip := func(c *secure.Config) { c.SkipInProcessEncryption = inProcess }
 
 		h := w.echo(t, hostConfig(nil, skip))
@@ -354,7 +359,7 @@ func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 		}
 		require.NoError(t, h.Close())
 
-		p, err := transport.NewHost(w.endpoint, func(transport.Message[string]) {}, plain)
+		p, err := transport.NewHost(w.endpoint, func(context.Context, transport.Message[string]) {}, plain)
 		require.NoError(t, err)
 		_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, skip)))
 		require.ErrorIs(t, err, transport.ErrMode)

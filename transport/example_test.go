@@ -17,7 +17,7 @@ import (
 // A host and a client, usually in two programs. Within one, as here, Send is a
 // call of the handler.
 func ExampleNewHost() {
-	host, err := transport.NewHost("com.example.greeter", func(m transport.Message[string]) {
+	host, err := transport.NewHost("com.example.greeter", func(_ context.Context, m transport.Message[string]) {
 		fmt.Println("host:", m.Body)
 	}, nil)
 	if err != nil {
@@ -40,7 +40,7 @@ func ExampleNewHost() {
 // Messages of a struct travel as JSON; the host answers with Reply.
 func ExampleNewClient() {
 	type sum struct{ A, B, Result int }
-	host, err := transport.NewHost("com.example.adder", func(m transport.Message[sum]) {
+	host, err := transport.NewHost("com.example.adder", func(_ context.Context, m transport.Message[sum]) {
 		m.Body.Result = m.Body.A + m.Body.B
 		if err := m.Reply(context.Background(), m.Body); err != nil {
 			log.Print(err)

@@ -46,7 +46,7 @@ func (l listener) Accept(ctx context.Context) (transporttest.Conn, error) {
 
 func typed[T any]() transporttest.Typed[T] {
 	return transporttest.Typed[T]{
-		NewHost: func(endpoint string, codec transport.Codec[T], handler func(transport.Message[T]), cfg *transport.Config) (transporttest.Host, error) {
+		NewHost: func(endpoint string, codec transport.Codec[T], handler func(context.Context, transport.Message[T]), cfg *transport.Config) (transporttest.Host, error) {
 			if codec == nil {
 				return orNil[transporttest.Host](transport.NewHost(endpoint, handler, cfg))
 			}

@@ -9,9 +9,9 @@ func Project() Rules {
 		Layers: [][]string{
 			// What knows nothing of the others.
 			{
-				"internal/boundaries", "internal/cred", "internal/ctxlock", "internal/leaktest", "internal/record",
+				"internal/boundaries", "internal/cred", "internal/ctxlock", "internal/leaktest",
 				"internal/remember", "internal/wire", "keys/internal/bech32", "keys/internal/safefile",
-				"peer/internal/codesign", "peer/internal/filedigest",
+				"peer/internal/codesign", "peer/internal/filedigest", "secure/internal/record",
 			},
 			// Kernels, and the interface of carriers.
 			{
@@ -37,7 +37,7 @@ func Project() Rules {
 			{"rpc"},
 			// What people run.
 			{
-				"cmd/sealport", "examples/hello", "examples/launchd", "examples/secure-helper",
+				"cmd/sealport", "examples/hello", "examples/launchd", "examples/minimal", "examples/secure-helper",
 				"internal/link/mach/machdemo",
 			},
 		},

@@ -58,7 +58,7 @@ func testCodecs(t *testing.T, e *env) {
 func roundTrip[T any](t *testing.T, e *env, of Typed[T], codec transport.Codec[T], values ...T) {
 	e = newEnv(t, e.Layer, e.variant)
 	ctx := context30(t)
-	h, err := of.NewHost(of.endpoint, codec, func(m transport.Message[T]) {
+	h, err := of.NewHost(of.endpoint, codec, func(_ context.Context, m transport.Message[T]) {
 		assert.NoError(t, m.Reply(ctx, m.Body))
 	}, e.config())
 	require.NoError(t, err)
@@ -81,7 +81,7 @@ func testBadCodec(t *testing.T, e *env) {
 	var log logBook
 	failures := make(chan error, 8)
 	got := make(chan string, 8)
-	h, err := e.Strings.NewHost(e.endpoint, oddCodec{}, func(m transport.Message[string]) {
+	h, err := e.Strings.NewHost(e.endpoint, oddCodec{}, func(_ context.Context, m transport.Message[string]) {
 		got <- m.Body
 		assert.NoError(t, m.Reply(ctx, "decode"))
 		assert.NoError(t, m.Reply(ctx, "fine"))
@@ -130,7 +130,7 @@ func testDecodeError(t *testing.T, e *env) {
 	e = newEnv(t, e.Layer, e.variant)
 	failures := make(chan error, 8)
 	got := make(chan Point, 1)
-	host(t, e.Points, func(m transport.Message[Point]) { got <- m.Body }, e.config(func(c *transport.Config) {
+	host(t, e.Points, func(_ context.Context, m transport.Message[Point]) { got <- m.Body }, e.config(func(c *transport.Config) {
 		c.OnError = func(err error) { failures <- err }
 	}))
 	c, ctx := client(t, e.Bytes, e.config()), context30(t)
@@ -145,7 +145,7 @@ func testEncodeError(t *testing.T, e *env) {
 		return // nothing is encoded
 	}
 	got := make(chan Point, 1)
-	host(t, e.Points, func(m transport.Message[Point]) { got <- m.Body }, e.config())
+	host(t, e.Points, func(_ context.Context, m transport.Message[Point]) { got <- m.Body }, e.config())
 	c, ctx := client(t, e.Points, e.config()), context30(t)
 	err := c.Send(ctx, Point{3, 3})
 	require.ErrorIs(t, err, transport.ErrEncode)
@@ -158,7 +158,7 @@ func testEncodeError(t *testing.T, e *env) {
 func testCancelled(t *testing.T, e *env) {
 	var n int
 	handled := make(chan int, 4)
-	host(t, e.Strings, func(m transport.Message[string]) { n++; handled <- n }, e.config())
+	host(t, e.Strings, func(_ context.Context, m transport.Message[string]) { n++; handled <- n }, e.config())
 	c, ctx := client(t, e.Strings, e.config()), context30(t)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
@@ -171,7 +171,7 @@ func testCancelled(t *testing.T, e *env) {
 }
 
 func testAfterClose(t *testing.T, e *env) {
-	h := host(t, e.Strings, func(transport.Message[string]) {}, e.config())
+	h := host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config())
 	c, ctx := client(t, e.Strings, e.config()), context30(t)
 	waiting := make(chan error)
 	started := make(chan struct{})

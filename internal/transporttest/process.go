@@ -37,7 +37,7 @@ func (e *env) start(t *testing.T, role, argument string) *process {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	p := &process{cmd: exec.Command(self), lines: make(chan string, 64)}
-	p.cmd.Env = append(os.Environ(), roleVariable+"="+role, endpointVariable+"="+e.endpoint, folderVariable+"="+e.folder,
+	p.cmd.Env = append(os.Environ(), roleVariable+"="+role, endpointVariable+"="+e.endpoint, folderVariable+"="+e.dir,
 		variantVariable+"="+e.variant.name, argumentVariable+"="+argument)
 	p.cmd.Stderr = os.Stderr
 	p.in, err = p.cmd.StdinPipe()

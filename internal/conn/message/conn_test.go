@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"sync"
 	"testing"
@@ -254,7 +255,7 @@ func TestReceiveRefuses(t *testing.T) {
 
 // What a peer announces costs memory only as it is sent.
 func TestAnnouncedSizeCostsNothing(t *testing.T) {
-	const huge = 1 << 34
+	const huge = min(1<<34, math.MaxInt)
 	b, _, raw := half(t, message.Config{MaxReceive: huge})
 	ctx, cancel := context.WithCancel(hung(t))
 	require.NoError(t, raw.WriteFrame(ctx, first(huge, string(make([]byte, 1000))), nil))
