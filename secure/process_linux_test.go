@@ -15,8 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sealport/sealport/internal/conn/message"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/wire"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )
@@ -37,7 +37,9 @@ var roles = map[string]func(folder string){
 	"unknown client":  unknownClient,
 }
 
-func echoMessage(m transport.Message[[]byte]) { _ = m.Reply(context.Background(), m.Body) }
+func echoMessage(_ context.Context, m transport.Message[[]byte]) {
+	_ = m.Reply(context.Background(), m.Body)
+}
 
 func plainEcho(c *transport.Config) {
 	_, err := transport.NewHost(endpoint, echoMessage, c)
@@ -78,10 +80,12 @@ const stalled = 40
 // stall says hello many times and then nothing: each takes a place for a
 // half-open handshake, or waits for one.
 func stall(folder string) {
-	hello := message.Hello{Version: message.Version, Mode: message.Secure, MaxMessage: 1 << 20}
+	hello := wire.Hello{Version: wire.Version, Mode: wire.Secure, MaxMessage: 1 << 20, Content: "bytes"}
+	system, err := rendezvous.System()
+	must(err)
 	for range stalled {
 		go func() {
-			out, err := rendezvous.Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Dir: folder})
+			out, err := system.Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Dir: folder})
 			if err == nil {
 				_, _ = out.Link()
 			}
