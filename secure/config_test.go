@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/secure"
@@ -73,7 +74,7 @@ func TestImpossibleConfigIsRefused(t *testing.T) {
 			w := newWorld(t)
 			w.echo(t, hostConfig(nil))
 			cfg := w.in(clientConfig(nil, change))
-			_, err := secure.NewSecureClient[string](hung(t), w.endpoint, cfg)
+			_, err := newClient(hung(t), w.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			_, err = secure.Dial(hung(t), w.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
@@ -82,7 +83,7 @@ func TestImpossibleConfigIsRefused(t *testing.T) {
 	}
 	_, err := secure.NewSecureHost(endpoint, func(context.Context, transport.Message[string]) {}, nil)
 	require.ErrorIs(t, err, transport.ErrConfig)
-	_, err = secure.NewSecureClient[string](hung(t), endpoint, nil)
+	_, err = newClient(hung(t), endpoint, nil)
 	require.ErrorIs(t, err, transport.ErrConfig)
 }
 
@@ -132,6 +133,12 @@ var settings = map[string]setting{
 	"Transport.LogThroughput": of(forHosts, func(c *secure.Config) {
 		c.Transport.LogThroughput, c.Transport.Logger = true, slog.New(slog.DiscardHandler)
 	}),
+	"Transport.Carrier": of(forBoth, func(c *secure.Config) {
+		var err error
+		if c.Transport.Carrier, err = rendezvous.System(); err != nil {
+			panic(err)
+		}
+	}),
 	"Transport.NoInProcess": of(forBoth, func(c *secure.Config) { c.Transport.NoInProcess = true }),
 }
 
@@ -143,7 +150,7 @@ func fields() (names []string) {
 		}
 	}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[transport.Config]()) {
-		if f.IsExported() {
+		if f.IsExported() && f.Name != "Security" { // TestTransportSecurityIsRefused
 			names = append(names, "Transport."+f.Name)
 		}
 	}
@@ -184,13 +191,25 @@ func TestEveryFieldIsForItsRoles(t *testing.T) {
 			} else {
 				require.ErrorIs(t, err, transport.ErrConfig)
 			}
-			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, with(clientConfig(nil)))
+			_, err = newClient(hung(t), w.endpoint, with(clientConfig(nil)))
 			if row.client {
 				require.ErrorIs(t, err, transport.ErrNoHost)
 			} else {
 				require.ErrorIs(t, err, transport.ErrConfig)
 			}
 		})
+	}
+}
+
+// TestTransportSecurityIsRefused: it is this package that sets it.
+func TestTransportSecurityIsRefused(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []*secure.Config{hostConfig(nil), clientConfig(nil)} {
+		w.in(c).Transport.Security = secure.AnySecurity()
+		_, err := secure.Listen(w.endpoint, c)
+		require.ErrorIs(t, err, transport.ErrConfig)
+		_, err = secure.Dial(hung(t), w.endpoint, c)
+		require.ErrorIs(t, err, transport.ErrConfig)
 	}
 }
 
@@ -204,12 +223,12 @@ func TestStricterPolicyIsKept(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			w := newWorld(t)
 			h := w.echo(t, hostConfig(nil, way.set, nobody))
-			_, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, way.set)))
+			_, err := newClient(hung(t), w.endpoint, w.in(clientConfig(nil, way.set)))
 			require.ErrorIs(t, err, peer.ErrRefused)
 			require.ErrorIs(t, await(t, w.failures), peer.ErrRefused)
 			require.NoError(t, h.Close())
 			w.echo(t, hostConfig(nil, way.set))
-			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, way.set, nobody)))
+			_, err = newClient(hung(t), w.endpoint, w.in(clientConfig(nil, way.set, nobody)))
 			require.ErrorIs(t, err, peer.ErrRefused)
 		})
 	}

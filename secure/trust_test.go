@@ -50,11 +50,26 @@ func (w *world) serving(c *secure.Config) *secure.Config {
 	return w.in(c)
 }
 
+// asBytes are strings for hosts and clients that bare connections talk to as well.
+type asBytes struct{}
+
+func (asBytes) Append(b []byte, s string) ([]byte, error) { return append(b, s...), nil }
+func (asBytes) Decode(b []byte) (string, error)           { return string(b), nil }
+func (asBytes) ContentName() string                       { return "bytes" }
+
+// newClient is a client of echo.
+func newClient(ctx context.Context, endpoint string, c *secure.Config) (*transport.Client[string], error) {
+	return secure.NewSecureClientWithCodec(ctx, endpoint, asBytes{}, c)
+}
+
 // echo is a host that answers each message with the sender's key.
 func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[string] {
 	t.Helper()
-	h, err := secure.NewSecureHost(w.endpoint, func(_ context.Context, m transport.Message[string]) {
-		_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.Session.PeerKey()))
+	h, err := secure.NewSecureHostWithService(w.endpoint, transport.Service[string]{
+		Codec: asBytes{},
+		Handle: func(_ context.Context, m transport.Message[string]) {
+			_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.Session.PeerKey()))
+		},
 	}, w.serving(c))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, h.Close()) })
@@ -112,7 +127,7 @@ func TestUntrustedClientIsRefused(t *testing.T) {
 			handled := w.echo(t, host)
 			client.Key = otherKey
 			w.refused(t, client, keys.ErrUntrusted)
-			_, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			_, err := newClient(hung(t), w.endpoint, w.in(client))
 			require.ErrorIs(t, err, secure.ErrHandshake)
 			require.ErrorIs(t, err, transport.ErrPeerGone)
 			require.ErrorIs(t, await(t, w.failures), keys.ErrUntrusted)
@@ -134,7 +149,7 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 			allowed := keys.Allow(clientKey.Public())
 			host.Trust = allowed
 			w.echo(t, host)
-			c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			c, err := newClient(hung(t), w.endpoint, w.in(client))
 			require.NoError(t, err)
 			begun := time.Now()
 			allowed.Remove(clientKey.Public())
@@ -173,7 +188,7 @@ func TestRefusedKeyIsLogged(t *testing.T) {
 			host.Trust, host.Transport.Logger = allowed, slog.New(log)
 			w.echo(t, host)
 
-			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			_, err = newClient(hung(t), w.endpoint, w.in(client))
 			require.ErrorIs(t, err, secure.ErrHandshake)
 			key := clientKey.Public().String()
 			require.ErrorContains(t, err, "the host did not accept this client's")
@@ -317,7 +332,7 @@ func TestClientHearsOfRevokedHost(t *testing.T) {
 	w.echo(t, hostConfig(nil))
 	known, err := keys.TrustOnFirstUse(filepath.Join(t.TempDir(), "hosts"))
 	require.NoError(t, err)
-	c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = known })))
+	c, err := newClient(hung(t), w.endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = known })))
 	require.NoError(t, err)
 	waiting := make(chan error)
 	go func() {
@@ -425,7 +440,7 @@ func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 
 		p, err := transport.NewHost(w.endpoint, func(context.Context, transport.Message[string]) {}, plain)
 		require.NoError(t, err)
-		_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, skip)))
+		_, err = newClient(hung(t), w.endpoint, w.in(clientConfig(nil, skip)))
 		require.ErrorIs(t, err, transport.ErrMode)
 		assert.Contains(t, err.Error(), "constructors of package transport")
 		require.NoError(t, p.Close())
