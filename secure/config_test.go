@@ -65,7 +65,7 @@ func TestImpossibleConfigIsRefused(t *testing.T) {
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			_, err = secure.Listen(w.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
-			assert.NoDirExists(t, w.folder)
+			assert.NoDirExists(t, w.dir)
 		})
 	}
 	for name, change := range clients {
@@ -166,8 +166,8 @@ func TestEveryFieldIsForItsRoles(t *testing.T) {
 	for name, row := range settings {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			if row.set == nil && w.folder == "" {
-				t.Skip("endpoints have no folder")
+			if row.set == nil && w.dir == "" {
+				t.Skip("endpoints have no dir")
 			}
 			with := func(c *secure.Config) *secure.Config {
 				w.in(c)

@@ -22,17 +22,17 @@ import (
 
 var otherKey = fixedKey(3)
 
-// world is an endpoint, with its folder, and what hosts there report.
+// world is an endpoint, with its dir, and what hosts there report.
 type world struct {
 	endpoint string
-	folder   string
+	dir      string
 	failures chan error
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{endpoint: endpoint, failures: make(chan error, 100)}
 	var own string
-	if own, w.folder = transporttest.Place(t); w.folder == "" {
+	if own, w.dir = transporttest.Place(t); w.dir == "" {
 		w.endpoint = own
 	}
 	return w
@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 
 // in puts a configuration into the world.
 func (w *world) in(c *secure.Config) *secure.Config {
-	c.Transport.Dir = w.folder
+	c.Transport.Dir = w.dir
 	return c
 }
 
@@ -411,7 +411,7 @@ func TestDisagreementIsRefused(t *testing.T) {
 func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 	for _, inProcess := range []bool{false, true} {
 		w := newWorld(t)
-		plain := &transport.Config{Dir: w.folder, NoInProcess: !inProcess}
+		plain := &transport.Config{Dir: w.dir, NoInProcess: !inProcess}
 		skip := func(c *secure.Config) { c.SkipInProcessEncryption = inProcess }
 
 		h := w.echo(t, hostConfig(nil, skip))
