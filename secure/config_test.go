@@ -61,7 +61,7 @@ func TestImpossibleConfigIsRefused(t *testing.T) {
 		t.Run("host/"+name, func(t *testing.T) {
 			w := newWorld(t)
 			cfg := w.serving(hostConfig(nil, change))
-			_, err := secure.NewSecureHost(w.endpoint, func(context.Context, transport.Message[string]) {}, cfg)
+			_, err := secure.NewSecureHost(w.endpoint, func(context.Context, transport.Message[[]byte]) {}, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			_, err = secure.Listen(w.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
@@ -73,16 +73,16 @@ func TestImpossibleConfigIsRefused(t *testing.T) {
 			w := newWorld(t)
 			w.echo(t, hostConfig(nil))
 			cfg := w.in(clientConfig(nil, change))
-			_, err := secure.NewSecureClient[string](hung(t), w.endpoint, cfg)
+			_, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			_, err = secure.Dial(hung(t), w.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			assert.Empty(t, w.failures)
 		})
 	}
-	_, err := secure.NewSecureHost(endpoint, func(context.Context, transport.Message[string]) {}, nil)
+	_, err := secure.NewSecureHost(endpoint, func(context.Context, transport.Message[[]byte]) {}, nil)
 	require.ErrorIs(t, err, transport.ErrConfig)
-	_, err = secure.NewSecureClient[string](hung(t), endpoint, nil)
+	_, err = secure.NewSecureClient[[]byte](hung(t), endpoint, nil)
 	require.ErrorIs(t, err, transport.ErrConfig)
 }
 
@@ -177,14 +177,14 @@ func TestEveryFieldIsForItsRoles(t *testing.T) {
 				require.False(t, field(c, name).IsZero(), "the row does not set its field")
 				return c
 			}
-			h, err := secure.NewSecureHost(w.endpoint, func(context.Context, transport.Message[string]) {}, with(hostConfig(nil)))
+			h, err := secure.NewSecureHost(w.endpoint, func(context.Context, transport.Message[[]byte]) {}, with(hostConfig(nil)))
 			if row.host {
 				require.NoError(t, err)
 				require.NoError(t, h.Close())
 			} else {
 				require.ErrorIs(t, err, transport.ErrConfig)
 			}
-			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, with(clientConfig(nil)))
+			_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, with(clientConfig(nil)))
 			if row.client {
 				require.ErrorIs(t, err, transport.ErrNoHost)
 			} else {
@@ -204,12 +204,12 @@ func TestStricterPolicyIsKept(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			w := newWorld(t)
 			h := w.echo(t, hostConfig(nil, way.set, nobody))
-			_, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, way.set)))
+			_, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, way.set)))
 			require.ErrorIs(t, err, peer.ErrRefused)
 			require.ErrorIs(t, await(t, w.failures), peer.ErrRefused)
 			require.NoError(t, h.Close())
 			w.echo(t, hostConfig(nil, way.set))
-			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, way.set, nobody)))
+			_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, way.set, nobody)))
 			require.ErrorIs(t, err, peer.ErrRefused)
 		})
 	}

@@ -37,7 +37,9 @@ var roles = map[string]func(dir string){
 	"unknown client":  unknownClient,
 }
 
-func echoMessage(_ context.Context, m transport.Message[[]byte]) { _ = m.Reply(context.Background(), m.Body) }
+func echoMessage(_ context.Context, m transport.Message[[]byte]) {
+	_ = m.Reply(context.Background(), m.Body)
+}
 
 func plainEcho(c *transport.Config) {
 	_, err := transport.NewHost(endpoint, echoMessage, c)

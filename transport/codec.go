@@ -186,18 +186,3 @@ func panicked(r any) error {
 	}
 	return fmt.Errorf("the codec panicked: %v", r)
 }
-
-// contentName is replaced at the merge.
-func contentName[T any](c Codec[T]) (string, error) {
-	switch any(c).(type) {
-	case rawCodec:
-		return "bytes", nil
-	case stringCodec:
-		return "string", nil
-	case jsonCodec[T]:
-		return "json", nil
-	case binaryCodec[T]:
-		return "binary", nil
-	}
-	return "custom", nil
-}

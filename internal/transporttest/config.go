@@ -43,7 +43,7 @@ func testConfig(t *testing.T, l Layer) {
 			cfg := e.config(row.set)
 			_, err := l.Listen(e.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
-			_, err = l.Strings.NewHost(e.endpoint, nil, func(context.Context, transport.Message[string]) {}, cfg)
+			_, err = l.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) {}), cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			_, err = l.Dial(context30(t), e.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
@@ -54,12 +54,12 @@ func testConfig(t *testing.T, l Layer) {
 	}
 	t.Run("no handler", func(t *testing.T) {
 		e := newEnv(t, l, variants[0])
-		_, err := l.Strings.NewHost(e.endpoint, nil, nil, e.config())
+		_, err := l.Strings.NewHost(e.endpoint, transport.Service[string]{}, e.config())
 		assert.ErrorIs(t, err, transport.ErrConfig)
 	})
 	t.Run("extremes that are allowed", func(t *testing.T) {
 		e := newEnv(t, l, variants[0])
-		h, err := l.Strings.NewHost(e.endpoint, nil, func(context.Context, transport.Message[string]) {}, e.config(func(c *transport.Config) {
+		h, err := l.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) {}), e.config(func(c *transport.Config) {
 			c.BufferSize, c.MaxMessageSize = transport.MinBufferSize, transport.LargestMaxMessageSize
 			c.MaxConnections, c.HandshakeTimeout, c.HighPerformanceThreshold = 1, 1<<62, -1
 			c.Logger = slog.New(slog.DiscardHandler)
@@ -75,7 +75,7 @@ func testConfig(t *testing.T, l Layer) {
 		cfg := e.config(func(c *transport.Config) { c.Dir = t.TempDir() })
 		_, err := l.Listen(e.endpoint, cfg)
 		assert.ErrorIs(t, err, errors.ErrUnsupported)
-		_, err = l.Strings.NewHost(e.endpoint, nil, func(context.Context, transport.Message[string]) {}, cfg)
+		_, err = l.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) {}), cfg)
 		assert.ErrorIs(t, err, errors.ErrUnsupported)
 		_, err = l.Dial(context30(t), e.endpoint, cfg)
 		assert.ErrorIs(t, err, errors.ErrUnsupported)

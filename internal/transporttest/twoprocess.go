@@ -71,9 +71,9 @@ func testKilledSender(t *testing.T, e *env) {
 
 // echoHost answers, and can be told to say how many connections it has.
 func echoHost(e *env, _ string) {
-	h, err := e.Bytes.NewHost(e.endpoint, nil, func(_ context.Context, m transport.Message[[]byte]) {
+	h, err := e.Bytes.NewHost(e.endpoint, service(func(_ context.Context, m transport.Message[[]byte]) {
 		must(m.Reply(context.Background(), m.Body))
-	}, e.config())
+	}), e.config())
 	must(err)
 	say("ready")
 	for {
