@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/conn"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/secure"
@@ -132,6 +134,8 @@ var settings = map[string]setting{
 	"Transport.LogThroughput": of(forHosts, func(c *secure.Config) {
 		c.Transport.LogThroughput, c.Transport.Logger = true, slog.New(slog.DiscardHandler)
 	}),
+	"Transport.Carrier":     of(forBoth, func(c *secure.Config) { c.Transport.Carrier, _ = rendezvous.System() }),
+	"Transport.Security":    {set: func(c *secure.Config) { c.Transport.Security = struct{ conn.Security }{} }}, // the package's own
 	"Transport.NoInProcess": of(forBoth, func(c *secure.Config) { c.Transport.NoInProcess = true }),
 }
 
