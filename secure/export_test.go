@@ -144,6 +144,3 @@ func TakeWorkers() (free func()) {
 		}
 	}
 }
-
-// AnySecurity is a Security of a Config that says nothing.
-func AnySecurity() conn.Security { return newSecurity(Config{}, handshake.Initiator) }
