@@ -48,6 +48,7 @@ func testCodecs(t *testing.T, e *env) {
 	t.Run("value with AppendBinary", func(t *testing.T) { roundTrip(t, e, e.Points, nil, Point{1, 2}, Point{1 << 31, 0}) })
 	t.Run("pointer with MarshalBinary", func(t *testing.T) { roundTrip(t, e, e.Refs, nil, &Ref{"r"}, &Ref{}) })
 	t.Run("explicit", func(t *testing.T) { roundTrip(t, e, e.Strings, oddCodec{}, "forwards", "") })
+	t.Run("awkward types", func(t *testing.T) { testAwkwardTypes(t, e) })
 	t.Run("failing", func(t *testing.T) { testBadCodec(t, e) })
 	t.Run("disagreeing", func(t *testing.T) { testDecodeError(t, e) })
 }
@@ -70,6 +71,65 @@ func roundTrip[T any](t *testing.T, e *env, of Typed[T], codec transport.Codec[T
 		require.NoError(t, err)
 		assert.Equal(t, v, got)
 	}
+}
+
+// Item is a value of a type of the awkward table.
+type Item struct {
+	Row   int
+	Value any
+}
+
+// itemCodec encodes items by the codecs of their rows.
+type itemCodec []transport.Codec[any]
+
+func (c itemCodec) Append(b []byte, v Item) ([]byte, error) {
+	return c[v.Row].Append(append(b, byte(v.Row)), v.Value)
+}
+
+func (c itemCodec) Decode(b []byte) (Item, error) {
+	row := int(b[0])
+	v, err := c[row].Decode(b[1:])
+	return Item{row, v}, err
+}
+
+// The codecs of awkward types do the same on a connection as by themselves: what
+// encodes arrives as it was, and the rest is an error that sends nothing.
+func testAwkwardTypes(t *testing.T, e *env) {
+	var codecs itemCodec
+	var sent, unfit []Item
+	for _, a := range AwkwardTypes() {
+		if a.Content == "" {
+			continue // has no codec
+		}
+		c, err := a.Codec()
+		require.NoError(t, err, a.Name)
+		for _, v := range a.Values {
+			sent = append(sent, Item{len(codecs), v})
+		}
+		for _, v := range a.Unfit {
+			unfit = append(unfit, Item{len(codecs), v})
+		}
+		codecs = append(codecs, c)
+	}
+	roundTrip(t, e, e.Items, codecs, sent...)
+
+	got := make(chan Item, 1)
+	e = newEnv(t, e.Layer, e.variant)
+	h, err := e.Items.NewHost(e.endpoint, transport.Service[Item]{
+		Codec: codecs, Handle: func(_ context.Context, m transport.Message[Item]) { got <- m.Body },
+	}, e.config())
+	require.NoError(t, err)
+	defer h.Close()
+	ctx := context30(t)
+	c, err := e.Items.NewClient(ctx, e.endpoint, codecs, e.config())
+	require.NoError(t, err)
+	defer c.Close()
+	for _, item := range unfit {
+		require.ErrorIs(t, c.Send(ctx, item), transport.ErrEncode, "row %d", item.Row)
+	}
+	require.NoError(t, c.Send(ctx, sent[0]))
+	assert.Equal(t, sent[0], await(t, got))
+	assert.EqualValues(t, 1, c.Stats().SentMessages)
 }
 
 // A message that does not decode goes to the error hook, and the others arrive.
