@@ -173,7 +173,7 @@ func testBadCodec(t *testing.T, e *env) {
 	require.Equal(t, "last", await(t, got))
 	assert.Empty(t, got)
 	assert.EqualValues(t, 2, h.Stats().DecodeErrors)
-	assert.True(t, log.has("connection error", ""), "the log knows nothing of it")
+	assert.True(t, log.has("message error", ""), "the log knows nothing of it")
 
 	// The client's own Receive tells it, and goes on too.
 	_, err = c.Receive(ctx)
@@ -183,7 +183,15 @@ func testBadCodec(t *testing.T, e *env) {
 	assert.Equal(t, "fine", v)
 }
 
-// Two programs that do not agree on the type: errors, not garbage.
+// bytesAs sends bytes as they are, and says that they are something else.
+type bytesAs string
+
+func (c bytesAs) Append(b []byte, v []byte) ([]byte, error) { return append(b, v...), nil }
+func (c bytesAs) Decode(b []byte) ([]byte, error)           { return bytes.Clone(b), nil }
+func (c bytesAs) ContentName() string                       { return string(c) }
+
+// Two programs that do not agree on the type: errors, not garbage. What their
+// codecs call their bytes is compared when connecting.
 func testDecodeError(t *testing.T, e *env) {
 	e = newEnv(t, e.Layer, e.variant)
 	failures := make(chan error, 8)
@@ -191,9 +199,24 @@ func testDecodeError(t *testing.T, e *env) {
 	host(t, e.Points, func(_ context.Context, m transport.Message[Point]) { got <- m.Body }, e.config(func(c *transport.Config) {
 		c.OnError = func(err error) { failures <- err }
 	}))
-	c, ctx := client(t, e.Bytes, e.config()), context30(t)
+	ctx := context30(t)
+	for _, codec := range []transport.Codec[[]byte]{nil, bytesAs("binary:point")} {
+		_, err := e.Bytes.NewClient(ctx, e.endpoint, codec, e.config())
+		require.ErrorIs(t, err, transport.ErrType)
+	}
+	_, err := e.Bytes.NewClient(ctx, e.endpoint, bytesAs("é"), e.config())
+	require.ErrorIs(t, err, transport.ErrConfig)
+
+	c, err := e.Bytes.NewClient(ctx, e.endpoint, bytesAs("binary"), e.config())
+	require.NoError(t, err)
+	defer c.Close()
 	require.NoError(t, c.Send(ctx, []byte("seven b")))
-	require.ErrorIs(t, await(t, failures), errPointSize)
+	for { // after what the host has said of the others
+		if err := await(t, failures); errors.Is(err, transport.ErrDecode) {
+			require.ErrorIs(t, err, errPointSize)
+			break
+		}
+	}
 	require.NoError(t, c.Send(ctx, bytes.Repeat([]byte{1}, 8)))
 	assert.Equal(t, Point{0x01010101, 0x01010101}, await(t, got))
 }
