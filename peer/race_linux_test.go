@@ -303,6 +303,7 @@ func TestDescriptorTableFull(t *testing.T) {
 	child.Do("dial", s.path)
 	child.Do("hello")
 	c := s.receive()
+	_, conn := newDaemon(t, "unix").connect(nil)
 	free, err := syscall.Dup(c.PIDFD)
 	require.NoError(t, err)
 	require.NoError(t, syscall.Close(free))
@@ -316,8 +317,10 @@ func TestDescriptorTableFull(t *testing.T) {
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &full))
 			_, strong := peer.Identify(c)
 			_, weak := peer.Identify(&cred.Credentials{PIDFD: -1, Message: c.Message, Socket: c.Socket})
+			_, other := peer.FromConn(conn)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
 			require.ErrorIs(t, strong, syscall.EMFILE)
+			require.ErrorIs(t, other, syscall.EMFILE)
 			require.ErrorIs(t, weak, peer.ErrNoIdentity)
 		}
 		id, err := peer.Identify(c)
