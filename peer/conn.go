@@ -37,9 +37,9 @@ import (
 // drops its privileges is not identified by its clients. The real ids are those
 // of now. [Identity.Groups] returns the groups of then on Linux.
 //
-// Linux before 6.5 tells no more than a pid and ids. There FromConn believes a process
-// with that pid and these ids to be the peer, [Identity.Assurance] reports that this
-// is not safe against reuse of the pid, and what tells processes of one user apart
+// Before Linux 6.5 the kernel gives only a pid and ids. There FromConn takes the process
+// with that pid for the peer if it has those ids. [Identity.Assurance] reports that this
+// is not safe against reuse of the pid, and what distinguishes processes of one user
 // (executable, unit, descent) is [ErrUnavailable].
 //
 // FromConn does not block, and may be called while other goroutines use c, which is
@@ -48,8 +48,8 @@ import (
 // datagram sockets that socketpair made.
 //
 // Errors: [ErrNoIdentity] for a socket that has no other end, and for a datagram
-// socket that connect made; [ErrGone] when the process has exited, whoever holds its
-// end by now; [ErrChanged]; [ErrUnavailable] for a process that is not visible from
+// socket that connect made; [ErrGone] when the process has exited, even if another one
+// holds its end; [ErrChanged]; [ErrUnavailable] for a process that is not visible from
 // our pid namespace; [net.ErrClosed] for a closed connection; [errors.ErrUnsupported]
 // on other systems than Linux and Darwin, and before Linux 5.3; else the kernel's, such
 // as EMFILE. No error leaves anything open.
@@ -77,9 +77,9 @@ func FromConn(c *net.UnixConn) (*Identity, error) {
 // knows by pid in its own pid namespace: from SO_PEERPIDFD, [os.Process.WithHandle],
 // or the PidFD field of [syscall.SysProcAttr].
 //
-// The identity is that of the process now. It says nothing of who holds which
-// connection: that the process is the peer is for the caller to know. Connector is zero,
-// and [Identity.Label] is ErrUnavailable.
+// The identity is that of the process now. It is not known to be at the end
+// of any connection: the caller must know that. [Identity.Connector] is zero, and
+// [Identity.Label] returns ErrUnavailable.
 //
 // FromPIDFD does not block. The caller keeps pidfd and closes it; the Identity has
 // a duplicate, and the caller closes the Identity too. pidfd must stay open until

@@ -102,7 +102,7 @@ func requireIdentityOf(t *testing.T, child *pidfdtest.Child, id *peer.Identity) 
 	require.NoError(t, id.Recheck(t.Context()))
 }
 
-// TestFromConnOfASocketpair: whoever holds its ends, this process made both.
+// TestFromConnOfASocketpair: this process made both ends, though a child holds one.
 func TestFromConnOfASocketpair(t *testing.T) {
 	needKernel(t)
 	for name, kind := range map[string]int{"stream": syscall.SOCK_STREAM, "seqpacket": syscall.SOCK_SEQPACKET, "dgram": syscall.SOCK_DGRAM} {

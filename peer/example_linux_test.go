@@ -127,7 +127,7 @@ func ExampleFromPIDFD() {
 		return
 	}
 	defer id.Close()
-	fmt.Println(peer.Check(context.Background(), peer.AllOf(peer.SameUser(), peer.Descendant()), id))
+	fmt.Println(peer.Check(context.Background(), peer.SameUser(), id))
 	// Output: <nil>
 }
 

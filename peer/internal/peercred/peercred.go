@@ -1,8 +1,8 @@
 // Package peercred asks the kernel which process is at the other end of a
 // connected Unix socket.
 //
-// It reports what the kernel kept when the connection was made, and adds nothing:
-// package peer decides what that is worth. The functions do not block, and take a
+// It returns what the kernel kept when the connection was made; package peer makes
+// an identity of it. Get does not block, and takes a
 // reference to the descriptor, so that a connection that is closed meanwhile can't
 // be mistaken for another one with its number.
 package peercred
@@ -28,8 +28,8 @@ var (
 	ErrExited = errors.New("the process at the other end has exited")
 )
 
-// Credentials are what the kernel tells of the process at the other end: the one
-// that called connect, listen or socketpair. The holder owns PIDFD.
+// Credentials are those of the process at the other end: the one that called connect,
+// listen or socketpair. The holder owns PIDFD and closes it.
 type Credentials struct {
 	// Socket is SO_PEERCRED on Linux: effective ids at that moment. On Darwin
 	// only UID and GID are set, from LOCAL_PEERCRED.

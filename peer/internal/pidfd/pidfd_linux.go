@@ -112,8 +112,8 @@ func GetInfo(fd int) (Info, error) {
 }
 
 // nsfs has one inode for each living namespace. Our own never change: a process
-// with several threads, as every Go program is one, cannot leave its user
-// namespace, and nobody his pid namespace.
+// with several threads, such as a Go program, cannot leave its user namespace, and no
+// process leaves its pid namespace.
 type namespace struct{ dev, ino uint64 }
 
 var (

@@ -189,7 +189,7 @@ func TestMeasureVerity(t *testing.T) {
 	require.NoError(t, err)
 	defer f.Close()
 	_, _, err = pidfd.MeasureVerity(int(f.Fd()))
-	require.ErrorIs(t, err, pidfd.ErrNoVerity, "nobody has enabled it")
+	require.ErrorIs(t, err, pidfd.ErrNoVerity, "it is not enabled")
 
 	fsverity, err := exec.LookPath("fsverity")
 	if err != nil {

@@ -131,7 +131,7 @@ func ReadCgroup(fd int) (string, error) {
 
 // StatExe returns the file that the process runs and its path as the kernel
 // prints it: in the mount namespace of that file, with " (deleted)" after it if
-// the name is gone. The path is for people; File is what counts.
+// the name is gone. The path is for display; compare File.
 //
 // It needs the right to ptrace-read the process: EACCES or EPERM if not.
 func StatExe(fd int) (File, string, error) {
@@ -234,8 +234,8 @@ func fileOf(st *unix.Stat_t) File {
 	}
 }
 
-// readFile reads a whole procfs file of at most limit bytes. It spares the
-// netpoller, which os.ReadFile asks in vain for each file of procfs.
+// readFile reads a whole procfs file of at most limit bytes. os.ReadFile would
+// offer each file of procfs to the netpoller, which refuses them.
 func readFile(path string, limit int) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {
