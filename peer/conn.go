@@ -65,8 +65,6 @@ func FromConn(c *net.UnixConn) (*Identity, error) {
 		return nil, ErrGone
 	case errors.Is(err, pidfd.ErrForeign):
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	case errors.Is(err, net.ErrClosed):
-		return nil, fmt.Errorf("peer: connection is closed: %w", err)
 	case errors.Is(err, peercred.ErrNotConnected), errors.Is(err, peercred.ErrDatagram), errors.Is(err, errors.ErrUnsupported):
 		return nil, fmt.Errorf("%w: %w", ErrNoIdentity, err)
 	}
