@@ -2,31 +2,33 @@ package keys
 
 import (
 	"context"
-	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
 )
 
-// DefaultWatchInterval is how often Watch looks at the file if it is not told
-// otherwise: one stat(2) each time, so a removed key lives on for a second.
+// DefaultWatchInterval is how often Watch looks at the file if the interval is 0.
+// Each look is one stat(2). A removed key stays connected for up to this long.
 const DefaultWatchInterval = time.Second
 
-// AllowFile trusts the keys listed in a file, at any endpoint, and follows the
-// file while it is used. Make one with OpenAllowFile.
+// AllowFile is a [Trust] in the keys listed in a file, at any endpoint. It follows
+// changes of the file. Open one with [OpenAllowFile].
 //
-// A line is a public key and, after a space, whatever helps people; empty lines
-// and lines that begin with "#" are skipped:
+// A line is a public key, followed optionally by a space and a comment. Empty
+// lines and lines that begin with "#" are skipped:
 //
-//	# who may talk to the greeter
+//	# clients of the greeter
 //	sealport1… alice, laptop
 //	sealport1… bob
 //
-// Adding or removing a line needs no restart. Verify looks at the file's state
-// each time (one stat), so a change holds for the next handshake. Connections
-// that live are told by Watch, or by Reload. Replace the file by a rename, as most
-// editors do, so that nobody sees half of it; a file that is gone trusts nobody,
-// and one that can't be understood admits nobody new and ends nothing.
+// Changes need no restart. [AllowFile.Verify] checks each time whether the file has
+// changed (one stat(2)), so a change applies to the next handshake. Existing
+// connections are told by [AllowFile.Watch] or [AllowFile.Reload].
+//
+// Replace the file by a rename, as most editors do, so that it is never seen half
+// written. If the file is removed, no key is trusted. If it cannot be parsed, no
+// new connection is accepted and existing connections stay.
 type AllowFile struct {
 	file trustFile
 }
@@ -36,21 +38,23 @@ var (
 	_ Watcher = (*AllowFile)(nil)
 )
 
-// OpenAllowFile reads an allow-list. It blocks on the disk. Errors: ErrTrustFile
-// if a line is no key, or if the file is missing, too large or writable by others
-// (ErrInsecureFile).
+// OpenAllowFile reads an allow file. It blocks on the disk.
+//
+// It fails with [ErrTrustFile] if the file is missing, too large (1 MiB) or has a
+// line that is not a key, and with [ErrInsecureFile] too if others can write it.
 func OpenAllowFile(path string) (*AllowFile, error) {
-	path, err := filepath.Abs(path) // whatever the working directory will be
+	path, err := filepath.Abs(path) // independent of later changes of directory
 	if err != nil {
-		return nil, err
+		return nil, step("opening allow file", err)
 	}
 	f := &AllowFile{file: trustFile{path: path, parse: parseAllowLine}}
 	if err := f.Reload(); err != nil {
 		return nil, err
 	}
-	// Gone later is a decision; missing from the start is a wrong path.
+	// Removed later means that nobody is trusted; missing from the start is a
+	// wrong path.
 	if f.file.stamp.IsZero() {
-		return nil, fmt.Errorf("%w: %s is missing", ErrTrustFile, path)
+		return nil, &trustFileError{path, fs.ErrNotExist}
 	}
 	return f, nil
 }
@@ -60,32 +64,36 @@ func parseAllowLine(line string) (string, PublicKey, error) {
 	return "", key, err
 }
 
-// Verify returns nil for a key that is in the file now, else ErrUntrusted, or
-// ErrTrustFile if the file can't be understood. It blocks on the disk.
+// Verify returns nil if key is in the file now, else an [*UntrustedError] with the
+// file's path. It returns [ErrTrustFile] if the file cannot be used. It blocks on
+// the disk.
 func (f *AllowFile) Verify(_ context.Context, _ string, key PublicKey) error {
 	f.file.mu.Lock()
 	revoked := f.file.refreshLocked()
 	err := f.file.err
 	if err == nil && !f.file.validLocked("", key) {
-		err = untrusted(key)
+		err = &UntrustedError{Key: key, File: f.file.path}
 	}
 	f.file.mu.Unlock()
 	callAll(revoked)
 	return err
 }
 
-// OnRevoke implements Trust: removal of the key's line is noticed by Verify,
-// Reload and Watch, whoever comes first.
+// OnRevoke implements [Trust]. The removal of the key's line is noticed by the
+// next call of Verify or Reload, or by Watch.
 func (f *AllowFile) OnRevoke(_ string, key PublicKey, revoked func()) (cancel func()) {
 	return f.file.subs.add(&f.file.mu, f.file.validLocked, "", key, revoked)
 }
 
-// Reload reads the file now and calls those whose keys are gone before it
-// returns. It blocks on the disk. After an error live connections keep the keys
-// from before, and Verify repeats the error until the file has been mended.
+// Reload reads the file now and calls the subscribers of [AllowFile.OnRevoke] whose
+// keys are gone before it returns. It blocks on the disk.
+//
+// It fails with [ErrTrustFile] if the file cannot be used. Then existing
+// subscriptions stay, and Verify returns the error until the file is corrected.
 func (f *AllowFile) Reload() error { return f.file.reload() }
 
-// Watch implements Watcher: it reloads the file when it changed.
+// Watch implements [Watcher]: it reloads the file whenever it has changed. It blocks
+// until ctx ends.
 func (f *AllowFile) Watch(ctx context.Context, interval time.Duration, failed func(error)) error {
 	return f.file.watch(ctx, interval, failed)
 }

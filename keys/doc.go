@@ -1,44 +1,55 @@
 // Package keys holds the long-term identities of hosts and clients: X25519 key
-// pairs, the files they live in, and the decision whom to trust.
+// pairs, the files that store them, and the decision which keys to trust.
 //
-// # Which key is which
+// # Kinds of keys
 //
-// Every process that uses package secure has a PrivateKey and gives others the
-// PublicKey that belongs to it. As text they can't be confused:
+// Every process that uses package secure has a [PrivateKey] and gives its
+// [PublicKey] to its peers. Their text forms cannot be confused:
 //
-//	sealport1…               a public key: lower case, give it to anyone
-//	SEALPORT-SECRET-KEY-1…   a private key: upper case, give it to nobody
-//	SEALPORT-LOCKED-KEY-1…   a private key under a passphrase
+//	sealport1…               a public key: lower case, not secret
+//	SEALPORT-SECRET-KEY-1…   a private key: upper case, keep it secret
+//	SEALPORT-LOCKED-KEY-1…   a private key encrypted under a passphrase
+//	SEALPORT-PRESHARED-KEY-1…  a PresharedKey, as secret as a private key
 //
-// (A PresharedKey, for those who use one, is SEALPORT-PRESHARED-KEY-1… and as
-// secret as a private key.) All of them carry a checksum that finds every single wrong, missing, additional
-// or swapped character. For a comparison by eye or on the phone there is
-// PublicKey.Fingerprint.
+// Each has a checksum that detects every single wrong, missing, additional or
+// swapped character. To compare keys by eye or over the phone, use
+// [PublicKey.Fingerprint].
 //
-// # Which trust to choose
+// # Choosing a Trust
 //
-// A host that knows its clients lists them: AllowFile for a list that is edited
-// while it runs (removing a line ends that client's connections, if Watch runs),
-// Allow for a list in the program. A client that was told the host's key pins it: Pin. A
-// client that was told nothing can at least insist that the host stays the same:
-// TrustOnFirstUse, which believes the first key it sees for an endpoint and
-// refuses any other from then on. Prefer Pin where you can hand out keys.
+// A host that knows its clients lists them: use [OpenAllowFile] for a list that is
+// edited while the host runs, and [Allow] for a list in the program. With
+// [AllowFile.Watch] running, removing a line ends the connections of that client.
 //
-// # What this package guarantees
+// A client that knows the host's key pins it: use [Pin]. A client that does not can
+// still require that the key stays the same: [TrustOnFirstUse] accepts the first
+// key that it sees at an endpoint and refuses every other key from then on. Prefer
+// Pin where you can distribute keys.
 //
-// Private keys are opaque: no way of printing, logging or marshalling one shows
-// it, except PrivateKey.RevealSecretText. Public keys are canonical and not of
-// small order, so each identity has exactly one encoding and no shared secret is
-// predictable. Key and trust files are refused, with an error that says why, if
-// another user could have read or written them.
+// A Trust that refuses a key returns an [*UntrustedError], which has the whole key
+// in the form that an allow file takes.
 //
-// # What it does not
+// # Guarantees
 //
-// Go can't guarantee that a secret leaves no copy in memory: the runtime moves
-// stacks, strings can't be cleared and crypto/ecdh keeps its own copy. This package
-// clears the buffers that it can reach; against a reader of this process's memory
-// it does not protect. File
-// checks look at owners and mode bits, not at access control lists. Files work
-// on Linux and Darwin; elsewhere they return errors.ErrUnsupported, and keys in
-// memory work everywhere.
+// Private keys are opaque: printing, logging or marshalling one never shows it;
+// only [PrivateKey.RevealSecretText] does. Public keys are canonical and not of
+// small order, so each identity has exactly one encoding, and no shared secret is
+// predictable. Key and trust files that another user could have read or written
+// are refused with an error that says why.
+//
+// # Limits
+//
+// Go cannot guarantee that no copy of a secret stays in memory: the runtime moves
+// stacks, strings cannot be cleared, and crypto/ecdh keeps a copy of its own. This
+// package clears the buffers that it owns. It does not protect against an attacker
+// who can read this process's memory.
+//
+// File checks look at owners and mode bits, not at access control lists. Files
+// work on Linux and Darwin; on other systems functions that use files return
+// [errors.ErrUnsupported]. Keys in memory work everywhere.
+//
+// # Concurrency and blocking
+//
+// Everything in this package may be called concurrently. Calls that block on the
+// disk, on another process or on the user say so; all others return at once.
 package keys

@@ -6,15 +6,27 @@ import (
 	"github.com/sealport/sealport/keys/internal/bech32"
 )
 
-// CheapPassphrases makes Lock take next to nothing, for tests. It returns the
-// function that undoes it.
-func CheapPassphrases() (undo func()) {
-	before := lockCost
-	lockCost = cost{passes: 1, memory: 64, lanes: 1}
-	return func() { lockCost = before }
+// defaultCost is what Lock spends outside of tests.
+var defaultCost = lockCost
+
+// DefaultCost returns what Lock spends on a passphrase outside of tests.
+func DefaultCost() (passes, memory uint32, lanes byte) {
+	return defaultCost.passes, defaultCost.memory, defaultCost.lanes
 }
 
-// EncodeLocked is the text of a locked key with this head and nothing behind it.
+// CheapPassphrases makes Lock take almost no time, for all tests.
+func CheapPassphrases() { lockCost = cost{passes: 1, memory: 64, lanes: 1} }
+
+// LockedCost returns what it takes to unlock text.
+func LockedCost(text string) (passes, memory uint32, lanes byte, err error) {
+	locked, err := bech32.Decode(lockedPrefix, text)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	return binary.BigEndian.Uint32(locked[1:]), binary.BigEndian.Uint32(locked[5:]), locked[9], nil
+}
+
+// EncodeLocked returns the text of a locked key with this head and zeros after it.
 func EncodeLocked(version byte, passes, memory uint32, lanes byte) string {
 	locked := make([]byte, lockedSize)
 	locked[0], locked[9] = version, lanes

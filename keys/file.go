@@ -14,29 +14,30 @@ import (
 
 var (
 	// ErrInsecureFile is returned for a key or trust file that another user
-	// could have read or written, or whose path leads through something that
-	// another user could change. The error's text names what is at fault and
-	// how to mend it. Nothing was read or written.
+	// could have read or written, or whose path leads through a directory or
+	// symbolic link that another user could change. The text names the file,
+	// directory or link and how to correct it. Nothing was read or written.
 	ErrInsecureFile = safefile.ErrInsecure
 
 	// ErrKeyExists is returned instead of overwriting a key.
-	ErrKeyExists = errors.New("keys: there is a key already")
+	ErrKeyExists = errors.New("keys: a key exists already")
 
-	// ErrKeyNotFound is returned where no key is.
+	// ErrKeyNotFound is returned where there is no key.
 	ErrKeyNotFound = errors.New("keys: no such key")
 )
 
-// maxKeyFile bounds a key file, in bytes: a key, its public half and some
+// maxKeyFile is the largest key file, in bytes: a key, its public half and some
 // comments.
 const maxKeyFile = 16 << 10
 
-// SaveFile writes a new key file with mode 0600, in one step, in a folder with
-// mode 0700, which it makes if it is missing. With a passphrase the key is locked
-// (see Lock). It blocks on the disk and is safe for concurrent use.
+// SaveFile writes a new key file with mode 0600, atomically. Its directory must have
+// mode 0700 and is created if it is missing. With a passphrase the key is locked as
+// by [Lock]; passphrase is not kept. SaveFile blocks on the disk and, with a
+// passphrase, for as long as Lock takes.
 //
-// Errors: ErrKeyExists if something is there already, ErrInsecureFile if others
-// could get at it, ErrNoKey; else those of the file system. After an error
-// nothing has changed.
+// It fails with [ErrKeyExists] if the file exists, [ErrInsecureFile] if others have
+// access to the directory or can replace it, [ErrNoKey] for the zero key, or an error
+// of the file system. After an error there is no new key file.
 func SaveFile(path string, k PrivateKey, passphrase []byte) error {
 	return writeKeyFile(path, k, passphrase, false)
 }
@@ -54,9 +55,9 @@ func writeKeyFile(path string, k PrivateKey, passphrase []byte, replace bool) er
 		text = locked
 	}
 	if err := safefile.MkdirPrivate(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("keys: folder of the key file: %w", err)
+		return step("creating the directory of the key file", err)
 	}
-	content := []byte("# A secret key of sealport. Whoever reads this file can be you.\n# public key: " +
+	content := []byte("# A secret key of sealport. Anyone who can read this file can act as its owner.\n# public key: " +
 		k.Public().String() + "\n" + text + "\n")
 	defer clear(content)
 	err := safefile.Write(path, content, 0o600, replace)
@@ -64,29 +65,30 @@ func writeKeyFile(path string, k PrivateKey, passphrase []byte, replace bool) er
 		return fmt.Errorf("%w: %s", ErrKeyExists, path)
 	}
 	if err != nil {
-		return fmt.Errorf("keys: writing key file: %w", err)
+		return step("writing key file", err)
 	}
 	return nil
 }
 
-// LoadFile reads a key file. It calls passphrase, which may be nil, only if the
-// key is locked, and clears what that returns. It blocks on the disk and on
-// passphrase, and is safe for concurrent use.
+// LoadFile reads a key file. If the key is locked, it calls passphrase, which may be
+// nil, and clears the slice that it returns. LoadFile blocks on the disk, on
+// passphrase, and for as long as [Unlock] takes.
 //
-// Errors: ErrKeyNotFound, ErrInsecureFile, ErrMalformedKey, ErrLockedKey if
-// passphrase is nil and needed, ErrPassphrase, or the error of passphrase.
+// It fails with [ErrKeyNotFound], [ErrInsecureFile], [ErrMalformedKey],
+// [ErrLockedKey] if the key is locked and passphrase is nil, [ErrPassphrase] for a
+// wrong passphrase, the error of passphrase, or an error of the file system.
 func LoadFile(path string, passphrase func() ([]byte, error)) (PrivateKey, error) {
 	content, _, err := safefile.Read(path, maxKeyFile, safefile.Private)
 	if errors.Is(err, fs.ErrNotExist) {
 		return PrivateKey{}, fmt.Errorf("%w: %s", ErrKeyNotFound, path)
 	}
 	if err != nil {
-		return PrivateKey{}, fmt.Errorf("keys: reading key file: %w", err)
+		return PrivateKey{}, step("reading key file", err)
 	}
 	defer clear(content)
 	k, err := parseKeyFile(content, passphrase)
 	if err != nil {
-		return PrivateKey{}, fmt.Errorf("%s: %w", path, err)
+		return PrivateKey{}, step("reading key file "+path, err)
 	}
 	return k, nil
 }
@@ -116,7 +118,7 @@ func parseKeyFile(content []byte, passphrase func() ([]byte, error)) (PrivateKey
 	}
 	secret, err := passphrase()
 	if err != nil {
-		return PrivateKey{}, fmt.Errorf("keys: asking for the passphrase: %w", err)
+		return PrivateKey{}, step("asking for the passphrase", err)
 	}
 	defer clear(secret)
 	return Unlock(text, secret)

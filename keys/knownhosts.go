@@ -16,39 +16,44 @@ import (
 // ErrKeyChanged matches every *KeyChangedError.
 var ErrKeyChanged = errors.New("keys: the host's key has changed")
 
-// KeyChangedError means that the host at an endpoint showed another key than the
-// one remembered: it was given a new key, or another program answers in its name.
+// KeyChangedError means that the host at an endpoint has another key than the
+// remembered one: it has a new key, or another program answers under its name.
+// errors.Is holds for [ErrKeyChanged] and [ErrUntrusted], and errors.As finds an
+// [*UntrustedError].
 type KeyChangedError struct {
 	Endpoint string
-	Known    []PublicKey // what was remembered
-	Got      PublicKey   // what the host showed, and proved to hold
-	Path     string      // the file of known hosts
+	Known    []PublicKey // the remembered keys
+	Got      PublicKey   // the key that the host has proved to hold
+	Path     string      // absolute path of the file of known hosts
 }
 
-// Error is loud on purpose, and says what to do.
+// Error is loud on purpose. It contains the line that would trust the new key.
 func (e *KeyChangedError) Error() string {
 	known := make([]string, len(e.Known))
 	for i, k := range e.Known {
 		known[i] = k.Fingerprint()
 	}
-	return fmt.Sprintf("keys: THE KEY OF HOST %s HAS CHANGED from %s to %s: it was given a new key, or another program answers in its name; "+
-		"only if the host's owner confirms the new key, remove the old one from %s",
-		e.Endpoint, strings.Join(known, " or "), e.Got.Fingerprint(), e.Path)
+	return fmt.Sprintf("keys: THE KEY OF HOST %s HAS CHANGED from %s to %s: it has a new key, or another program answers under its name; "+
+		"only if the host's owner confirms the new key, replace the old line in %s by: %s %v",
+		e.Endpoint, strings.Join(known, " or "), e.Got.Fingerprint(), e.Path, e.Endpoint, e.Got)
 }
 
-// Unwrap lets errors.Is hold for ErrKeyChanged and ErrUntrusted.
-func (e *KeyChangedError) Unwrap() []error { return []error{ErrKeyChanged, ErrUntrusted} }
+// Unwrap returns [ErrKeyChanged] and an [*UntrustedError].
+func (e *KeyChangedError) Unwrap() []error {
+	return []error{ErrKeyChanged, &UntrustedError{Key: e.Got, File: e.Path}}
+}
 
-// KnownHosts trusts at each endpoint the key that it saw there first, and
-// remembers it in a file. Make one with TrustOnFirstUse.
+// KnownHosts is a [Trust] in the first key that it sees at each endpoint, which it
+// remembers in a file. Open one with [TrustOnFirstUse].
 //
-// A line is an endpoint, a public key and, after a space, whatever helps people;
-// an endpoint may have several lines, one for each key it may show:
+// A line is an endpoint and a public key, followed optionally by a space and a
+// comment. An endpoint may have several lines, one for each key that it may have:
 //
 //	com.example.greeter sealport1…
 //
-// Several processes may use one file. Removing a line ends connections to that
-// host if somebody runs Watch or Reload, and the next first use is believed again.
+// Several processes may share a file. Removing a line ends the connections to that
+// host at the next [KnownHosts.Reload] or look of [KnownHosts.Watch], and the next
+// key seen at that endpoint is accepted as a first use.
 type KnownHosts struct {
 	file trustFile
 }
@@ -59,17 +64,20 @@ var (
 	_ Watcher  = (*KnownHosts)(nil)
 )
 
-// TrustOnFirstUse opens a file of known hosts, which need not exist yet. Beside it
-// there will be a lock file, "<path>.lock". The folder is made with mode 0700 if it
-// is missing. It blocks on the disk. Errors: ErrTrustFile, ErrInsecureFile.
+// TrustOnFirstUse opens a file of known hosts. If the file does not exist, it is
+// created at the first use; its directory is created now with mode 0700. There will
+// be a lock file "<path>.lock" beside it. It blocks on the disk.
+//
+// It fails with [ErrTrustFile] if the file cannot be used, and with
+// [ErrInsecureFile] if others can write it or its directory.
 func TrustOnFirstUse(path string) (*KnownHosts, error) {
-	path, err := filepath.Abs(path) // whatever the working directory will be
+	path, err := filepath.Abs(path) // independent of later changes of directory
 	if err != nil {
-		return nil, err
+		return nil, step("opening known hosts", err)
 	}
 	if _, err := os.Lstat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
 		if err := safefile.MkdirPrivate(filepath.Dir(path)); err != nil {
-			return nil, fmt.Errorf("keys: folder of known hosts: %w", err)
+			return nil, step("creating the directory of known hosts", err)
 		}
 	}
 	h := &KnownHosts{file: trustFile{path: path, parse: parseKnownLine}}
@@ -82,7 +90,7 @@ func TrustOnFirstUse(path string) (*KnownHosts, error) {
 func parseKnownLine(line string) (string, PublicKey, error) {
 	fields := strings.Fields(line)
 	if len(fields) < 2 {
-		return "", PublicKey{}, fmt.Errorf("%w: needs an endpoint and a key", ErrMalformedKey)
+		return "", PublicKey{}, fmt.Errorf("%w: the line needs an endpoint and a key", ErrMalformedKey)
 	}
 	if err := CheckName(fields[0]); err != nil {
 		return "", PublicKey{}, err
@@ -91,25 +99,28 @@ func parseKnownLine(line string) (string, PublicKey, error) {
 	return fields[0], key, err
 }
 
-// Verify returns nil if key is remembered for endpoint, or if nothing is: then it
-// remembers key first, and fails if it can't. Another key is a *KeyChangedError.
-// It blocks on the disk and, for a first use, on other processes that write the
-// same file, until ctx ends.
+// Verify returns nil if key is remembered for endpoint. If no key is, it remembers
+// key and returns nil.
+//
+// It returns a [*KeyChangedError] for another key, [ErrTrustFile] if the file cannot
+// be used, [ErrKeyName] for an endpoint that is not a valid name, and ctx's error
+// or the file system's if a first use cannot be remembered. It blocks on the disk
+// and, for a first use, on other processes that write the file, until ctx ends.
 func (h *KnownHosts) Verify(ctx context.Context, endpoint string, key PublicKey) error {
 	known, err := h.check(endpoint, key)
 	if known || err != nil {
 		return err
 	}
 	return h.update(ctx, func(content []byte) ([]byte, error) {
-		// Under the lock look again: another process may have been first.
+		// Check again under the lock: another process may have been first.
 		if known, err := h.checkLocked(endpoint, key); known || err != nil {
 			return nil, err
 		}
-		return appendHost(content, endpoint, key)
+		return h.appendHost(content, endpoint, key)
 	})
 }
 
-// check is Verify without a first use: known is false if endpoint is new.
+// check is Verify without the first use: known is false if endpoint is new.
 func (h *KnownHosts) check(endpoint string, key PublicKey) (known bool, err error) {
 	h.file.mu.Lock()
 	revoked := h.file.refreshLocked()
@@ -132,19 +143,20 @@ func (h *KnownHosts) checkLocked(endpoint string, key PublicKey) (known bool, er
 	}
 }
 
-// Remember adds a key for endpoint beside those that are remembered: for a host
-// that announced its next key. It blocks like Verify.
+// Remember adds a key for endpoint to the remembered ones, for a host that has
+// announced its next key. It blocks and fails like [KnownHosts.Verify].
 func (h *KnownHosts) Remember(ctx context.Context, endpoint string, key PublicKey) error {
 	return h.update(ctx, func(content []byte) ([]byte, error) {
 		if h.file.err != nil || h.file.validLocked(endpoint, key) {
 			return nil, h.file.err
 		}
-		return appendHost(content, endpoint, key)
+		return h.appendHost(content, endpoint, key)
 	})
 }
 
-// Forget removes all keys of endpoint, which ends connections to that host. The
-// next key seen there is believed. It blocks like Verify.
+// Forget removes all keys of endpoint and calls their subscribers of
+// [KnownHosts.OnRevoke], which ends connections to that host. The next key seen
+// there is accepted. It blocks and fails like [KnownHosts.Verify].
 func (h *KnownHosts) Forget(ctx context.Context, endpoint string) error {
 	return h.update(ctx, func(content []byte) ([]byte, error) {
 		if h.file.err != nil || h.file.keys[endpoint] == nil {
@@ -161,8 +173,8 @@ func (h *KnownHosts) Forget(ctx context.Context, endpoint string) error {
 	})
 }
 
-// appendHost returns content with one more line.
-func appendHost(content []byte, endpoint string, key PublicKey) ([]byte, error) {
+// appendHost returns content with a line added.
+func (h *KnownHosts) appendHost(content []byte, endpoint string, key PublicKey) ([]byte, error) {
 	if err := CheckName(endpoint); err != nil {
 		return nil, err
 	}
@@ -174,18 +186,18 @@ func appendHost(content []byte, endpoint string, key PublicKey) ([]byte, error) 
 	}
 	content = append(content, endpoint+" "+key.String()+"\n"...)
 	if len(content) > maxTrustFile {
-		return nil, fmt.Errorf("%w: it is full", ErrTrustFile)
+		return nil, &trustFileError{h.file.path, fmt.Errorf("it would exceed %d bytes", maxTrustFile)}
 	}
 	return content, nil
 }
 
-// update changes the file under a lock that excludes other processes. edit gets
-// the content, with mu held and the keys up to date, and returns what to write,
-// or nil to leave it.
+// update changes the file under a lock that excludes other processes. edit is called
+// with the content, with mu held and the keys up to date. It returns what to write,
+// or nil for no change.
 func (h *KnownHosts) update(ctx context.Context, edit func(content []byte) ([]byte, error)) (err error) {
 	unlock, err := safefile.Lock(ctx, h.file.path+".lock")
 	if err != nil {
-		return fmt.Errorf("keys: locking known hosts: %w", err)
+		return step("locking known hosts", err)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 
@@ -201,26 +213,27 @@ func (h *KnownHosts) update(ctx context.Context, edit func(content []byte) ([]by
 func (h *KnownHosts) rewriteLocked(edit func(content []byte) ([]byte, error)) error {
 	content, _, err := safefile.Read(h.file.path, maxTrustFile, safefile.Unforgeable)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", ErrTrustFile, err)
+		return &trustFileError{h.file.path, err}
 	}
 	edited, err := edit(content)
 	if err != nil || edited == nil {
 		return err
 	}
 	if err := safefile.Write(h.file.path, edited, 0o600, true); err != nil {
-		return fmt.Errorf("keys: writing known hosts: %w", err)
+		return step("writing known hosts", err)
 	}
 	return nil
 }
 
-// OnRevoke implements Trust: a key's removal is noticed by Verify, Forget, Reload
-// and Watch, whoever comes first. At an endpoint without remembered keys revoked
-// is called at once.
+// OnRevoke implements [Trust]. The removal of a key is noticed by the next call of
+// Verify, Remember, Forget or Reload, or by Watch. At an endpoint without remembered
+// keys revoked is called at once.
 func (h *KnownHosts) OnRevoke(endpoint string, key PublicKey, revoked func()) (cancel func()) {
 	return h.file.subs.add(&h.file.mu, h.file.validLocked, endpoint, key, revoked)
 }
 
-// Expected returns the keys remembered for endpoint. It blocks on the disk.
+// Expected implements [Expecter]: it returns the keys remembered for endpoint in a
+// new slice. It blocks on the disk.
 func (h *KnownHosts) Expected(endpoint string) []PublicKey {
 	h.file.mu.Lock()
 	revoked := h.file.refreshLocked()
@@ -230,10 +243,11 @@ func (h *KnownHosts) Expected(endpoint string) []PublicKey {
 	return keys
 }
 
-// Reload is AllowFile.Reload for known hosts.
+// Reload does for known hosts what [AllowFile.Reload] does.
 func (h *KnownHosts) Reload() error { return h.file.reload() }
 
-// Watch is AllowFile.Watch for known hosts.
+// Watch implements [Watcher]: it reloads the file whenever it has changed. It blocks
+// until ctx ends.
 func (h *KnownHosts) Watch(ctx context.Context, interval time.Duration, failed func(error)) error {
 	return h.file.watch(ctx, interval, failed)
 }

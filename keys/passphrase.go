@@ -16,11 +16,14 @@ import (
 // lockedPrefix starts the text of a key under a passphrase.
 const lockedPrefix = "SEALPORT-LOCKED-KEY-"
 
-// ErrPassphrase is returned by Unlock for a wrong passphrase. A locked key that
-// was tampered with gives the same: the two can't be told apart.
+// ErrPassphrase is returned by [Unlock] for a wrong passphrase or a locked key that
+// was tampered with: the two cannot be distinguished.
 var ErrPassphrase = errors.New("keys: wrong passphrase")
 
-// The locked form is, before it is made text:
+// errNoPassphrase refuses to lock a key under nothing.
+var errNoPassphrase = fmt.Errorf("%w: it is empty", ErrPassphrase)
+
+// The locked form, before it is encoded as text:
 //
 //	offset  size  content
 //	0       1     version: 1
@@ -38,19 +41,19 @@ const (
 	lockedSize    = sealedOffset + PrivateKeySize + chacha20poly1305.Overhead
 )
 
-// cost is what one guess at a passphrase takes.
+// cost is what one guess at a passphrase costs.
 type cost struct {
 	passes uint32
 	memory uint32 // KiB
 	lanes  uint8
 }
 
-// lockCost is RFC 9106 §4's second recommended option: 64 MiB, for machines
-// that can't spare two GiB. It takes some 0.1 s.
+// lockCost is the second recommended option of RFC 9106 §4: 64 MiB, for machines
+// that cannot spare two GiB. It takes some 0.1 s.
 var lockCost = cost{passes: 3, memory: 64 << 10, lanes: 4}
 
 // maxCost bounds what a key file can make its reader spend: 1 GiB and some ten
-// seconds. Nothing of ours writes more.
+// seconds. sealport never writes more.
 var maxCost = cost{passes: 16, memory: 1 << 20, lanes: 16}
 
 // derive stretches a passphrase to a key.
@@ -64,17 +67,19 @@ func (c cost) sane() bool {
 		8*uint32(c.lanes) <= c.memory && c.memory <= maxCost.memory // RFC 9106 §3.1
 }
 
-// Lock returns the text of k under a passphrase, "SEALPORT-LOCKED-KEY-1…": the
-// key sealed by XChaCha20-Poly1305 under Argon2id (RFC 9106) of the passphrase.
-// It takes some 0.1 s and 64 MiB. The passphrase stays the caller's, who may
-// clear it. It fails with ErrNoKey for a zero key and with ErrPassphrase for an
-// empty passphrase.
+// Lock encrypts k under a passphrase and returns the text form,
+// "SEALPORT-LOCKED-KEY-1…": XChaCha20-Poly1305 under a key derived from the
+// passphrase by Argon2id (RFC 9106). It computes for some 0.1 s and uses 64 MiB of
+// memory. passphrase is not kept; the caller may clear it.
+//
+// It fails with [ErrNoKey] for the zero key and [ErrPassphrase] for an empty
+// passphrase.
 func Lock(k PrivateKey, passphrase []byte) (string, error) {
 	if k.IsZero() {
 		return "", ErrNoKey
 	}
 	if len(passphrase) == 0 {
-		return "", fmt.Errorf("%w: it is empty", ErrPassphrase)
+		return "", errNoPassphrase
 	}
 	locked := make([]byte, sealedOffset, lockedSize)
 	locked[0] = lockedVersion
@@ -82,13 +87,13 @@ func Lock(k PrivateKey, passphrase []byte) (string, error) {
 	binary.BigEndian.PutUint32(locked[5:], lockCost.memory)
 	locked[9] = lockCost.lanes
 	if _, err := rand.Read(locked[saltOffset:sealedOffset]); err != nil {
-		return "", err
+		return "", step("locking the key", err)
 	}
 	key := lockCost.derive(passphrase, locked[saltOffset:nonceOffset])
 	defer clear(key)
 	aead, err := chacha20poly1305.NewX(key)
 	if err != nil {
-		return "", err
+		return "", step("locking the key", err)
 	}
 	raw := k.secret().key.Bytes()
 	defer clear(raw)
@@ -96,16 +101,19 @@ func Lock(k PrivateKey, passphrase []byte) (string, error) {
 	return bech32.Encode(lockedPrefix, locked), nil
 }
 
-// Unlock returns the key that Lock made text of. It takes as long as Lock did.
-// Errors: ErrPassphrase for the wrong passphrase, ErrMalformedKey for text that
-// Lock does not write.
+// Unlock decrypts the text form that [Lock] returned. It takes as long as Lock did.
+// A text that demands more than 1 GiB of memory or 16 passes is refused. passphrase
+// is not kept.
+//
+// It fails with [ErrPassphrase] for a wrong passphrase and [ErrMalformedKey] for a
+// text that is not a locked key.
 func Unlock(text string, passphrase []byte) (PrivateKey, error) {
 	locked, err := bech32.Decode(lockedPrefix, text)
 	if err != nil || len(locked) != lockedSize {
 		return PrivateKey{}, fmt.Errorf("%w: not %s1… or mistyped", ErrMalformedKey, lockedPrefix)
 	}
 	if locked[0] != lockedVersion {
-		return PrivateKey{}, fmt.Errorf("%w: locked by version %d of the format, and this program knows version %d", ErrMalformedKey, locked[0], lockedVersion)
+		return PrivateKey{}, fmt.Errorf("%w: version %d of the locked form; this program reads version %d", ErrMalformedKey, locked[0], lockedVersion)
 	}
 	c := cost{
 		passes: binary.BigEndian.Uint32(locked[1:]),
@@ -113,13 +121,13 @@ func Unlock(text string, passphrase []byte) (PrivateKey, error) {
 		lanes:  locked[9],
 	}
 	if !c.sane() {
-		return PrivateKey{}, fmt.Errorf("%w: Argon2id with %d passes, %d KiB and %d lanes is beyond bounds", ErrMalformedKey, c.passes, c.memory, c.lanes)
+		return PrivateKey{}, fmt.Errorf("%w: Argon2id with %d passes, %d KiB and %d lanes is out of bounds", ErrMalformedKey, c.passes, c.memory, c.lanes)
 	}
 	key := c.derive(passphrase, locked[saltOffset:nonceOffset])
 	defer clear(key)
 	aead, err := chacha20poly1305.NewX(key)
 	if err != nil {
-		return PrivateKey{}, err
+		return PrivateKey{}, step("unlocking the key", err)
 	}
 	raw, err := aead.Open(nil, locked[nonceOffset:sealedOffset], locked[sealedOffset:], locked[:sealedOffset])
 	if err != nil {
@@ -129,5 +137,5 @@ func Unlock(text string, passphrase []byte) (PrivateKey, error) {
 	return NewPrivateKey(raw)
 }
 
-// IsLocked reports whether text looks like a key under a passphrase.
+// IsLocked reports whether text begins like a locked key.
 func IsLocked(text string) bool { return strings.HasPrefix(text, lockedPrefix+"1") }

@@ -17,24 +17,25 @@ const PrivateKeySize = 32
 // secretPrefix starts the text of a private key, before bech32m's "1".
 const secretPrefix = "SEALPORT-SECRET-KEY-"
 
-// ErrNoKey is returned where the zero PrivateKey or PublicKey was given.
+// ErrNoKey is returned for a zero [PrivateKey] or [PublicKey].
 var ErrNoKey = errors.New("keys: no key given")
 
-// PrivateKey is an identity: whoever has it is that host or client.
+// PrivateKey is the identity of a host or client: a process that has it can act as
+// that host or client.
 //
-// It is opaque. Copies share the secret, == does not compile, and whatever prints
-// or marshals one prints a placeholder. The zero PrivateKey is no key; see IsZero.
-// All methods may be called concurrently.
+// It is opaque. Copies share the secret, == does not compile, and printing or
+// marshalling one yields a placeholder. The zero PrivateKey is no key; see
+// [PrivateKey.IsZero].
 type PrivateKey struct {
 	redacted
 
 	// nil for no key. See redacted for why it is a function. It also forbids ==,
-	// which would tell by its timing.
+	// whose timing would reveal the secret.
 	secret func() *secret
 }
 
 type secret struct {
-	key    *ecdh.PrivateKey // parsed once: its public half costs as much as a DH
+	key    *ecdh.PrivateKey // parsed once: deriving its public half costs a DH
 	public PublicKey
 }
 
@@ -42,17 +43,17 @@ type secret struct {
 func Generate() PrivateKey {
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
-		// crypto/rand can't fail; what is left is a FIPS-only program, which
-		// this package can't serve.
+		// crypto/rand never fails. A FIPS-only program refuses X25519, and
+		// cannot use this package.
 		panic("keys: " + err.Error())
 	}
 	return newPrivateKey(key)
 }
 
-// NewPrivateKey returns the key with these 32 bytes, which it copies: the caller
-// should clear them. It is for keys kept in some other form; use Generate for new
-// ones. The bytes must come from a good random source, which can't be checked.
-// It fails with ErrMalformedKey on another length and on 32 zeros.
+// NewPrivateKey returns the key with these 32 bytes, which it copies; the caller
+// should clear them. It is for keys that are stored in another form; use [Generate]
+// for new keys. The bytes must be random, which is not checked. It fails with
+// [ErrMalformedKey] for another length and for 32 zeros.
 func NewPrivateKey(raw []byte) (PrivateKey, error) {
 	var zero [PrivateKeySize]byte
 	if len(raw) != PrivateKeySize || subtle.ConstantTimeCompare(raw, zero[:]) == 1 {
@@ -70,10 +71,10 @@ func newPrivateKey(key *ecdh.PrivateKey) PrivateKey {
 	return PrivateKey{secret: func() *secret { return hidden }}
 }
 
-// ParsePrivateKey reads the text form, "SEALPORT-SECRET-KEY-1…", without
-// surrounding space. Errors: ErrNotSecretKey if the text is that of a public key,
-// ErrLockedKey if it is that of a key under a passphrase (see Unlock), else
-// ErrMalformedKey; the text is not part of the error.
+// ParsePrivateKey parses the text form, "SEALPORT-SECRET-KEY-1…", without
+// surrounding space. It fails with [ErrNotSecretKey] for a public key, with
+// [ErrLockedKey] for a locked key (see [Unlock]), else with [ErrMalformedKey]. The
+// error does not contain the text.
 func ParsePrivateKey(text string) (PrivateKey, error) {
 	switch {
 	case strings.HasPrefix(text, publicPrefix):
@@ -89,9 +90,9 @@ func ParsePrivateKey(text string) (PrivateKey, error) {
 	return NewPrivateKey(raw)
 }
 
-// RevealSecretText returns the secret itself as text, "SEALPORT-SECRET-KEY-1…",
-// 79 characters. Whoever sees it can be this host or client. It is the only
-// method that lets the secret out. It returns "" for the zero value.
+// RevealSecretText returns the secret itself in text form, "SEALPORT-SECRET-KEY-1…",
+// 79 characters, or "" for the zero value. It is the only method that reveals the
+// secret: anyone who sees the text can act as this host or client.
 func (k PrivateKey) RevealSecretText() string {
 	if k.secret == nil {
 		return ""
@@ -124,10 +125,10 @@ func (k PrivateKey) Equal(other PrivateKey) bool {
 	return subtle.ConstantTimeCompare(a, b) == 1
 }
 
-// SharedSecret returns the 32 bytes of X25519 (RFC 7748) between k and peer in a
-// new slice, which the caller clears. Noise calls it DH. Do not use the result as
-// a key without hashing it. It fails with ErrNoKey for zero values, and never
-// returns 32 zeros.
+// SharedSecret returns the X25519 shared secret (RFC 7748) of k and peer, 32 bytes
+// in a new slice, which the caller should clear. Noise calls it DH. Do not use the
+// result as a key without hashing it. SharedSecret fails with [ErrNoKey] for zero
+// keys and never returns 32 zeros.
 func (k PrivateKey) SharedSecret(peer PublicKey) ([]byte, error) {
 	if k.secret == nil || peer.IsZero() {
 		return nil, ErrNoKey

@@ -20,36 +20,36 @@ const PublicKeySize = 32
 const publicPrefix = "sealport"
 
 var (
-	// ErrMalformedKey is returned for text or bytes that are no key of the
-	// expected kind: a typing error, a piece missing, or a value that no key
-	// generation produces.
+	// ErrMalformedKey is returned for text or bytes that are not a key of the
+	// expected kind: mistyped, truncated, or a value that key generation never
+	// produces.
 	ErrMalformedKey = errors.New("keys: malformed key")
 
-	// ErrSecretKey is returned by ParsePublicKey for the text of a private key.
-	// Whoever reads it has probably just pasted a secret in the wrong place. It
-	// is an ErrMalformedKey too.
-	ErrSecretKey = fmt.Errorf("%w: this is a secret key; give out the public key that belongs to it", ErrMalformedKey)
+	// ErrSecretKey is returned by [ParsePublicKey] for the text of a private or
+	// pre-shared key: somebody has probably pasted a secret in the wrong place.
+	// It matches [ErrMalformedKey] too.
+	ErrSecretKey = fmt.Errorf("%w: this is a secret key, where a public key is needed", ErrMalformedKey)
 
-	// ErrNotSecretKey is returned by ParsePrivateKey for the text of a public
-	// key. It is an ErrMalformedKey too.
+	// ErrNotSecretKey is returned by [ParsePrivateKey] for the text of a public
+	// key. It matches [ErrMalformedKey] too.
 	ErrNotSecretKey = fmt.Errorf("%w: this is a public key, where a secret key is needed", ErrMalformedKey)
 
-	// ErrLockedKey is returned where the text of a key under a passphrase was
-	// given without the passphrase. It is an ErrMalformedKey too.
-	ErrLockedKey = fmt.Errorf("%w: this key is locked by a passphrase", ErrMalformedKey)
+	// ErrLockedKey is returned for the text of a locked key where no passphrase
+	// is available. It matches [ErrMalformedKey] too.
+	ErrLockedKey = fmt.Errorf("%w: this key is locked under a passphrase", ErrMalformedKey)
 )
 
-// PublicKey is the public half of an identity. It is a value: copies are equal,
-// and it may be a map's key. The zero PublicKey is no key; see IsZero.
+// PublicKey is the public half of an identity. It is comparable and may be a map
+// key. It is always canonical, so one identity never has two values. The zero
+// PublicKey is no key; see [PublicKey.IsZero].
 //
-// Compare keys with Equal. A PublicKey made by this package is always canonical,
-// so one identity never has two values. All methods may be called concurrently.
+// Compare keys with [PublicKey.Equal], which never accepts a zero key.
 type PublicKey struct {
 	raw [PublicKeySize]byte
 }
 
-// lowOrder are the canonical u coordinates of X25519 points of small order. A
-// shared secret with one of them is zero whatever the private key (RFC 7748 §6.1).
+// lowOrder has the canonical u coordinates of the X25519 points of small order.
+// Every shared secret with one of them is zero (RFC 7748 §6.1).
 var lowOrder = [...]string{
 	"0000000000000000000000000000000000000000000000000000000000000000",
 	"0100000000000000000000000000000000000000000000000000000000000000",
@@ -70,10 +70,10 @@ var lowOrderPoints = func() (set map[[PublicKeySize]byte]bool) {
 	return set
 }()
 
-// NewPublicKey returns the key with these 32 bytes, which it copies. It refuses
-// with ErrMalformedKey what no key generation yields: another length, a value
-// that is not reduced modulo 2^255-19 (a second spelling of some other key), and
-// points of small order.
+// NewPublicKey returns the key with these 32 bytes, which it copies. It fails with
+// [ErrMalformedKey] for what key generation never produces: another length, a value
+// that is not reduced modulo 2^255-19 (a second encoding of another key), and a
+// point of small order.
 func NewPublicKey(raw []byte) (PublicKey, error) {
 	if len(raw) != PublicKeySize {
 		return PublicKey{}, fmt.Errorf("%w: %d bytes, not %d", ErrMalformedKey, len(raw), PublicKeySize)
@@ -101,9 +101,9 @@ func (k PublicKey) canonical() bool {
 	return k.raw[0] < 0xed
 }
 
-// ParsePublicKey reads the text form, "sealport1…", without surrounding space.
-// Errors: ErrSecretKey or ErrLockedKey if the text is that of a private key,
-// else ErrMalformedKey; the text is not part of the error.
+// ParsePublicKey parses the text form, "sealport1…", without surrounding space. It
+// fails with [ErrSecretKey] or [ErrLockedKey] for a secret, else with
+// [ErrMalformedKey]. The error does not contain the text.
 func ParsePublicKey(text string) (PublicKey, error) {
 	switch upper := strings.ToUpper(text); {
 	case strings.HasPrefix(upper, secretPrefix), strings.HasPrefix(upper, presharedPrefix):
@@ -122,7 +122,7 @@ func ParsePublicKey(text string) (PublicKey, error) {
 func (k PublicKey) IsZero() bool { return k.raw == [PublicKeySize]byte{} }
 
 // Equal reports in constant time whether k and other are the same key. The zero
-// value equals nothing, not even itself, so two forgotten keys never match.
+// value equals nothing, not even itself, so two missing keys never match.
 func (k PublicKey) Equal(other PublicKey) bool {
 	return subtle.ConstantTimeCompare(k.raw[:], other.raw[:]) == 1 && !k.IsZero()
 }
@@ -130,7 +130,8 @@ func (k PublicKey) Equal(other PublicKey) bool {
 // Bytes returns the 32 raw bytes in a new slice.
 func (k PublicKey) Bytes() []byte { return bytes.Clone(k.raw[:]) }
 
-// String returns the text form, "sealport1…", 67 characters.
+// String returns the text form, "sealport1…", 67 characters, or "(no public key)"
+// for the zero value.
 func (k PublicKey) String() string {
 	if k.IsZero() {
 		return "(no public key)"
@@ -139,8 +140,9 @@ func (k PublicKey) String() string {
 }
 
 // Fingerprint returns six groups of four hexadecimal digits for comparison by
-// people, as in "1f3a-9c02-77b1-e4d0-5a68-c93b". It is 96 bits of a hash: nobody
-// can make another key that has the same. Machines compare keys with Equal.
+// people, such as "1f3a-9c02-77b1-e4d0-5a68-c93b". It is 96 bits of a hash: finding
+// another key with the same fingerprint is infeasible. Programs compare keys with
+// [PublicKey.Equal].
 func (k PublicKey) Fingerprint() string {
 	if k.IsZero() {
 		return "(no public key)"
@@ -154,8 +156,8 @@ func (k PublicKey) Fingerprint() string {
 	return strings.Join(groups, "-")
 }
 
-// MarshalText returns the text form. It fails with ErrMalformedKey for the zero
-// value.
+// MarshalText implements [encoding.TextMarshaler] with the text form. It fails with
+// [ErrMalformedKey] for the zero value.
 func (k PublicKey) MarshalText() ([]byte, error) {
 	if k.IsZero() {
 		return nil, fmt.Errorf("%w: zero public key", ErrMalformedKey)
@@ -163,7 +165,8 @@ func (k PublicKey) MarshalText() ([]byte, error) {
 	return []byte(k.String()), nil
 }
 
-// UnmarshalText is ParsePublicKey. After an error k is unchanged.
+// UnmarshalText implements [encoding.TextUnmarshaler] as [ParsePublicKey] does. After
+// an error k is unchanged. It must not be called while k is in use.
 func (k *PublicKey) UnmarshalText(text []byte) error {
 	parsed, err := ParsePublicKey(string(text))
 	if err != nil {

@@ -6,16 +6,16 @@ import (
 	"log/slog"
 )
 
-// placeholder stands wherever a secret would be printed.
+// placeholder is printed instead of a secret.
 const placeholder = "[sealport secret]"
 
-// redacted is embedded in the types that hold a secret and gives them methods that
-// print a placeholder.
+// redacted is embedded in the types that hold a secret. Its methods print a
+// placeholder.
 //
-// Methods are not enough: fmt can't call them on the unexported fields of other
-// people's structs, and then prints what it finds, and for a verb that does not
-// fit it follows a pointer to get there. So those types hold the secret in a
-// closure, which fmt prints as an address, and which reflection can't look into.
+// Methods are not enough: fmt cannot call them on unexported fields of other
+// structs. It then prints the fields themselves, and for a verb that does not fit it
+// follows pointers. So these types hold the secret in a closure, which fmt prints as
+// an address and reflection cannot inspect.
 type redacted struct{}
 
 // String returns a placeholder.
@@ -24,7 +24,7 @@ func (redacted) String() string { return placeholder }
 // GoString returns a placeholder.
 func (redacted) GoString() string { return placeholder }
 
-// Format writes a placeholder, whatever the verb.
+// Format writes a placeholder for every verb.
 func (redacted) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, placeholder) }
 
 // LogValue returns a placeholder.

@@ -2,9 +2,9 @@ package keys
 
 import "sync"
 
-// subscriptions are those who want to know when a key is revoked. The mutex of
-// the Trust that owns them guards them, together with the keys themselves: so
-// nothing happens between the check and the subscription.
+// subscriptions holds the callbacks for revoked keys. It is guarded by the mutex of
+// the Trust that owns it, together with the keys, so that no key is revoked between
+// the check and the subscription.
 type subscriptions struct {
 	byKey map[subscribedKey]map[*subscription]struct{}
 }
@@ -18,7 +18,7 @@ type subscription struct {
 	revoked func()
 }
 
-// add subscribes, or calls revoked at once if valid says no. It takes mu.
+// add subscribes, or calls revoked at once if the key is not valid. It locks mu.
 func (s *subscriptions) add(mu *sync.Mutex, valid func(string, PublicKey) bool, endpoint string, key PublicKey, revoked func()) (cancel func()) {
 	mu.Lock()
 	if !valid(endpoint, key) {
@@ -27,7 +27,7 @@ func (s *subscriptions) add(mu *sync.Mutex, valid func(string, PublicKey) bool, 
 		return func() {}
 	}
 	defer mu.Unlock()
-	// A pointer tells subscriptions apart that are otherwise the same: two
+	// A pointer distinguishes subscriptions that are otherwise the same: two
 	// connections of one client, one of which is cancelled.
 	at, sub := subscribedKey{endpoint, key}, &subscription{revoked}
 	if s.byKey == nil {
@@ -47,8 +47,8 @@ func (s *subscriptions) add(mu *sync.Mutex, valid func(string, PublicKey) bool, 
 	}
 }
 
-// takeRevokedLocked removes and returns the subscriptions to keys that valid now
-// refuses. The caller calls them with callAll after it has let go of the mutex.
+// takeRevokedLocked removes and returns the subscriptions to keys that are no longer
+// valid. The caller passes them to callAll after it has unlocked the mutex.
 func (s *subscriptions) takeRevokedLocked(valid func(string, PublicKey) bool) (revoked []*subscription) {
 	for at, subs := range s.byKey {
 		if valid(at.endpoint, at.key) {

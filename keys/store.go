@@ -11,33 +11,35 @@ import (
 	"github.com/sealport/sealport/keys/internal/safefile"
 )
 
-// Store keeps private keys under names: files (FileStore), or what an operating
-// system has for it. All methods may block, on the disk or on the user, until
-// ctx ends, and may be called concurrently.
+// Store stores private keys under names: in files ([FileStore]) or in a facility of
+// the operating system. All methods may block, on the disk or on the user, until ctx
+// ends, and may be called concurrently.
 //
-// A name is 1 to 127 bytes of [A-Za-z0-9._-] and starts with a letter or digit,
-// like an endpoint. Other names are ErrKeyName.
+// A name has 1 to 127 characters, letters A to Z in both cases, digits, ".", "_" and
+// "-", and begins with a letter or digit, like the name of an endpoint. For other
+// names all methods return [ErrKeyName].
 type Store interface {
-	// Load returns the key, or ErrKeyNotFound.
+	// Load returns the key, or [ErrKeyNotFound].
 	Load(ctx context.Context, name string) (PrivateKey, error)
-	// Save stores a new key. It fails with ErrKeyExists rather than lose one.
+	// Save stores a new key. It fails with [ErrKeyExists] rather than overwrite
+	// a key.
 	Save(ctx context.Context, name string, k PrivateKey) error
-	// Replace stores a key in the place of one that is there, in one step: the
-	// last act of a rotation. It fails with ErrKeyNotFound if there is none.
+	// Replace atomically replaces the key, which is the last step of a
+	// rotation. It fails with [ErrKeyNotFound] if there is none.
 	Replace(ctx context.Context, name string, k PrivateKey) error
-	// Delete removes a key, or fails with ErrKeyNotFound.
+	// Delete removes the key. It fails with [ErrKeyNotFound] if there is none.
 	Delete(ctx context.Context, name string) error
 }
 
-// ErrKeyName is returned for a name that a Store can't have.
-var ErrKeyName = errors.New("keys: bad key name")
+// ErrKeyName is returned for an invalid name of a key or endpoint; see [Store].
+var ErrKeyName = errors.New("keys: invalid name")
 
-// maxName is the length of an endpoint's name in bytes, so that a key can be
-// called after the endpoint it is for.
+// maxName is the longest name of an endpoint in bytes, so that a key can have the
+// name of its endpoint.
 const maxName = 127
 
-// CheckName returns ErrKeyName unless name is one that a Store can have. It is
-// for those who implement Store.
+// CheckName returns [ErrKeyName] if name is not valid in a [Store], else nil. It is
+// for implementations of Store.
 func CheckName(name string) error {
 	if len(name) == 0 || len(name) > maxName {
 		return fmt.Errorf("%w: %d bytes, not 1 to %d", ErrKeyName, len(name), maxName)
@@ -54,8 +56,9 @@ func CheckName(name string) error {
 	return nil
 }
 
-// LoadOrGenerate returns the key of that name, and makes and saves one if there
-// is none. Of processes that do so at the same time all get the same key.
+// LoadOrGenerate returns the key of that name. If there is none, it generates and
+// saves one. Processes that do so at the same time all get the same key. It blocks
+// as s does, and fails with its errors.
 func LoadOrGenerate(ctx context.Context, s Store, name string) (PrivateKey, error) {
 	k, err := s.Load(ctx, name)
 	if !errors.Is(err, ErrKeyNotFound) {
@@ -63,7 +66,7 @@ func LoadOrGenerate(ctx context.Context, s Store, name string) (PrivateKey, erro
 	}
 	k = Generate()
 	err = s.Save(ctx, name, k)
-	if errors.Is(err, ErrKeyExists) { // another process was faster
+	if errors.Is(err, ErrKeyExists) { // another process was first
 		return s.Load(ctx, name)
 	}
 	if err != nil {
@@ -72,34 +75,37 @@ func LoadOrGenerate(ctx context.Context, s Store, name string) (PrivateKey, erro
 	return k, nil
 }
 
-// DefaultDir returns the folder for keys and trust files by the conventions of
-// the system: $XDG_CONFIG_HOME/sealport or ~/.config/sealport on Linux,
-// ~/Library/Application Support/sealport on Darwin. It does not make it.
+// DefaultDir returns the directory for keys and trust files by the conventions of
+// the operating system: $XDG_CONFIG_HOME/sealport or ~/.config/sealport on Linux,
+// ~/Library/Application Support/sealport on Darwin. It does not create the directory.
+// It fails if the environment does not define the user's home directory.
 func DefaultDir() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return "", fmt.Errorf("keys: default folder: %w", err)
+		return "", step("finding the default directory", err)
 	}
 	return filepath.Join(dir, "sealport"), nil
 }
 
-// FileStore is a Store of key files, one per name, "<name>.key". The zero value
-// is ready for use. Do not change the fields once it is used.
+// FileStore is a [Store] of key files, "<name>.key". The zero value is ready to use.
+// The fields must not be changed after the first call of a method.
 type FileStore struct {
-	// Dir is the folder; "" stands for "keys" in DefaultDir. It is made with
+	// Dir is the directory; "" means "keys" in [DefaultDir]. It is created with
 	// mode 0700 when the first key is saved.
 	Dir string
 
-	// Passphrase returns the passphrase for the key of that name; the store
-	// clears it after use. It is called for each Save and Replace, and for a
-	// Load that meets a locked key. nil: keys are saved as they are, protected
-	// by the file's mode, and locked keys are ErrLockedKey.
+	// Passphrase returns the passphrase for the key of that name. The store
+	// clears the slice after use. It is called by Save and Replace, and by Load
+	// for a locked key, perhaps concurrently. If nil, keys are saved unlocked,
+	// protected by the file's mode only, and Load fails with [ErrLockedKey] for
+	// a locked key.
 	Passphrase func(ctx context.Context, name string) ([]byte, error)
 }
 
 var _ Store = (*FileStore)(nil)
 
-// Path returns the file in which the key of that name is, or would be.
+// Path returns the path of the key file for name, which need not exist. It fails with
+// [ErrKeyName], and as [DefaultDir] does.
 func (s *FileStore) Path(name string) (string, error) {
 	if err := CheckName(name); err != nil {
 		return "", err
@@ -115,7 +121,7 @@ func (s *FileStore) Path(name string) (string, error) {
 	return filepath.Join(dir, name+".key"), nil
 }
 
-// Load implements Store. Further errors are those of LoadFile.
+// Load implements [Store]. It blocks and fails like [LoadFile].
 func (s *FileStore) Load(ctx context.Context, name string) (PrivateKey, error) {
 	path, err := s.Path(name)
 	if err != nil {
@@ -128,12 +134,14 @@ func (s *FileStore) Load(ctx context.Context, name string) (PrivateKey, error) {
 	return LoadFile(path, ask)
 }
 
-// Save implements Store. Further errors are those of SaveFile.
+// Save implements [Store]. It blocks and fails like [SaveFile], and fails with
+// [ErrPassphrase] if FileStore.Passphrase returns an empty passphrase.
 func (s *FileStore) Save(ctx context.Context, name string, k PrivateKey) error {
 	return s.write(ctx, name, k, false)
 }
 
-// Replace implements Store. Further errors are those of SaveFile.
+// Replace implements [Store]. It blocks and fails like [FileStore.Save]. After an
+// error the old key is still there.
 func (s *FileStore) Replace(ctx context.Context, name string, k PrivateKey) error {
 	path, err := s.Path(name)
 	if err != nil {
@@ -154,17 +162,18 @@ func (s *FileStore) write(ctx context.Context, name string, k PrivateKey, replac
 	if s.Passphrase != nil {
 		passphrase, err = s.Passphrase(ctx, name)
 		if err != nil {
-			return fmt.Errorf("keys: asking for the passphrase: %w", err)
+			return step("asking for the passphrase", err)
 		}
 		defer clear(passphrase)
 		if len(passphrase) == 0 {
-			return fmt.Errorf("%w: it is empty", ErrPassphrase)
+			return errNoPassphrase
 		}
 	}
 	return writeKeyFile(path, k, passphrase, replace)
 }
 
-// Delete implements Store.
+// Delete implements [Store]. It blocks on the disk. It fails with [ErrKeyNotFound],
+// [ErrInsecureFile] or an error of the file system.
 func (s *FileStore) Delete(_ context.Context, name string) error {
 	path, err := s.Path(name)
 	if err != nil {
@@ -175,7 +184,7 @@ func (s *FileStore) Delete(_ context.Context, name string) error {
 		return fmt.Errorf("%w: %s", ErrKeyNotFound, path)
 	}
 	if err != nil {
-		return fmt.Errorf("keys: deleting key file: %w", err)
+		return step("deleting key file", err)
 	}
 	return nil
 }

@@ -9,60 +9,77 @@ import (
 	"time"
 )
 
-// Trust decides which keys may be at the other end. Package secure asks it in
-// every handshake, after the peer has proved that it holds the key and before
-// anything is revealed to it.
+// Trust decides which keys a peer may have. Package secure asks it in every
+// handshake, after the peer has proved that it holds the key and before anything is
+// revealed to the peer.
 //
-// Implementations are safe for concurrent use.
+// All methods may be called concurrently.
 type Trust interface {
-	// Verify returns nil if key may speak for a peer at endpoint, else an error
-	// that says why not; it should match ErrUntrusted. It may block, on the disk
-	// or on the user, until ctx ends.
+	// Verify returns nil if a peer at endpoint may have key, else an error that
+	// says why not and should match [ErrUntrusted]. It may block, on the disk or
+	// on the user, until ctx ends.
 	Verify(ctx context.Context, endpoint string, key PublicKey) error
 
 	// OnRevoke arranges for revoked to be called once, as soon as this Trust
-	// knows that Verify would now refuse key at endpoint. If it would already,
-	// revoked is called before OnRevoke returns: a key that was removed between
-	// Verify and OnRevoke is not missed.
+	// knows that Verify would now refuse key at endpoint. If it already would,
+	// revoked is called before OnRevoke returns, so a key that was removed
+	// between Verify and OnRevoke is not missed.
 	//
-	// revoked is called without locks, on the goroutine that learned of the
-	// removal; it must not block. cancel gives up the subscription; it does not
-	// wait for a call that is under way. Whoever subscribes must cancel, or be
-	// called, for the memory to be freed. OnRevoke starts no goroutine.
+	// revoked is called without locks held, on the goroutine that noticed the
+	// removal. It must not block. cancel ends the subscription and may be called
+	// several times; it does not wait for a call of revoked in progress. A
+	// subscription uses memory until it is cancelled or called. OnRevoke does not
+	// block and starts no goroutine.
 	OnRevoke(endpoint string, key PublicKey, revoked func()) (cancel func())
 }
 
-// Expecter is implemented by a Trust that knows beforehand which key is at an
-// endpoint. Patterns that need the host's key before they begin (IK and NK) can
-// be used with such a Trust only, and with XX the client asks for that key, for
-// the sake of hosts in rotation.
+// Expecter is implemented by a [Trust] that knows in advance which keys a host has.
+// Patterns that need the host's key before the handshake begins (IK and NK) require
+// it. With XX the client asks for the expected key, which matters for a host that is
+// rotating its key.
 type Expecter interface {
 	// Expected returns the keys that Verify accepts for endpoint, the preferred
-	// one first, in a new slice. Empty if none is known.
+	// one first, in a new slice, which is empty if no key is known. It may block
+	// on the disk.
 	Expected(endpoint string) []PublicKey
 }
 
-// Watcher is implemented by a Trust whose source can change behind the program's
-// back: a file. Without Watch new handshakes follow the source, but who is
-// connected stays until somebody else connects or reloads.
+// Watcher is implemented by a [Trust] that reads its keys from a file. Without Watch
+// new handshakes follow the file, but a connected peer whose key was removed stays
+// connected until the next handshake or reload.
 type Watcher interface {
-	// Watch looks for changes every interval (0: DefaultWatchInterval) until ctx
-	// ends, whose error it returns, and calls those whose keys were revoked. It
-	// blocks: whoever wants it runs it on a goroutine of his own. failed, which may
-	// be nil, is called with the error of each look that fails.
+	// Watch checks the file for changes at every interval (0 means
+	// [DefaultWatchInterval]) and calls the subscribers of OnRevoke whose keys
+	// were removed. It blocks until ctx ends and returns ctx's error, so run it in
+	// a goroutine. failed, which may be nil, is called with the error of each
+	// check that fails.
 	Watch(ctx context.Context, interval time.Duration, failed func(error)) error
 }
 
-// ErrUntrusted is returned by Verify for a key that is not trusted. The key is
-// not part of the error's text; its fingerprint is.
+// ErrUntrusted matches the error of every Verify that refuses a key: see
+// [UntrustedError], and [ErrTrustFile] for a file that cannot be used.
 var ErrUntrusted = errors.New("keys: the peer's key is not trusted")
 
-// untrusted says which key it was, by fingerprint.
-func untrusted(key PublicKey) error {
-	return fmt.Errorf("%w: %s", ErrUntrusted, key.Fingerprint())
+// UntrustedError is the error of every [Trust] of this package that refuses a key
+// which it does not list. errors.Is holds for [ErrUntrusted]. Its text contains the
+// whole key, in the form that an allow file takes; a public key is not secret.
+type UntrustedError struct {
+	Key  PublicKey
+	File string // absolute path of the trust file, or "" for a Trust in memory
 }
 
-// Pinned trusts a fixed set of keys at any endpoint. Make one with Pin.
+// Error names the key and, if there is one, the file.
+func (e *UntrustedError) Error() string {
+	if e.File == "" {
+		return fmt.Sprintf("%v: %v", ErrUntrusted, e.Key)
+	}
+	return fmt.Sprintf("%v: %v is not in %s; to trust it, add a line with this key there", ErrUntrusted, e.Key, e.File)
+}
+
+// Unwrap returns [ErrUntrusted].
+func (e *UntrustedError) Unwrap() error { return ErrUntrusted }
+
+// Pinned is a [Trust] in a fixed set of keys, at any endpoint. Create one with [Pin].
 type Pinned struct {
 	keys []PublicKey
 }
@@ -72,21 +89,21 @@ var (
 	_ Expecter = (*Pinned)(nil)
 )
 
-// Pin returns a Trust in exactly these keys, for clients that know the host's
-// key. Give the host's next key as well while it rotates; the first one is
-// preferred. Without a key it trusts nobody.
+// Pin returns a [Trust] in exactly these keys, which it copies, for clients that know
+// the host's key. While the host rotates its key, pin the next key too; the first one
+// is preferred. Without a key it trusts no peer.
 func Pin(keys ...PublicKey) *Pinned { return &Pinned{keys: slices.Clone(keys)} }
 
-// Verify returns nil for a pinned key, else ErrUntrusted. It does not block.
+// Verify returns nil for a pinned key, else an [*UntrustedError]. It does not block.
 func (p *Pinned) Verify(_ context.Context, _ string, key PublicKey) error {
 	if !contains(p.keys, key) {
-		return untrusted(key)
+		return &UntrustedError{Key: key}
 	}
 	return nil
 }
 
-// OnRevoke calls revoked at once if key is not pinned; else never, because the
-// set is fixed.
+// OnRevoke implements [Trust]. It calls revoked at once if key is not pinned, else
+// never, because the set is fixed.
 func (p *Pinned) OnRevoke(_ string, key PublicKey, revoked func()) (cancel func()) {
 	if !contains(p.keys, key) {
 		revoked()
@@ -94,10 +111,11 @@ func (p *Pinned) OnRevoke(_ string, key PublicKey, revoked func()) (cancel func(
 	return func() {}
 }
 
-// Expected returns the pinned keys in the order given.
+// Expected implements [Expecter]. It returns the pinned keys in the order given to
+// [Pin], in a new slice.
 func (p *Pinned) Expected(string) []PublicKey { return slices.Clone(p.keys) }
 
-// contains compares with all keys in constant time, and refuses zero keys.
+// contains compares with all keys in constant time. It never finds a zero key.
 func contains(keys []PublicKey, key PublicKey) bool {
 	found := false
 	for _, k := range keys {
@@ -108,8 +126,8 @@ func contains(keys []PublicKey, key PublicKey) bool {
 	return found
 }
 
-// AllowList trusts the keys that are in it, at any endpoint, and can be changed
-// while it is used. Make one with Allow.
+// AllowList is a [Trust] in the keys that it contains, at any endpoint. It can be
+// changed while it is in use. Create one with [Allow]; the zero value is empty.
 type AllowList struct {
 	mu   sync.Mutex
 	keys map[PublicKey]struct{}
@@ -118,18 +136,21 @@ type AllowList struct {
 
 var _ Trust = (*AllowList)(nil)
 
-// Allow returns a Trust in these keys, for hosts that know their clients. Without
-// a key it trusts nobody until Add.
+// Allow returns a [Trust] in these keys, for hosts that know their clients. Without a
+// key it trusts no peer until [AllowList.Add] is called.
 func Allow(keys ...PublicKey) *AllowList {
-	l := &AllowList{keys: make(map[PublicKey]struct{}, len(keys))}
+	l := &AllowList{}
 	l.Add(keys...)
 	return l
 }
 
-// Add trusts further keys from now on. Zero keys are ignored. It does not block.
+// Add adds keys. Zero keys are ignored. It does not block.
 func (l *AllowList) Add(keys ...PublicKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.keys == nil {
+		l.keys = make(map[PublicKey]struct{}, len(keys))
+	}
 	for _, k := range keys {
 		if !k.IsZero() {
 			l.keys[k] = struct{}{}
@@ -137,8 +158,8 @@ func (l *AllowList) Add(keys ...PublicKey) {
 	}
 }
 
-// Remove trusts these keys no more, and calls those who subscribed to them by
-// OnRevoke: their connections end. It returns after those calls.
+// Remove removes keys and calls their subscribers of [AllowList.OnRevoke], which ends
+// their connections. It returns after those calls, and does not block otherwise.
 func (l *AllowList) Remove(keys ...PublicKey) {
 	l.mu.Lock()
 	for _, k := range keys {
@@ -149,17 +170,18 @@ func (l *AllowList) Remove(keys ...PublicKey) {
 	callAll(revoked)
 }
 
-// Verify returns nil for a key in the list, else ErrUntrusted. It does not block.
+// Verify returns nil for a key in the list, else an [*UntrustedError]. It does not
+// block.
 func (l *AllowList) Verify(_ context.Context, _ string, key PublicKey) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.validLocked("", key) {
-		return untrusted(key)
+		return &UntrustedError{Key: key}
 	}
 	return nil
 }
 
-// OnRevoke implements Trust.
+// OnRevoke implements [Trust].
 func (l *AllowList) OnRevoke(endpoint string, key PublicKey, revoked func()) (cancel func()) {
 	return l.subs.add(&l.mu, l.validLocked, endpoint, key, revoked)
 }

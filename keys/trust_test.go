@@ -1,6 +1,8 @@
 package keys_test
 
 import (
+	"bytes"
+	"log/slog"
 	"sync"
 	"testing"
 
@@ -29,12 +31,33 @@ func (c *counter) calls() int {
 
 func public(t testing.TB, b byte) keys.PublicKey { return fixedKey(t, b).Public() }
 
+// requireRefused requires an error that gives the operator the whole key and the
+// file in which to put it, as values and in the text that ends up in a log.
+func requireRefused(t *testing.T, err error, key keys.PublicKey, file string) {
+	t.Helper()
+	require.ErrorIs(t, err, keys.ErrUntrusted)
+	require.NotErrorIs(t, err, keys.ErrTrustFile)
+	var refused *keys.UntrustedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, keys.UntrustedError{Key: key, File: file}, *refused)
+
+	require.Contains(t, logged(err), key.String())
+	require.Contains(t, logged(err), file)
+}
+
+// logged returns what a log shows of err.
+func logged(err error) string {
+	var out bytes.Buffer
+	slog.New(slog.NewTextHandler(&out, nil)).Info("refused", "error", err)
+	return out.String()
+}
+
 func TestPin(t *testing.T) {
 	current, next, other := public(t, 1), public(t, 2), public(t, 3)
 	p := keys.Pin(current, next)
 	require.NoError(t, p.Verify(t.Context(), "a", current))
 	require.NoError(t, p.Verify(t.Context(), "b", next))
-	require.ErrorIs(t, p.Verify(t.Context(), "a", other), keys.ErrUntrusted)
+	requireRefused(t, p.Verify(t.Context(), "a", other), other, "")
 	require.ErrorIs(t, p.Verify(t.Context(), "a", keys.PublicKey{}), keys.ErrUntrusted)
 	require.Equal(t, []keys.PublicKey{current, next}, p.Expected("a"))
 	p.Expected("a")[0] = other
@@ -66,9 +89,7 @@ func TestAllowAndRemove(t *testing.T) {
 	a, b := public(t, 1), public(t, 2)
 	l := keys.Allow(a)
 	require.NoError(t, l.Verify(t.Context(), "x", a))
-	err := l.Verify(t.Context(), "x", b)
-	require.ErrorIs(t, err, keys.ErrUntrusted)
-	require.Contains(t, err.Error(), b.Fingerprint())
+	requireRefused(t, l.Verify(t.Context(), "x", b), b, "")
 	l.Add(b)
 	require.NoError(t, l.Verify(t.Context(), "x", b))
 

@@ -15,17 +15,35 @@ import (
 	"github.com/sealport/sealport/keys/internal/safefile"
 )
 
-// ErrTrustFile is returned for an allow-list or a file of known hosts that can't
-// be understood. The text names the line. It matches ErrUntrusted too, because
-// nobody new is trusted until the file has been mended.
-var ErrTrustFile = fmt.Errorf("%w: trust file can't be understood", ErrUntrusted)
+// ErrTrustFile matches the error for an allow file or a file of known hosts that
+// cannot be used: it cannot be read or parsed, or others can write it. The text
+// names the file and the line. It matches [ErrUntrusted] too, because no new
+// connection is accepted until the file is corrected.
+var ErrTrustFile error = trustFileSentinel{}
 
-// maxTrustFile bounds a trust file, in bytes: some ten thousand keys.
+type trustFileSentinel struct{}
+
+func (trustFileSentinel) Error() string { return prefix + "trust file cannot be used" }
+func (trustFileSentinel) Unwrap() error { return ErrUntrusted }
+
+// trustFileError says which file cannot be used, and why.
+type trustFileError struct {
+	path string
+	err  error
+}
+
+func (e *trustFileError) Error() string {
+	return fmt.Sprintf("%strust file %s cannot be used: %s", prefix, e.path, strings.TrimPrefix(e.err.Error(), prefix))
+}
+
+func (e *trustFileError) Unwrap() []error { return []error{ErrTrustFile, e.err} }
+
+// maxTrustFile is the largest trust file, in bytes: some ten thousand keys.
 const maxTrustFile = 1 << 20
 
-// trustFile is what AllowFile and KnownHosts share: a set of (endpoint, key) from
-// a file that others edit while it is used. An allow-list has one endpoint, "",
-// that stands for all.
+// trustFile is what AllowFile and KnownHosts share: a set of (endpoint, key) read
+// from a file that is edited while it is used. In an allow file the endpoint is "",
+// which stands for all endpoints.
 type trustFile struct {
 	path  string
 	parse func(line string) (endpoint string, key PublicKey, err error)
@@ -33,14 +51,14 @@ type trustFile struct {
 	mu     sync.Mutex
 	loaded bool
 	stamp  safefile.Stamp
-	err    error              // of the last load; keys are then the ones before
+	err    error              // of the last load; keys are then those of the load before
 	keys   map[string]*keySet // by endpoint
 	subs   subscriptions
 }
 
-// keySet are the keys of one endpoint: a list may be long, so it is not searched.
+// keySet is the keys of one endpoint, with an index because a list may be long.
 type keySet struct {
-	inOrder []PublicKey // of the file
+	inOrder []PublicKey // as in the file
 	index   map[PublicKey]struct{}
 }
 
@@ -60,8 +78,8 @@ func (s *keySet) list() []PublicKey {
 	return slices.Clone(s.inOrder)
 }
 
-// refreshLocked reads the file again if it changed. The caller calls what it
-// returns, with callAll, after it has let go of mu.
+// refreshLocked reads the file again if it has changed. The caller passes what it
+// returns to callAll after it has unlocked mu.
 func (f *trustFile) refreshLocked() []*subscription {
 	if f.loaded && f.err == nil && !f.stamp.Changed(f.path) {
 		return nil
@@ -69,10 +87,9 @@ func (f *trustFile) refreshLocked() []*subscription {
 	return f.reloadLocked()
 }
 
-// reloadLocked reads the file. A file that is gone trusts nobody. A file that is
-// there but can't be read or understood leaves the keys for connections that
-// live, and err for new ones: a slip of the editor must neither admit anybody nor
-// cut everybody off.
+// reloadLocked reads the file. A missing file trusts no key. A file that exists but
+// cannot be read or parsed leaves the keys for existing connections and sets err for
+// new ones: an editing mistake must neither admit a peer nor disconnect all of them.
 func (f *trustFile) reloadLocked() []*subscription {
 	f.loaded = true
 	content, stamp, err := safefile.Read(f.path, maxTrustFile, safefile.Unforgeable)
@@ -80,20 +97,20 @@ func (f *trustFile) reloadLocked() []*subscription {
 	case errors.Is(err, fs.ErrNotExist):
 		content, stamp = nil, safefile.Stamp{}
 	case err != nil:
-		f.err = fmt.Errorf("%w: %w", ErrTrustFile, err)
+		f.err = &trustFileError{f.path, err}
 		return nil
 	}
 	keys, err := parseTrustFile(content, f.parse)
 	if err != nil {
-		f.err = fmt.Errorf("%s: %w", f.path, err)
+		f.err = &trustFileError{f.path, err}
 		return nil
 	}
 	f.stamp, f.keys, f.err = stamp, keys, nil
 	return f.subs.takeRevokedLocked(f.validLocked)
 }
 
-// parseTrustFile reads the lines of a trust file, without "#" comments and empty
-// lines. One bad line refuses the whole file: it may be the one that matters.
+// parseTrustFile parses a trust file and skips "#" comments and empty lines. One
+// bad line makes the whole file unusable: it may be the line that matters.
 func parseTrustFile(content []byte, parse func(string) (string, PublicKey, error)) (map[string]*keySet, error) {
 	keys := make(map[string]*keySet)
 	lines := bufio.NewScanner(bytes.NewReader(content))
@@ -104,7 +121,7 @@ func parseTrustFile(content []byte, parse func(string) (string, PublicKey, error
 		}
 		endpoint, key, err := parse(line)
 		if err != nil {
-			return nil, fmt.Errorf("%w: line %d: %w", ErrTrustFile, n, err)
+			return nil, step(fmt.Sprintf("line %d", n), err)
 		}
 		set := keys[endpoint]
 		if set == nil {
@@ -115,17 +132,14 @@ func parseTrustFile(content []byte, parse func(string) (string, PublicKey, error
 			set.inOrder, set.index[key] = append(set.inOrder, key), struct{}{}
 		}
 	}
-	if err := lines.Err(); err != nil { // a line of more than 64 KiB
-		return nil, fmt.Errorf("%w: %w", ErrTrustFile, err)
-	}
-	return keys, nil
+	return keys, lines.Err() // a line of more than 64 KiB
 }
 
 func (f *trustFile) validLocked(endpoint string, key PublicKey) bool {
 	return f.keys[endpoint].has(key)
 }
 
-// reload is Reload of both kinds of file.
+// reload implements Reload of both kinds of file.
 func (f *trustFile) reload() error {
 	f.mu.Lock()
 	revoked := f.reloadLocked()
@@ -135,7 +149,7 @@ func (f *trustFile) reload() error {
 	return err
 }
 
-// watch is Watch of both kinds of file.
+// watch implements Watch of both kinds of file.
 func (f *trustFile) watch(ctx context.Context, interval time.Duration, failed func(error)) error {
 	if interval <= 0 {
 		interval = DefaultWatchInterval

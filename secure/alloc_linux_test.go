@@ -15,7 +15,7 @@ import (
 // pieces, once its buffers have grown.
 func TestNoAllocationPerMessage(t *testing.T) {
 	w := newWorld(t)
-	l, err := secure.Listen(w.endpoint, w.in(hostConfig(nil)))
+	l, err := secure.Listen(w.endpoint, w.serving(hostConfig(nil)))
 	require.NoError(t, err)
 	defer l.Close()
 	client, err := secure.Dial(hung(t), w.endpoint, w.in(clientConfig(nil)))

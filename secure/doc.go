@@ -1,7 +1,8 @@
-// Package secure is package transport with the contents of messages known to two
-// processes only: a Noise handshake, made hybrid with ML-KEM-768, then
-// ChaCha20-Poly1305 records. Hosts, clients, messages and errors are transport's;
-// an application moves between plain and secure by changing the constructor.
+// Package secure is package [transport] with end-to-end encryption between the
+// two processes: a Noise handshake, made hybrid with ML-KEM-768, then
+// ChaCha20-Poly1305 records. Hosts, clients, messages and errors are those of
+// package transport; an application moves between plain and secure by changing
+// the constructor.
 //
 //	host, err := secure.NewSecureHost("com.example.greeter", handle,
 //		&secure.Config{Key: hostKey, Trust: keys.Allow(clientPublic)})
@@ -10,29 +11,30 @@
 //
 // # What it adds
 //
-// Each side proves that it holds its static key, and the other decides by
-// Config.Trust; the peer policy of package transport holds as well, and comes
-// first. A client's constructor returns when the host has accepted its key. The
-// handshake binds the endpoint's name and both processes as the kernel knows them,
-// so that a process in between can't relay it. Every record is authenticated in
-// its place: what is changed, left out, repeated, moved or comes from another
-// connection ends the connection with an error, and an end that the peer did not
-// seal is ErrTruncated, never io.EOF.
+// Each side proves that it holds its static key, and the other side authorizes
+// that key by Config.Trust. The peer policy of package transport is checked as
+// well, before the handshake. A client's constructor returns after the host has
+// accepted the client's key. The handshake binds the endpoint's name and the
+// kernel's identities of both processes, so a process in between can't relay it.
+// Records are authenticated in order: a record that is changed, dropped,
+// repeated, moved or taken from another connection ends the connection with
+// [ErrRecord]. A connection that ends without the peer's sealed goodbye fails
+// with [ErrTruncated], never with io.EOF.
 //
-// Keys are replaced by the next of a chain after some time or amount, and by a
-// whole new handshake once an hour: who steals a key reads neither what was
-// before nor, after the next handshake, what comes.
+// Keys are replaced by a rekey after some time or amount of data, and by a
+// rehandshake once an hour: a stolen key reveals neither earlier messages nor
+// those after the next rehandshake.
 //
-// # What it does not
+// # What it does not do
 //
-// It does not hide that, when and how much two processes talk. It does not
-// protect against root, or against whoever can read either process's memory.
-// SECURITY.md has the whole list.
+// It does not hide that two processes talk, when, or how much. It does not
+// protect against root, or against a process that can read the memory of either
+// side. See SECURITY.md for the complete list.
 //
 // # Strict by default
 //
-// A host without a trust decision does not start, nor does a client that does not
-// say which host key it expects (keys.Pin) or that it takes the first it sees
-// (keys.TrustOnFirstUse). Secure never falls back to plain: the two refuse each
-// other.
+// A host needs Trust to start. A client must pin the host's key ([keys.Pin]) or
+// state that it accepts the first one it sees ([keys.TrustOnFirstUse]). A setting
+// that the role does not use is refused with [transport.ErrConfig]. There is no
+// fallback to plain: a plain and a secure side refuse each other.
 package secure

@@ -5,43 +5,43 @@ import (
 	"sync"
 )
 
-// halfOpen bounds the handshakes that are under way, per user and in total. Who
-// finds no place waits for one, so that many honest clients at once are served
-// one after the other, and a flood of one user keeps the others' places free.
+// halfOpen limits the handshakes in progress, per user and in total. A client
+// that finds no free slot waits for one, so that many honest clients at once are
+// served one after the other, and a flood from one user leaves slots for others.
 type halfOpen struct {
 	perUser int
 	total   chan struct{}
 
 	mu    sync.Mutex
-	users map[uint32]*places
+	users map[uint32]*slots
 }
 
-// places are those of one user.
-type places struct {
-	taken chan struct{}
-	users int // of this struct: holders and waiters
+// slots are those of one user.
+type slots struct {
+	used chan struct{}
+	refs int // holders and waiters
 }
 
 func newHalfOpen(total, perUser int) *halfOpen {
 	return &halfOpen{
 		perUser: perUser,
 		total:   make(chan struct{}, total),
-		users:   make(map[uint32]*places),
+		users:   make(map[uint32]*slots),
 	}
 }
 
-// enter waits for a place of the user's, then for one of all.
+// enter waits for one of the user's slots, then for one of the total.
 func (h *halfOpen) enter(ctx context.Context, uid uint32) (leave func(), err error) {
-	p := h.use(uid)
+	s := h.acquire(uid)
 	select {
-	case p.taken <- struct{}{}:
+	case s.used <- struct{}{}:
 	case <-ctx.Done():
-		h.unuse(uid, p)
+		h.release(uid, s)
 		return nil, ctx.Err()
 	}
 	free := func() {
-		<-p.taken
-		h.unuse(uid, p)
+		<-s.used
+		h.release(uid, s)
 	}
 	select {
 	case h.total <- struct{}{}:
@@ -55,22 +55,24 @@ func (h *halfOpen) enter(ctx context.Context, uid uint32) (leave func(), err err
 	}, nil
 }
 
-func (h *halfOpen) use(uid uint32) *places {
+// acquire adds a reference to the user's slots.
+func (h *halfOpen) acquire(uid uint32) *slots {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	p := h.users[uid]
-	if p == nil {
-		p = &places{taken: make(chan struct{}, h.perUser)}
-		h.users[uid] = p
+	s := h.users[uid]
+	if s == nil {
+		s = &slots{used: make(chan struct{}, h.perUser)}
+		h.users[uid] = s
 	}
-	p.users++
-	return p
+	s.refs++
+	return s
 }
 
-func (h *halfOpen) unuse(uid uint32, p *places) {
+// release drops a reference, and the slots with the last one.
+func (h *halfOpen) release(uid uint32, s *slots) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if p.users--; p.users == 0 {
+	if s.refs--; s.refs == 0 {
 		delete(h.users, uid)
 	}
 }

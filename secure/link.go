@@ -12,49 +12,48 @@ import (
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/ctxlock"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/record"
+	"github.com/sealport/sealport/secure/internal/record"
 )
 
 // sealed is a link whose frames are records in the frames of another. It
 // implements link.Link.
 //
-// Beside the reader and the writer above, a handshake within the connection
-// reads and writes too, so each direction has a lock: whoever holds it seals and
-// sends in one step, or receives and opens in one.
+// A rehandshake reads and writes beside the layer above, so each direction has a
+// lock. Its holder seals and sends in one step, or receives and opens in one.
 type sealed struct {
 	lower link.Link
-	p     parameters // of the next handshake within the connection
+	p     parameters // of the next rehandshake
 
 	wmu      ctxlock.Mutex
 	seal     *record.Sealer
 	out      []byte      // the record being sent
-	rekey    []byte      // a Rekey that is sealed and has yet to be sent
+	rekey    []byte      // a Rekey that is sealed, but not sent yet
 	frames   uint64      // of the layer above, sent
 	werr     error       // final
-	rekeyDue atomic.Bool // RekeyInterval is over
+	rekeyDue atomic.Bool // RekeyInterval has passed
 
 	rmu   ctxlock.Mutex
 	open  *record.Opener
-	plain []byte // the frame that the layer above has
-	stash []byte // the next one, if a handshake met it; nil: none
+	plain []byte // the frame that the layer above uses
+	stash []byte // the next frame, if a rehandshake received it; nil: none
 	rerr  error  // final
 
-	next   renewal
+	next   rehandshake
 	cause  atomic.Pointer[error] // why this side has ended the connection
 	cancel func()                // ends the subscription to p.Trust
 
 	ctx     context.Context // ended by Interrupt
 	stop    context.CancelFunc
-	control context.Context // ended by CloseWrite too: the handshake within writes no more
+	control context.Context // ended by CloseWrite too: a rehandshake writes no more
 	quit    context.CancelFunc
-	wg      sync.WaitGroup // of the handshake within
+	wg      sync.WaitGroup // of rehandshakes
 	closed  bool
 }
 
 var _ link.Link = (*sealed)(nil)
 
-// newLink makes a link of what a handshake agreed on. It takes lower over, and
-// the keys out of res.
+// newLink makes a link from the result of a handshake. It takes over lower, and
+// moves the keys out of res.
 func newLink(lower link.Link, p parameters, res *handshake.Result) *sealed {
 	var send, receive [record.KeySize]byte
 	res.TakeKeys(&send, &receive)
@@ -67,12 +66,12 @@ func newLink(lower link.Link, p parameters, res *handshake.Result) *sealed {
 	clear(receive[:])
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.control, l.quit = context.WithCancel(l.ctx)
-	l.renewed(res)
+	l.noteResult(res)
 	l.subscribe()
 	return l
 }
 
-// subscribe has Trust end the connection when the peer's key is no longer good.
+// subscribe ends the connection when Trust revokes the peer's key.
 func (l *sealed) subscribe() {
 	if l.p.known.IsZero() || l.p.Trust == nil {
 		return
@@ -101,8 +100,8 @@ func (l *sealed) WriteFrame(ctx context.Context, head, body []byte) error {
 	return err
 }
 
-// writeLocked seals and sends one record, after a Rekey where that is due. If
-// ctx ends first, the record is not sent and its nonce is left out.
+// writeLocked seals and sends one record, after a Rekey if one is due. If ctx ends
+// first, the record is not sent and its nonce is skipped.
 func (l *sealed) writeLocked(ctx context.Context, t record.Type, head, body []byte) error {
 	if l.werr != nil {
 		return l.werr
@@ -126,10 +125,9 @@ func (l *sealed) writeLocked(ctx context.Context, t record.Type, head, body []by
 	return err
 }
 
-// rekeyLocked sends a Rekey and takes the next key. A Rekey that could not be sent
-// is kept as it is, nonce and all, until it can: so a sender who gives up again
-// and again while the peer does not read uses up no more nonces than may be left
-// out in a row.
+// rekeyLocked sends a Rekey and moves on to the next key. A Rekey that could not be
+// sent is kept, with its nonce, until it is: a sender that gives up repeatedly while
+// the peer does not read must not skip more nonces in a row than are allowed.
 func (l *sealed) rekeyLocked(ctx context.Context) (err error) {
 	if l.rekey == nil {
 		if l.rekey, err = l.sealLocked(nil, record.Rekey, nil, nil); err != nil {
@@ -170,7 +168,7 @@ func (l *sealed) end(cause error) {
 	l.Interrupt()
 }
 
-// reason says why this side has closed, where it was not the layer above.
+// reason returns why this side closed the connection, if the layer above did not.
 func (l *sealed) reason(err error) error {
 	if cause := l.cause.Load(); cause != nil && errors.Is(err, link.ErrClosed) {
 		return *cause
@@ -184,8 +182,8 @@ func (l *sealed) ReadFrame(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	defer l.rmu.Unlock()
-	// What arrived before the end from this side, but was not read: not from a
-	// peer that is trusted no more.
+	// A frame that had arrived is not delivered if its sender is no longer
+	// trusted.
 	if cause := l.cause.Load(); cause != nil {
 		return nil, *cause
 	}
@@ -201,8 +199,7 @@ func (l *sealed) ReadFrame(ctx context.Context) ([]byte, error) {
 	return frame, err
 }
 
-// readLocked receives records until one has a frame in it, which it puts into
-// buf.
+// readLocked receives records until one contains a frame, which it puts into buf.
 func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
 	for l.rerr == nil {
 		frame, err := l.lower.ReadFrame(ctx)
@@ -223,18 +220,18 @@ func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
 			err = l.handshakeMessage(plain)
 		case record.Switch:
 			err = l.switchReceive()
-		case record.Ready: // which is the first record or none
+		case record.Ready: // only confirm accepts it
 			l.rerr = fmt.Errorf("%w: type %d out of turn", ErrRecord, t)
 		}
 		if err != nil {
-			l.rerr = l.renewalFailed(err)
+			l.rerr = l.rehandshakeFailed(err)
 		}
 	}
 	return nil, l.rerr
 }
 
 // readFailed makes every error but the end of ctx final, and an end without a
-// goodbye a truncation.
+// goodbye ErrTruncated.
 func (l *sealed) readFailed(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
@@ -248,20 +245,21 @@ func (l *sealed) readFailed(ctx context.Context, err error) error {
 	return err
 }
 
-// Buffered implements link.Link. What is buffered below may be a record that has
-// no frame in it.
+// Buffered implements link.Link. The record that is buffered below may contain no
+// frame.
 func (l *sealed) Buffered() bool { return false }
 
 // MaxFrame implements link.Link.
 func (l *sealed) MaxFrame() int { return l.lower.MaxFrame() - record.Overhead }
 
-// SyscallPerFrame implements link.Link: sealing costs more than asking.
+// SyscallPerFrame implements link.Link. Sealing a frame costs as much as a system
+// call, so small messages are worth coalescing.
 func (l *sealed) SyscallPerFrame() bool { return true }
 
 // Backlogged implements link.Link.
 func (l *sealed) Backlogged() bool {
 	if l.cause.Load() != nil {
-		return false // so that nothing is held back, and the next write says why
+		return false // nothing is coalesced, and the next write returns the cause
 	}
 	return l.lower.Backlogged()
 }
@@ -269,8 +267,8 @@ func (l *sealed) Backlogged() bool {
 // WaitDrained implements link.Link.
 func (l *sealed) WaitDrained(ctx context.Context) error { return l.reason(l.lower.WaitDrained(ctx)) }
 
-// Unacknowledged implements link.Link. What is sent for the sake of keys counts as well,
-// unless nothing else was sent.
+// Unacknowledged implements link.Link. Records without a frame count too, but never
+// to more than the frames that were sent.
 func (l *sealed) Unacknowledged() uint64 {
 	_ = l.wmu.Lock(context.Background())
 	defer l.wmu.Unlock()
@@ -286,11 +284,11 @@ func (l *sealed) HungUp() bool { return l.lower.HungUp() }
 // Credentials implements link.Link.
 func (l *sealed) Credentials() *cred.Credentials { return l.lower.Credentials() }
 
-// CloseWrite implements link.Link: it says goodbye in a record, if there is room
-// for one before ctx ends; else the peer will see ErrTruncated.
+// CloseWrite implements link.Link. It sends a sealed goodbye if there is room for it
+// before ctx ends; otherwise the peer gets ErrTruncated.
 func (l *sealed) CloseWrite(ctx context.Context) error {
 	l.quit()
-	// The handshake within gives the lock up at once, and nobody else has it.
+	// A rehandshake releases the lock at once, and there is no other holder.
 	_ = l.wmu.Lock(context.Background())
 	defer l.wmu.Unlock()
 	if errors.Is(l.werr, link.ErrClosed) {
@@ -298,7 +296,7 @@ func (l *sealed) CloseWrite(ctx context.Context) error {
 	}
 	err := l.writeLocked(ctx, record.Close, nil, nil)
 	if errors.Is(err, link.ErrPeerGone) {
-		err = nil // nobody to say goodbye to, as with any carrier
+		err = nil // no peer to say goodbye to, as with any carrier
 	}
 	l.werr = link.ErrClosed
 	return errors.Join(err, l.lower.CloseWrite(ctx))
@@ -310,15 +308,15 @@ func (l *sealed) Interrupt() {
 	l.lower.Interrupt()
 }
 
-// ended is a context that is over: calls do what they can without blocking.
+// ended is a context that has ended: calls do what they can without blocking.
 var ended = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// Close implements link.Link. The frame that was read last stays as it is: its
-// reader may be at work on it.
+// Close implements link.Link. The frame that was read last stays valid: its reader
+// may still use it.
 func (l *sealed) Close() error {
 	if l.closed {
 		return nil

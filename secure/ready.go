@@ -6,19 +6,19 @@ import (
 	"fmt"
 
 	"github.com/sealport/sealport/handshake"
-	"github.com/sealport/sealport/internal/record"
+	"github.com/sealport/sealport/secure/internal/record"
 )
 
-// In XX the client has done its part when it sends the third message, and only
-// with that does the host learn the client's key and judge it. So that a client
-// which the host refuses hears of it from its constructor, the host's first
-// record says that it has accepted (docs/PROTOCOL.md, "First handshake"). In the
-// other patterns the host's message says that already.
+// In XX the client sends the last message of the handshake, and only then does the
+// host learn the client's key and authorize it. The host's first record confirms
+// that it has accepted the key (docs/PROTOCOL.md, "First handshake"), so that a
+// refused client learns of the refusal in its constructor. In the other patterns
+// the host's message confirms that already.
 
-var errNotReady = errors.New("the host's first record does not accept")
+var errNotReady = errors.New("the host's first record is not ready")
 
-// confirm sends the acceptance, or waits for it until ctx ends. It is called
-// before anybody else uses the link. An error is final.
+// confirm sends the confirmation, or waits for it until ctx ends. It is called
+// before anything else uses the link. An error is final.
 func (l *sealed) confirm(ctx context.Context) error {
 	if l.p.pattern != handshake.XX {
 		return nil

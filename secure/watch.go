@@ -8,9 +8,9 @@ import (
 	"github.com/sealport/sealport/keys"
 )
 
-// Connections whose Trust is a file have it looked at once a second, so that a
-// key that is removed ends them though nobody connects. All connections with the
-// same Trust share one goroutine, which ends with the last of them.
+// Connections whose Trust is a file check that file once a second, so that removing
+// a key ends them even if no client connects. All connections with the same Trust
+// share one goroutine, which ends with the last of them.
 var watches = struct {
 	mu   sync.Mutex
 	live map[keys.Watcher]*watch
@@ -22,9 +22,8 @@ type watch struct {
 	ended  chan struct{}
 }
 
-// watchTrust has trust looked at until release is called, which waits for the
-// goroutine if it was the last user's. It does nothing for a Trust that needs no
-// looking at.
+// watchTrust watches trust until release is called, which waits for the goroutine
+// if it was the last user's. It does nothing for a Trust that is not a Watcher.
 func watchTrust(trust keys.Trust) (release func()) {
 	w, ok := trust.(keys.Watcher)
 	if !ok || !reflect.TypeOf(w).Comparable() {
@@ -39,8 +38,8 @@ func watchTrust(trust keys.Trust) (release func()) {
 		watches.live[w] = shared
 		go func() {
 			defer close(shared.ended)
-			// A file that can't be read admits nobody new and ends nothing;
-			// Verify says so to whoever connects.
+			// A file that can't be read accepts no new peer and ends no
+			// connection; Verify reports it to the next peer.
 			_ = w.Watch(ctx, 0, nil)
 		}()
 	}

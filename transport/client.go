@@ -3,10 +3,11 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 	"sync"
 	"sync/atomic"
 
+	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
@@ -15,13 +16,15 @@ import (
 //
 // It keeps the connection: when the host goes, it looks for the next one, with
 // growing pauses, until Close. What may have been lost with a host is reported
-// by the next Send, Flush, Receive or Close, once, as a *DisconnectedError.
+// by the next Send, SendBatch, Flush, Receive or Close, once, as a
+// [*DisconnectedError].
 //
-// All methods may be called concurrently, but Receive by one goroutine at a
-// time.
+// All methods may be called concurrently, but Receive and Messages by one goroutine
+// at a time.
 type Client[T any] struct {
 	endpoint string
 	s        *settings
+	engine   *conn.Config
 	k        coder[T]
 
 	current atomic.Pointer[attachment[T]] // nil while there is no host
@@ -39,38 +42,37 @@ type Client[T any] struct {
 	past     Stats
 }
 
-// attachment is one session of a Client.
+// attachment is one connection of a Client.
 type attachment[T any] struct {
-	session[T]
+	*typed[T]
 	detached chan struct{} // closed when it is no longer current
+	drained  bool          // nothing more is to be received; guarded by Client.mu
 }
 
-// maxLeaving is how many sessions whose host is gone are kept for the replies
+// maxLeaving is how many connections whose host is gone are kept for the replies
 // that came before.
 const maxLeaving = 4
 
-// NewClient connects to the host of an endpoint that takes messages of type T,
-// encoded by CodecOf[T]. It blocks as Dial does, and has its errors. If there is
-// no host yet that is ErrNoHost; a Client only waits for hosts that it had.
+// NewClient connects to the host of an endpoint whose messages are of type T,
+// encoded by [CodecOf][T]. It blocks as [Dial] does, and has its errors. If there is
+// no host yet that is [ErrNoHost]; a Client only waits for hosts that it had.
 func NewClient[T any](ctx context.Context, endpoint string, cfg *Config) (*Client[T], error) {
-	codec, err := CodecOf[T]()
-	if err != nil {
-		return nil, err
-	}
-	return NewClientWithCodec(ctx, endpoint, codec, cfg)
+	return NewClientWithCodec[T](ctx, endpoint, nil, cfg)
 }
 
-// NewClientWithCodec is NewClient with a codec of the caller's.
+// NewClientWithCodec is [NewClient] with a codec of the caller's. A codec that is nil
+// stands for CodecOf[T].
 func NewClientWithCodec[T any](ctx context.Context, endpoint string, codec Codec[T], cfg *Config) (*Client[T], error) {
-	s, err := cfg.resolve()
+	s, err := cfg.resolve(client)
 	if err != nil {
 		return nil, err
 	}
-	if codec == nil {
-		return nil, fmt.Errorf("%w: a client needs a codec", ErrConfig)
+	k, content, err := coderOf(codec)
+	if err != nil {
+		return nil, err
 	}
 	c := &Client[T]{
-		endpoint: endpoint, s: s, k: newCoder(codec),
+		endpoint: endpoint, s: s, engine: s.engine(content), k: k,
 		kept:    make(chan struct{}),
 		changed: make(chan struct{}),
 	}
@@ -84,12 +86,8 @@ func NewClientWithCodec[T any](ctx context.Context, endpoint string, codec Codec
 	return c, nil
 }
 
-// dial makes a session: within the process if there is a host, else by Dial.
-func (c *Client[T]) dial(ctx context.Context) (session[T], error) {
-	if l, err := dialLocal[T](ctx, c.endpoint, c.s); l != nil || err != nil {
-		return l, err
-	}
-	conn, err := dial(ctx, c.endpoint, c.s)
+func (c *Client[T]) dial(ctx context.Context) (*typed[T], error) {
+	conn, err := conn.Dial(ctx, c.endpoint, c.engine)
 	if err != nil {
 		return nil, err
 	}
@@ -100,13 +98,9 @@ func (c *Client[T]) dial(ctx context.Context) (session[T], error) {
 // there is no host, until ctx ends; the message will not arrive then. v is the
 // caller's again when Send returns.
 //
-// Within the process, the handler has returned when Send returns; it gets v
-// itself, so what v points to is shared. A handler must not Send by the Client
-// whose message it handles.
-//
-// Errors: ctx.Err(), ErrMessageTooLarge and ErrEncode, after which all is as
-// before; *DisconnectedError: this message was not sent, and others may be lost;
-// ErrClosed.
+// Errors: ctx.Err(), [ErrMessageTooLarge] and [ErrEncode], after which all is as
+// before; [*DisconnectedError]: this message was not sent, and others may be lost;
+// [ErrClosed].
 func (c *Client[T]) Send(ctx context.Context, v T) error {
 	for {
 		if c.loss.Load() != nil {
@@ -129,8 +123,35 @@ func (c *Client[T]) Send(ctx context.Context, v T) error {
 	}
 }
 
-// ended deals with a session that ended in err and returns what the caller of
-// Send, Flush or Receive is to hear.
+// SendBatch sends messages in order, as Send does one by one, and returns how many
+// it has sent: all of them if the error is nil. Small ones share frames of up to
+// 16 KiB; each frame takes one lock, one publication, and one wake-up at most. vs is
+// the caller's again when SendBatch returns. Errors are those of Send; for a message
+// that does not encode or is too large, those before it were sent.
+func (c *Client[T]) SendBatch(ctx context.Context, vs []T) (sent int, err error) {
+	for {
+		if c.loss.Load() != nil {
+			if lost := c.takeLoss(true); lost != nil {
+				return 0, lost
+			}
+		}
+		a := c.current.Load()
+		if a == nil {
+			if err := c.await(ctx, true); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		sent, err := a.sendBatch(ctx, vs)
+		if err == nil || !isEnd(err) {
+			return sent, err
+		}
+		return sent, c.ended(a, err, true)
+	}
+}
+
+// ended deals with a connection that ended in err and returns the error for the
+// caller of Send, SendBatch, Flush or Receive.
 func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
@@ -138,7 +159,7 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	if err == ErrClosed { // and not what has a reason, as a revoked key
 		err = ErrPeerGone // it was given up in Receive, below
 	}
-	c.detach(a, err)
+	err = c.detach(a, err)
 	if lost := c.takeLoss(notSent); lost != nil {
 		return lost
 	}
@@ -174,13 +195,12 @@ func (c *Client[T]) await(ctx context.Context, notSent bool) error {
 	}
 }
 
-// Receive waits for the next message that the host sends (Message.Reply), until
-// ctx ends, also while there is no host. A []byte is valid until the next
-// Receive.
+// Receive waits for the next message that the host sends, until ctx ends, also while
+// there is no host. A []byte is valid until the next Receive.
 //
-// Errors: ctx.Err(); *MessageError for a message that does not decode, and
-// *DisconnectedError when the host has gone, after its last message was
-// returned: Receive goes on with the next after either; ErrClosed.
+// Errors: ctx.Err(); [*MessageError] for a message that does not decode, and
+// [*DisconnectedError] when the host has gone, after its last message was
+// returned: Receive goes on with the next after either; [ErrClosed].
 func (c *Client[T]) Receive(ctx context.Context) (v T, err error) {
 	for {
 		a := c.reading()
@@ -199,7 +219,25 @@ func (c *Client[T]) Receive(ctx context.Context) (v T, err error) {
 	}
 }
 
-// reading returns the session to receive from: the oldest one that may still
+// Messages iterates over the messages that the host sends, as Receive returns them,
+// until ctx ends or the Client is closed. A [*MessageError] or [*DisconnectedError]
+// comes with a zero value, in its place among the messages, and the iteration goes
+// on.
+func (c *Client[T]) Messages(ctx context.Context) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for {
+			v, err := c.Receive(ctx)
+			if err != nil && (errors.Is(err, ErrClosed) && c.ctx.Err() != nil || ctx.Err() != nil && errors.Is(err, ctx.Err())) {
+				return
+			}
+			if !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+// reading returns the connection to receive from: the oldest one that may still
 // have something.
 func (c *Client[T]) reading() *attachment[T] {
 	c.mu.Lock()
@@ -211,11 +249,11 @@ func (c *Client[T]) reading() *attachment[T] {
 	return c.current.Load()
 }
 
-// read is called when nothing more is to be received from a session. A Send that
+// read is called when nothing more is to be received from a connection. A Send that
 // waits there waits in vain: the host may still live, but it has ended its side
 // or broken the protocol, and detach needs the sender's lock.
 func (c *Client[T]) read(a *attachment[T]) {
-	a.interrupt()
+	a.Interrupt()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, b := range c.leaving {
@@ -225,12 +263,13 @@ func (c *Client[T]) read(a *attachment[T]) {
 			return
 		}
 	}
-	// It is current yet: detach must not keep it for its replies.
-	c.receives = false
+	// It is current yet: detach must not keep it for its replies, nor look for
+	// the host's reason, which is known.
+	a.drained = true
 }
 
-// Flush pushes out what is held back; see Conn.Flush. It reports what may have
-// been lost with a host before.
+// Flush pushes out what is coalesced; see [Conn.Flush]. It reports what may have
+// been lost with a host before. It blocks as Send does.
 func (c *Client[T]) Flush(ctx context.Context) error {
 	if lost := c.takeLoss(false); lost != nil {
 		return lost
@@ -239,17 +278,18 @@ func (c *Client[T]) Flush(ctx context.Context) error {
 	if a == nil {
 		return c.await(ctx, false)
 	}
-	err := a.flush(ctx)
+	err := a.Flush(ctx)
 	if err == nil || !isEnd(err) {
 		return err
 	}
 	return c.ended(a, err, false)
 }
 
-// Peer is the kernel's word on the host, nil while there is none.
+// Peer is the kernel-verified identity of the host, nil while there is none. It is
+// closed with the connection to that host.
 func (c *Client[T]) Peer() *peer.Identity {
 	if a := c.current.Load(); a != nil {
-		return a.peer()
+		return a.Peer()
 	}
 	return nil
 }
@@ -258,7 +298,7 @@ func (c *Client[T]) Peer() *peer.Identity {
 // none and for plain clients.
 func (c *Client[T]) PeerKey() keys.PublicKey {
 	if a := c.current.Load(); a != nil {
-		return a.hostKey()
+		return a.PeerKey()
 	}
 	return keys.PublicKey{}
 }
@@ -266,24 +306,24 @@ func (c *Client[T]) PeerKey() keys.PublicKey {
 // Endpoint is the name of the endpoint.
 func (c *Client[T]) Endpoint() string { return c.endpoint }
 
-// Stats returns what the client has carried, over all its connections. Messages
-// to a host within the process are counted there.
+// Stats returns what the client has carried, over all its connections.
 func (c *Client[T]) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.past
 	for _, a := range c.leaving {
-		s.add(a.stats())
+		s.add(statsOf(a.Counters()))
 	}
 	if a := c.current.Load(); a != nil {
-		s.add(a.stats())
+		s.add(statsOf(a.Counters()))
 	}
 	return s
 }
 
-// Close closes the connection in good order: what was sent before still arrives
-// if the host lives. It returns a *DisconnectedError if something may have been
-// lost that was not reported yet. Idempotent.
+// Close closes the connection gracefully: what was sent before still arrives if the
+// host lives. It blocks for at most 5 seconds, while the host's buffer is full. It
+// returns a [*DisconnectedError] if something may have been lost that was not
+// reported yet. Idempotent.
 func (c *Client[T]) Close() error {
 	c.cancel()
 	<-c.kept
@@ -292,11 +332,11 @@ func (c *Client[T]) Close() error {
 	defer c.mu.Unlock()
 	if a := c.current.Swap(nil); a != nil {
 		// Before our own goodbye, which a host answers by going as well.
-		if a.hungUp() {
+		if a.HungUp() {
 			c.noteLossLocked(a, ErrPeerGone)
 		}
-		err = a.close()
-		c.past.add(a.stats())
+		err = a.Close()
+		c.past.add(statsOf(a.Counters()))
 	}
 	for _, a := range c.leaving {
 		c.endLocked(a)

@@ -1,18 +1,18 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"runtime"
 	"time"
 
-	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link/ring"
-	"github.com/sealport/sealport/internal/upgrade"
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/transport/internal/priority"
 )
@@ -28,47 +28,50 @@ const (
 )
 
 // Limits in bytes: of Config.BufferSize 16 KiB and 64 MiB, of
-// Config.MaxMessageSize 16 GiB.
+// Config.MaxMessageSize 16 GiB, or 1 GiB where an int has 32 bits.
 const (
 	MinBufferSize         = ring.MinSize
 	MaxBufferSize         = ring.MaxSize
-	LargestMaxMessageSize = 1 << 34
+	LargestMaxMessageSize = min(1<<34, math.MaxInt/2+1)
 )
 
-// Config is how a Host, Client, Listener or Conn is made. A nil *Config and each
-// zero field stand for the default. It is read once, by the constructor.
+// Config is how a [Host], [Client], [Listener] or [Conn] is made. A nil *Config and
+// each zero field stand for the default. It is read once, by the constructor, and
+// may be shared by several. A field that is for hosts only is [ErrConfig] for a
+// client.
 type Config struct {
-	// Peer decides by its kernel identity whether the other side may talk to
-	// us: a client when it connects, a host when a client has found it. The
-	// default is peer.Default: the same user, or root.
+	// Peer decides by its kernel-verified identity whether the other side is
+	// admitted: a client when it connects, a host when a client has found it. The
+	// default is [peer.Default]: the same user, or root.
 	Peer peer.Policy
 
 	// Logger is told what the caller can't see: refused peers, connections that
 	// broke, reconnects, throughput. It never sees payloads. Default: silence.
 	Logger *slog.Logger
 
-	// OnError is called with each *MessageError and *ConnError, one after the
-	// other per connection but concurrently for several. It must not block.
+	// OnError is called with each [*MessageError], [*ConnError] and
+	// [*peer.RefusedError], one after the other per connection but concurrently for
+	// several. It must not block. Hosts only: a client's calls return its errors.
 	// Default: they are only logged.
 	OnError func(error)
 
-	// Folder is where endpoints are on Linux. The default is
+	// Dir is the directory of endpoints on Linux. The default is
 	// $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
 	// /tmp/sealport-UID. It must be an absolute path, and its parent must exist.
 	// On Darwin endpoints are names of launchd's, and constructors return
-	// errors.ErrUnsupported if it is set.
-	Folder string
+	// [errors.ErrUnsupported] if it is set.
+	Dir string
 
-	// Shared lets other users reach a host: the folder becomes 0755 and the
-	// socket 0666, and Peer alone decides. Hosts only. Default: the folder
-	// is 0700 and the socket 0600. On Darwin it changes nothing: who can look a
-	// name up is launchd's to say, and Peer decides.
+	// Shared lets other users reach a host: the directory becomes 0755 and the
+	// socket 0666, and Peer alone decides. Hosts only. Default: the directory
+	// is 0700 and the socket 0600. On Darwin it changes nothing: launchd decides
+	// who can look a name up, and Peer decides who is admitted.
 	Shared bool
 
 	// BufferSize is the size in bytes of each direction's ring in shared
-	// memory, a power of two from MinBufferSize to MaxBufferSize. The smaller
-	// wish of the two sides counts. Default 256 KiB. Memory per connection is at
-	// most twice this, plus some 100 KiB, plus what a message in pieces takes
+	// memory, a power of two from [MinBufferSize] to [MaxBufferSize]. The smaller
+	// value of the two sides is used. Default 256 KiB. Memory per connection is at
+	// most twice this, plus some 100 KiB, plus what a message in fragments takes
 	// (at most twice MaxMessageSize), on each side.
 	BufferSize int
 
@@ -77,7 +80,8 @@ type Config struct {
 	MaxMessageSize int
 
 	// MaxConnections is how many clients a host serves at a time, those that
-	// are still being set up included; others get ErrBusy. Default 4,096.
+	// are still being set up included; others get [ErrBusy]. Hosts only. Default
+	// 4,096.
 	MaxConnections int
 
 	// HandshakeTimeout bounds the set-up of a connection: a host drops a client
@@ -87,9 +91,9 @@ type Config struct {
 	// Attested has the kernel name the sender with each frame, and ends a
 	// connection when that changes: a peer can't pass its connection on to
 	// another process, and one that changes its user or group ids has to connect
-	// again. It costs shared memory: some 1 to 3 µs per frame. Either side may
-	// ask for it; on Darwin it is always so. Contradicts BufferSize and HighPerformanceThreshold,
-	// which are about shared memory.
+	// again. It takes the place of shared memory and costs some 1 to 3 µs per
+	// frame. Either side may ask for it; on Darwin it is always so. Contradicts
+	// BufferSize and HighPerformanceThreshold, which are about shared memory.
 	Attested bool
 
 	// HighPerformanceThreshold is the rate in messages per second from which a
@@ -98,20 +102,27 @@ type Config struct {
 	HighPerformanceThreshold int
 
 	// ReceiverPriority is the priority of the threads on which a host receives.
-	// Default: the process's.
+	// Hosts only. Default: the process's.
 	ReceiverPriority Priority
 
 	// LogThroughput makes a host log messages and bytes per second, each second
-	// in which there were any. Contradicts a nil Logger.
+	// in which there were any. Hosts only. Contradicts a nil Logger.
 	LogThroughput bool
 
-	// NoInProcess makes client and host within one process use the kernel like
-	// any others. Without it a Client whose Host (of the same type of message)
-	// is in the same process calls the handler directly.
+	// NoInProcess makes a client and a host within one process use the kernel
+	// like any others. Without it, a client whose host is in the same process
+	// and has the same Dir is connected to it in memory, under the same rules:
+	// policies, limits, order, blocking and errors are the same, and so is the
+	// encoding.
 	NoInProcess bool
 
-	// upgrade makes connections secure; see package secure.
-	upgrade upgrade.Upgrader
+	// Carrier is how endpoints are served and found. Only packages of this module
+	// have others than the operating system's, which is the default.
+	Carrier rendezvous.Carrier
+
+	// Security makes connections secure. Package secure sets it; use its
+	// constructors.
+	Security conn.Security
 }
 
 // Priority is a scheduling priority.
@@ -128,6 +139,14 @@ const (
 
 var levelOf = map[Priority]priority.Level{PriorityLow: priority.Low, PriorityHigh: priority.High}
 
+// role is the side of an endpoint.
+type role bool
+
+const (
+	host   role = true
+	client role = false
+)
+
 // settings are a checked Config with defaults filled in.
 type settings struct {
 	Config
@@ -135,12 +154,16 @@ type settings struct {
 }
 
 // resolve checks a Config.
-func (c *Config) resolve() (*settings, error) {
+func (c *Config) resolve(r role) (*settings, error) {
 	s := &settings{}
 	if c != nil {
 		s.Config = *c
 	}
-	if err := s.check(); err != nil {
+	err := s.check()
+	if err == nil && r == client {
+		err = s.checkClient()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	setDefault(&s.MaxMessageSize, DefaultMaxMessageSize)
@@ -153,7 +176,31 @@ func (c *Config) resolve() (*settings, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if s.Carrier == nil {
+		if s.Carrier, err = rendezvous.System(); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
+}
+
+// checkClient refuses what a client has no use for.
+func (s *settings) checkClient() error {
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"OnError", s.OnError != nil},
+		{"Shared", s.Shared},
+		{"MaxConnections", s.MaxConnections != 0},
+		{"ReceiverPriority", s.ReceiverPriority != PriorityDefault},
+		{"LogThroughput", s.LogThroughput},
+	} {
+		if f.set {
+			return fmt.Errorf("%s is for hosts; a client has no use for it", f.name)
+		}
+	}
+	return nil
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -165,8 +212,8 @@ func setDefault[T comparable](field *T, value T) {
 
 func (s *settings) check() error {
 	switch {
-	case s.Folder != "" && !filepath.IsAbs(s.Folder):
-		return fmt.Errorf("Folder %q is not an absolute path", s.Folder)
+	case s.Dir != "" && !filepath.IsAbs(s.Dir):
+		return fmt.Errorf("Dir %q is not an absolute path", s.Dir)
 	case s.BufferSize != 0 && !ring.ValidSize(s.BufferSize):
 		return fmt.Errorf("BufferSize is %d, not a power of two from %d to %d", s.BufferSize, MinBufferSize, MaxBufferSize)
 	case s.MaxMessageSize < 0 || s.MaxMessageSize > LargestMaxMessageSize:
@@ -192,36 +239,55 @@ func (s *settings) check() error {
 	return nil
 }
 
-func (s *settings) options() rendezvous.Options {
-	return rendezvous.Options{
-		Folder:        s.Folder,
-		Shared:        s.Shared,
-		Attested:      s.Attested,
-		BufferSize:    s.BufferSize,
-		PollThreshold: s.HighPerformanceThreshold,
+// engine is the configuration of the engine for messages of a content.
+func (s *settings) engine(content string) *conn.Config {
+	return &conn.Config{
+		Carrier:  s.Carrier,
+		Security: s.Security,
+		Options: rendezvous.Options{
+			Dir:           s.Dir,
+			Shared:        s.Shared,
+			Attested:      s.Attested,
+			BufferSize:    s.BufferSize,
+			PollThreshold: s.HighPerformanceThreshold,
+		},
+		Peer:             s.Peer,
+		Content:          content,
+		MaxMessageSize:   s.MaxMessageSize,
+		MaxConnections:   s.MaxConnections,
+		HandshakeTimeout: s.HandshakeTimeout,
+		InProcess:        !s.NoInProcess,
+		Closed:           func(reason string) error { return &CloseError{reason} },
 	}
 }
 
-// hello is what this side says first.
-func (s *settings) hello() message.Hello {
-	mode := message.Plain
-	if s.upgrade != nil {
-		mode = message.Secure
+// reportConn reports a connection that ended otherwise than by the peer's Close, or
+// was not made. id may be nil.
+func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
+	var refused *peer.RefusedError
+	var untrusted *keys.UntrustedError
+	switch {
+	case errors.As(err, &refused):
+		s.log.Warn("peer refused", "endpoint", endpoint, "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)
+	case errors.As(err, &untrusted):
+		// The whole key, as a trust file takes it.
+		err = &ConnError{Peer: id, Err: err}
+		s.log.Warn("client key refused", "endpoint", endpoint, "key", untrusted.Key.String(), "file", untrusted.File, "peer", id)
+	default:
+		err = &ConnError{Peer: id, Err: err}
+		s.log.Warn("connection error", "endpoint", endpoint, "peer", id, "err", err)
 	}
-	return message.Hello{Version: message.Version, Mode: mode, MaxMessage: uint64(s.MaxMessageSize)}
-}
-
-// report logs an error that no call returns and gives it to OnError.
-func (s *settings) report(err error) {
 	if s.OnError != nil {
 		s.OnError(err)
 	}
-	var refused *peer.RefusedError
-	if errors.As(err, &refused) {
-		s.log.Warn("peer refused", "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)
-		return
+}
+
+// reportMessage reports a message that was lost.
+func (s *settings) reportMessage(endpoint string, err *MessageError) {
+	s.log.Warn("message error", "endpoint", endpoint, "peer", err.Peer, "bytes", err.Size, "err", err.Err)
+	if s.OnError != nil {
+		s.OnError(err)
 	}
-	s.log.Warn("connection error", "err", err)
 }
 
 // asReceiver runs f on a thread of the configured priority.
@@ -251,9 +317,4 @@ func (s *settings) tryPriority() error {
 		return fmt.Errorf("%w: ReceiverPriority: %w", ErrPermission, err)
 	}
 	return nil
-}
-
-// withTimeout bounds the set-up of a connection.
-func (s *settings) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, s.HandshakeTimeout, fmt.Errorf("handshake took longer than %v: %w", s.HandshakeTimeout, context.DeadlineExceeded))
 }

@@ -1,125 +1,112 @@
 package transport
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"sync"
 
-	"github.com/sealport/sealport/internal/conn/message"
-	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/upgrade"
+	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
 
-// Conn is a duplex, ordered, reliable connection that carries messages: what
-// Host and Client are made of. Dial and Listener.Accept make it.
+// Conn is a duplex, ordered, reliable connection that carries messages as bytes:
+// what [Host] and [Client] are made of. [Dial] and [Listener.Accept] make it.
 //
-// Send, Flush, Close, Stats and Peer may be called by several goroutines at a
-// time, Receive by one.
-type Conn struct {
-	m        *message.Conn
-	id       *peer.Identity
-	proof    upgrade.Result // of a secure handshake
-	endpoint string
-	limit    int // bytes, both sides' MaxMessageSize considered
+// All methods may be called concurrently, but Receive by one goroutine at a time.
+type Conn struct{ c *conn.Conn }
 
-	close   sync.Once
-	err     error  // of Close
-	onClose func() // may be nil
-}
-
-// newConn makes a Conn of a link on which both sides have said hello, and shown
-// proof if they are secure.
-func newConn(l link.Link, s *settings, theirs message.Hello, id *peer.Identity, proof upgrade.Result, endpoint string, onClose func()) *Conn {
-	limit := s.MaxMessageSize
-	if theirs.MaxMessage < uint64(limit) {
-		limit = int(theirs.MaxMessage)
+// Dial connects to the host of an endpoint, whose messages have the content
+// "bytes": a [Listener], or a Host of []byte. It blocks until the host has accepted
+// or refused, ctx ends or [Config.HandshakeTimeout] is over.
+//
+// Errors: [ErrInvalidEndpoint], [ErrNoHost], [ErrPermission], [ErrNotEndpoint],
+// [ErrUnsafeDir], [ErrConfig], [ErrVersion], [ErrMode], [ErrType], [ErrRefused],
+// [ErrBusy], [ErrExhausted], [*peer.RefusedError] if [Config.Peer] does not admit
+// the host, [ErrProtocol] if what answers is not sealport, [ErrPeerGone] if the host
+// went meanwhile, and ctx.Err().
+func Dial(ctx context.Context, endpoint string, cfg *Config) (*Conn, error) {
+	s, err := cfg.resolve(client)
+	if err != nil {
+		return nil, err
 	}
-	m := message.NewConn(l, message.Config{
-		MaxSend:    limit,
-		MaxReceive: s.MaxMessageSize,
-		// In shared memory a frame costs less than the question whether the
-		// peer is behind.
-		Coalesce: l.SyscallPerFrame(),
-	})
-	return &Conn{m: m, id: id, proof: proof, endpoint: endpoint, limit: limit, onClose: onClose}
+	c, err := conn.Dial(ctx, endpoint, s.engine(bytesContent))
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{c}, nil
 }
 
-// Send sends one message. It blocks while the peer's buffer is full, until ctx
-// ends; then ctx.Err() is returned and the message will not arrive. p is the
-// caller's again when Send returns. It may be empty.
+// Send sends one message, which may be empty. It blocks while the peer's buffer is
+// full, until ctx ends; then it returns ctx.Err() and the message does not arrive. p
+// is the caller's again when Send returns.
 //
-// Other errors: ErrMessageTooLarge, after which the Conn is as before;
-// ErrPeerGone, ErrProtocol and ErrClosed, which are final for sending.
-func (c *Conn) Send(ctx context.Context, p []byte) error { return c.m.Send(ctx, p) }
+// Other errors: [ErrMessageTooLarge], after which the Conn is as before;
+// [ErrPeerGone], [ErrProtocol] and [ErrClosed], which are final for sending.
+func (c *Conn) Send(ctx context.Context, p []byte) error { return c.c.Send(ctx, p) }
+
+// SendBatch sends messages in order, as Send does one by one, and returns how many
+// it has sent: all of them if the error is nil. Small ones share frames of up to
+// 16 KiB; each frame takes one lock, one publication, and one wake-up at most. The
+// slices are the caller's again when SendBatch returns. Errors are those of Send.
+func (c *Conn) SendBatch(ctx context.Context, messages [][]byte) (sent int, err error) {
+	return c.c.SendBatch(ctx, messages)
+}
 
 // Receive waits for the next message. The slice is valid until the next call of
 // Receive, and the caller may write to it.
 //
-// It returns io.EOF after the peer closed in good order, ErrPeerGone after it
-// vanished, both only when everything sent before has been returned; ctx.Err()
-// if ctx ends first, which it looks at only when there is nothing to return;
-// ErrProtocol, ErrPeerChanged and ErrClosed. All but ctx.Err() are final for
-// receiving.
-func (c *Conn) Receive(ctx context.Context) ([]byte, error) { return c.m.Receive(ctx) }
+// It returns [io.EOF] after the peer has closed, or a [*CloseError] if the peer said
+// why, and [ErrPeerGone] after it vanished; all of them only when everything sent
+// before has been returned. It returns ctx.Err() if ctx ends first, which it looks
+// at only when there is nothing to return. [ErrProtocol], [ErrPeerChanged] and
+// [ErrClosed] are the other errors. All but ctx.Err() are final for receiving.
+func (c *Conn) Receive(ctx context.Context) ([]byte, error) { return c.c.Receive(ctx) }
 
-// Flush pushes out what is held back. Only attested connections hold messages
-// back, at most 16 KiB of them, and only while the peer is behind; they are
-// pushed out without Flush when it has caught up. Flush blocks while the peer's
-// buffer is full, until ctx ends.
-func (c *Conn) Flush(ctx context.Context) error { return c.m.Flush(ctx) }
+// Flush pushes out what is coalesced. Only attested and secure connections, and
+// those over Mach ports, coalesce messages: at most 16 KiB of them, and only while
+// the peer is backlogged; they are pushed out without Flush when it has caught up.
+// Flush blocks while the peer's buffer is full, until ctx ends.
+func (c *Conn) Flush(ctx context.Context) error { return c.c.Flush(ctx) }
 
-// CloseWrite ends this side's messages, after a Flush: the peer receives what
-// was sent, then io.EOF. Receiving goes on. ctx bounds the Flush.
-func (c *Conn) CloseWrite(ctx context.Context) error { return c.m.CloseWrite(ctx) }
+// CloseWrite ends this side's messages, after a Flush: the peer receives what was
+// sent, then [io.EOF]. Receiving goes on. ctx bounds the Flush.
+func (c *Conn) CloseWrite(ctx context.Context) error { return c.c.CloseWrite(ctx) }
 
-// Close flushes (for 5 seconds at most), ends this side's messages, unblocks
-// every call and frees what the connection holds. What was sent before still
-// arrives. Idempotent.
-func (c *Conn) Close() error {
-	c.close.Do(func() { c.err = c.finish(c.m.Close()) })
-	return c.err
-}
+// Close flushes, for at most 5 seconds, ends this side's messages, unblocks every
+// call and frees what the connection holds. What was sent before still arrives.
+// Idempotent.
+func (c *Conn) Close() error { return c.c.Close() }
 
-// abort is Close without the flush.
-func (c *Conn) abort() {
-	c.close.Do(func() { c.err = c.finish(c.m.Abort()) })
-}
+// CloseWithReason is Close, and tells the peer why: its Receive returns a
+// [*CloseError]. The reason is cut to 256 bytes, and what is not UTF-8 in it becomes
+// "?". It blocks for at most 5 seconds.
+func (c *Conn) CloseWithReason(reason string) error { return c.c.CloseWithReason(reason) }
 
-func (c *Conn) finish(err error) error {
-	if c.onClose != nil {
-		c.onClose()
-	}
-	return errors.Join(err, c.id.Close())
-}
-
-// Peer is the kernel's word on the process at the other end when it said hello.
-// It is closed with the Conn, after which it knows no more than it had looked
-// up before.
-func (c *Conn) Peer() *peer.Identity { return c.id }
+// Peer is the kernel-verified identity of the process at the other end, as of its
+// hello. It is closed with the Conn, after which it knows no more than it had
+// looked up before.
+func (c *Conn) Peer() *peer.Identity { return c.c.Peer() }
 
 // PeerKey is the static key that the peer has proved to hold. It is zero for
 // plain connections and for anonymous clients.
-func (c *Conn) PeerKey() keys.PublicKey { return c.proof.Key }
+func (c *Conn) PeerKey() keys.PublicKey { return c.c.PeerKey() }
 
 // HandshakeHash is the hash of the handshake with which a secure connection began:
 // 64 bytes that both sides have and no other connection has, to bind what an
-// application does above it (Noise §11.2). Nil for plain connections.
-func (c *Conn) HandshakeHash() []byte { return bytes.Clone(c.proof.Hash) }
+// application does above it (Noise §11.2). It is nil for plain connections. The
+// caller owns the slice.
+func (c *Conn) HandshakeHash() []byte { return c.c.HandshakeHash() }
 
 // Endpoint is the name of the endpoint.
-func (c *Conn) Endpoint() string { return c.endpoint }
+func (c *Conn) Endpoint() string { return c.c.Endpoint() }
 
 // MaxMessageSize is the size in bytes of the largest message that Send takes:
 // the smaller of what both sides configured.
-func (c *Conn) MaxMessageSize() int { return c.limit }
+func (c *Conn) MaxMessageSize() int { return c.c.MaxMessageSize() }
 
 // Gone is closed when the peer is known to be dead or to have closed. Messages
 // that it sent before may still wait for Receive.
-func (c *Conn) Gone() <-chan struct{} { return c.m.Gone() }
+func (c *Conn) Gone() <-chan struct{} { return c.c.Gone() }
 
 // Stats returns what the connection has carried. Each number is exact while its
 // direction is idle and lags by at most 255 messages while it is busy.
-func (c *Conn) Stats() Stats { return statsOf(c.m.Counters()) }
+func (c *Conn) Stats() Stats { return statsOf(c.c.Counters()) }

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/conn/message"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/wire"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -31,34 +33,39 @@ var (
 	// as a plain file or a socket of another type.
 	ErrNotEndpoint = rendezvous.ErrNotEndpoint
 
-	// ErrUnsafeFolder means that other users could tamper with the folder of
-	// the endpoints.
-	ErrUnsafeFolder = rendezvous.ErrUnsafeFolder
+	// ErrUnsafeDir means that other users could tamper with the directory of the
+	// endpoints.
+	ErrUnsafeDir = rendezvous.ErrUnsafeDir
 
-	// ErrConfig means that a Config has an impossible value or contradicts
-	// itself, or that a type has no codec.
+	// ErrConfig means that a [Config] has an impossible value, one that this role
+	// does not use, or contradicts itself, or that a type has no codec.
 	ErrConfig = errors.New("invalid configuration")
 
 	// ErrVersion means that the other side speaks another protocol version.
-	ErrVersion = message.ErrVersion
+	ErrVersion = wire.ErrVersion
 
 	// ErrMode means that one side is plain and the other secure.
-	ErrMode = message.ErrMode
+	ErrMode = wire.ErrMode
 
-	// ErrRefused means that the other side's peer policy said no. This side's
-	// own refusal is a *peer.RefusedError. Both answer
+	// ErrType means that the two sides have different types of messages. Its text
+	// names both contents; see [Codec].
+	ErrType = wire.ErrType
+
+	// ErrRefused means that the host did not admit this client: by its peer policy,
+	// in which case only the host's log has the rule, or by [Service.OnConnect], in
+	// which case the error answers [errors.As] for the [*CloseError] with the reason.
+	// This side's own refusal is a [*peer.RefusedError]. Both answer
 	// errors.Is(err, peer.ErrRefused).
-	ErrRefused error = &refusedError{}
+	ErrRefused error = conn.ErrRefused
 
-	// ErrBusy means that the host has as many connections as it takes.
-	ErrBusy = errors.New("host has too many connections")
+	// ErrBusy means that the host has as many connections as it accepts.
+	ErrBusy = conn.ErrBusy
+
+	// ErrExhausted means that this process or the host is out of descriptors,
+	// memory or disk space. The error of the process that is has the limit and
+	// says what to do, and answers errors.Is for the system's error.
+	ErrExhausted = rendezvous.ErrExhausted
 )
-
-// refusedError is ErrRefused.
-type refusedError struct{}
-
-func (*refusedError) Error() string { return "the host refused this process" }
-func (*refusedError) Unwrap() error { return peer.ErrRefused }
 
 // Errors of connections.
 var (
@@ -82,6 +89,10 @@ var (
 	// ErrClosed is returned by calls on what this side has closed.
 	ErrClosed = link.ErrClosed
 
+	// ErrHandlerRunning is returned by [Host.Close] when a handler has not
+	// returned in time.
+	ErrHandlerRunning = errors.New("a handler is still running")
+
 	// ErrDecode means that a message could not be decoded. The others go on.
 	ErrDecode = errors.New("message does not decode")
 
@@ -93,15 +104,23 @@ var (
 	ErrDisconnected = errors.New("disconnected from the host")
 )
 
+// CloseError means that the peer closed the connection and said why: by
+// [Conn.CloseWithReason], [Session.Close], or the error of [Service.OnConnect].
+type CloseError struct {
+	Reason string // valid UTF-8, at most 256 bytes
+}
+
+func (e *CloseError) Error() string { return "closed by the peer: " + e.Reason }
+
 // DisconnectedError says what may have been lost with a host. It answers
-// errors.Is(err, ErrDisconnected), and what caused it.
+// errors.Is(err, [ErrDisconnected]), and what caused it: a [*CloseError] if the host
+// said why.
 type DisconnectedError struct {
 	Endpoint string
 
-	// Unconfirmed is how much the host is not known to have dealt with, of what
-	// Send accepted before: in frames, which are messages unless they are larger
-	// than 64 KiB (a frame for each 64 KiB) or were sent while an attested host
-	// was behind (several to a frame; then 1 may stand for any number).
+	// Unconfirmed is the number of messages that Send accepted before and that the
+	// host is not known to have dealt with. In attested mode the kernel does not
+	// tell how many wait: 1 may stand for any number then.
 	Unconfirmed uint64
 
 	// NotSent is whether the value given to this very call was not sent.
@@ -113,10 +132,10 @@ type DisconnectedError struct {
 func (e *DisconnectedError) Error() string {
 	s := fmt.Sprintf("%s: %v", e.Endpoint, ErrDisconnected)
 	if e.Unconfirmed > 0 {
-		s += fmt.Sprintf("; what was sent before may be lost (frames: %d)", e.Unconfirmed)
+		s += fmt.Sprintf("; messages that may be lost: %d", e.Unconfirmed)
 	}
 	if e.NotSent {
-		s += "; this message was not sent"
+		s += "; this one was not sent"
 	}
 	return s + ": " + e.Err.Error()
 }
@@ -124,8 +143,8 @@ func (e *DisconnectedError) Error() string {
 // Unwrap returns ErrDisconnected and the cause.
 func (e *DisconnectedError) Unwrap() []error { return []error{ErrDisconnected, e.Err} }
 
-// MessageError is what Config.OnError gets for a message that does not decode.
-// It answers errors.Is(err, ErrDecode), and what the codec said.
+// MessageError is what [Config.OnError] gets for a message that does not decode. It
+// answers // errors.Is(err, [ErrDecode]), and the codec's error.
 type MessageError struct {
 	Peer *peer.Identity
 	Size int // bytes
@@ -139,8 +158,8 @@ func (e *MessageError) Error() string {
 // Unwrap returns ErrDecode and the codec's error.
 func (e *MessageError) Unwrap() []error { return []error{ErrDecode, e.Err} }
 
-// ConnError is what Config.OnError gets for a connection that ended in another
-// way than the peer's Close, or did not come to be.
+// ConnError is what [Config.OnError] gets for a connection that ended otherwise than
+// by the peer's Close, or was not made.
 type ConnError struct {
 	Peer *peer.Identity // nil if the peer was not identified
 	Err  error

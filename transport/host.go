@@ -5,220 +5,263 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sealport/sealport/internal/conn"
+	"github.com/sealport/sealport/peer"
 )
+
+// closeWait is how long Close waits for handlers, and for published messages to be
+// sent.
+const closeWait = 5 * time.Second
 
 // Host owns an endpoint and has a handler called for each message.
 //
 // Each client has a goroutine of its own: its messages are handled in order, one
-// at a time, and those of different clients in parallel. All methods may be
-// called concurrently, but Shutdown and Close not by a handler, for which they
-// wait.
+// at a time, and those of different clients in parallel. All methods may be called
+// concurrently.
 type Host[T any] struct {
-	l       *Listener
+	l       *conn.Listener
 	s       *settings
 	k       coder[T]
-	handler func(Message[T])
-	local   *localHost[T] // nil if it is not to be found within the process
+	service Service[T]
 
-	ctx    context.Context // ended by Close: handlers' connections end at once
+	ctx    context.Context // ended by Close: sessions end at once
 	cancel context.CancelFunc
-	drain  context.Context // ended by Shutdown and Close: connections end when they are idle
+	drain  context.Context // ended by Shutdown and Close: sessions end when they are idle
 	stop   context.CancelFunc
-	wg     sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[*Conn]struct{}
-	past  Stats // of connections that have ended
+	decodeErrors atomic.Uint64
+	sessions     sessions[T]
+
+	wg sync.WaitGroup
 }
 
-// NewHost serves an endpoint with messages of type T, encoded by CodecOf[T]. It
-// does not block, but for 127 ms on Darwin if the endpoint is in use. For errors
-// see Listen; a handler that is nil is ErrConfig.
-func NewHost[T any](endpoint string, handler func(Message[T]), cfg *Config) (*Host[T], error) {
-	codec, err := CodecOf[T]()
+// NewHost serves an endpoint with messages of type T, encoded by [CodecOf][T]. handle
+// is called for each message, with the context of the message's session; see
+// [Session.Context]. NewHost does not block, but for 127 ms on Darwin if the endpoint
+// is in use. For errors see [Listen]; a handler that is nil is [ErrConfig].
+func NewHost[T any](endpoint string, handle func(ctx context.Context, m Message[T]), cfg *Config) (*Host[T], error) {
+	return NewHostWithService(endpoint, Service[T]{Handle: handle}, cfg)
+}
+
+// NewHostWithService is [NewHost] for a host that does more than handle messages.
+func NewHostWithService[T any](endpoint string, service Service[T], cfg *Config) (*Host[T], error) {
+	s, err := cfg.resolve(host)
 	if err != nil {
 		return nil, err
 	}
-	return NewHostWithCodec(endpoint, codec, handler, cfg)
-}
-
-// NewHostWithCodec is NewHost with a codec of the caller's.
-func NewHostWithCodec[T any](endpoint string, codec Codec[T], handler func(Message[T]), cfg *Config) (*Host[T], error) {
-	s, err := cfg.resolve()
+	k, content, err := service.coder()
 	if err != nil {
 		return nil, err
-	}
-	if handler == nil || codec == nil {
-		return nil, fmt.Errorf("%w: a host needs a handler and a codec", ErrConfig)
 	}
 	if err := s.tryPriority(); err != nil {
 		return nil, err
 	}
-	l, err := listen(endpoint, s)
-	if err != nil {
-		return nil, err
-	}
-	h := &Host[T]{l: l, s: s, k: newCoder(codec), handler: handler, conns: make(map[*Conn]struct{})}
+	h := &Host[T]{s: s, k: k, service: service}
+	h.sessions.live = make(map[*Session[T]]struct{})
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.drain, h.stop = context.WithCancel(h.ctx)
-	if !s.NoInProcess {
-		h.local = newLocalHost(h)
+	c := s.engine(content)
+	c.Confirms = service.OnConnect != nil
+	c.Report = func(id *peer.Identity, err error) { s.reportConn(endpoint, id, err) }
+	if h.l, err = conn.Listen(endpoint, c); err != nil {
+		h.cancel()
+		return nil, err
 	}
-	h.wg.Add(1)
-	go h.accept()
+	h.wg.Go(h.accept)
 	if s.LogThroughput {
-		h.wg.Add(1)
-		go func() {
-			defer h.wg.Done()
-			logThroughput(h.drain, s, endpoint, h.Stats)
-		}()
+		h.wg.Go(func() { logThroughput(h.drain, s, endpoint, h.Stats) })
 	}
 	return h, nil
 }
 
 // Endpoint is the name of the endpoint.
-func (h *Host[T]) Endpoint() string { return h.l.endpoint }
+func (h *Host[T]) Endpoint() string { return h.l.Endpoint() }
 
-// accept serves each connection. NewHost starts it, Shutdown and Close join it.
+// accept serves each connection.
 func (h *Host[T]) accept() {
-	defer h.wg.Done()
 	for {
-		c, err := h.l.Accept(h.drain)
+		c, err := h.l.Accept(h.ctx)
 		if err != nil {
 			return
 		}
-		h.mu.Lock()
-		h.conns[c] = struct{}{}
-		h.mu.Unlock()
-		if h.ctx.Err() != nil {
-			c.abort() // Close may not have seen it
-		}
-		h.wg.Add(1)
-		go func() {
-			defer h.wg.Done()
-			h.s.asReceiver(func() { h.serve(c) })
-		}()
+		h.wg.Go(func() { h.s.asReceiver(func() { h.serve(c) }) })
 	}
 }
 
 // serve handles a connection's messages until it ends.
-func (h *Host[T]) serve(c *Conn) {
-	err := h.receive(c)
-	if err != io.EOF && h.drain.Err() == nil {
-		h.s.report(&ConnError{Peer: c.id, Err: err})
+func (h *Host[T]) serve(c *conn.Conn) {
+	s := &Session[T]{h: h, c: newTyped(c, h.k)}
+	s.out.begin()
+	s.ctx, s.cancel = context.WithCancel(h.ctx)
+	defer s.cancel()
+	unhook := context.AfterFunc(h.ctx, c.Abort)
+	defer unhook()
+	h.wg.Go(s.watch)
+	if !h.admit(s) {
+		return
+	}
+	err := h.receive(s)
+	h.finish(s)
+	why := s.why(err)
+	var closed *CloseError
+	if why != nil && why != ErrClosed && !errors.As(why, &closed) {
+		h.s.reportConn(h.Endpoint(), s.Peer(), why)
+	}
+	if h.service.OnDisconnect != nil {
+		h.service.OnDisconnect(s, why)
 	}
 	if h.ctx.Err() != nil {
-		c.abort()
+		c.Abort()
 	} else {
 		_ = c.Close()
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.conns, c)
-	h.past.add(c.Stats())
+	h.sessions.mu.Lock()
+	defer h.sessions.mu.Unlock()
+	delete(h.sessions.live, s)
+	h.sessions.past.add(s.Stats())
 }
 
-func (h *Host[T]) receive(c *Conn) error {
-	t := newTyped(c, h.k)
+// admit makes a session of a connection, unless OnConnect refuses.
+func (h *Host[T]) admit(s *Session[T]) bool {
+	h.sessions.mu.Lock()
+	h.sessions.last++
+	s.id = h.sessions.last
+	h.sessions.mu.Unlock()
+	if h.service.OnConnect != nil {
+		err := h.service.OnConnect(s.ctx, s)
+		if err == nil {
+			err = s.c.Accept(s.ctx)
+		}
+		if err != nil {
+			h.s.reportConn(h.Endpoint(), s.Peer(), fmt.Errorf("refused by OnConnect: %w", err))
+			_ = s.c.CloseWithReason(err.Error())
+			return false
+		}
+	}
+	h.sessions.mu.Lock()
+	defer h.sessions.mu.Unlock()
+	h.sessions.live[s] = struct{}{}
+	return true
+}
+
+// receive handles messages until there are no more.
+func (h *Host[T]) receive(s *Session[T]) error {
 	for {
+		if h.ctx.Err() != nil || s.ended.Load() {
+			return ErrClosed // what was sent and not handled is lost
+		}
 		// A context that has ended returns what is there, and only then its
 		// error: so Shutdown drains.
-		b, err := c.m.Receive(h.drain)
+		b, err := s.c.Receive(h.drain)
 		if err != nil {
 			return err
 		}
 		v, err := h.k.decode(b)
 		if err != nil {
-			h.l.counters.decodeErrors.Add(1)
-			h.s.report(&MessageError{Peer: c.id, Size: len(b), Err: err})
+			h.decodeErrors.Add(1)
+			h.s.reportMessage(h.Endpoint(), &MessageError{Peer: s.Peer(), Size: len(b), Err: err})
 			continue
 		}
-		h.handler(Message[T]{Peer: c.id, Body: v, from: t})
+		h.service.Handle(s.ctx, Message[T]{Body: v, Session: s})
 	}
 }
 
-// Shutdown gives the endpoint up, handles what clients have sent so far, closes
-// their connections in good order, and waits for all of it, until ctx ends; then
-// it does what Close does and returns ctx.Err().
+// finish sends what was published to a session that ends gracefully, and stops
+// publishing to it.
+func (h *Host[T]) finish(s *Session[T]) {
+	ctx, cancel := context.WithTimeout(s.ctx, closeWait)
+	defer cancel()
+	s.out.finish(ctx)
+	s.cancel()
+	s.out.abandon()
+}
+
+// Sessions iterates over the clients that are connected now. Sessions that begin or
+// end meanwhile may be left out. It does not block.
+func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
+	return func(yield func(*Session[T]) bool) {
+		h.sessions.mu.Lock()
+		live := make([]*Session[T], 0, len(h.sessions.live))
+		for s := range h.sessions.live {
+			live = append(live, s)
+		}
+		h.sessions.mu.Unlock()
+		for _, s := range live {
+			if !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// Shutdown gives the endpoint up, handles what clients have sent so far, sends what
+// was published, closes the sessions gracefully, and waits for all of it. When ctx
+// ends, it ends every session's context and connection and returns ctx.Err() at
+// once, whatever a handler does.
 func (h *Host[T]) Shutdown(ctx context.Context) error {
-	var err error
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	go func() {
-		defer close(done)
-		err = h.retire(h.l.finish)
+		err := h.l.Finish()
+		h.stop()
 		h.wg.Wait()
+		done <- err
 	}()
 	select {
-	case <-done:
+	case err := <-done:
+		h.cancel()
 		return err
 	case <-ctx.Done():
-		h.l.giveUp()
-		h.abort()
-		<-done
+		h.l.GiveUp()
+		h.cancel()
 		return ctx.Err()
 	}
 }
 
-// Close gives the endpoint up and ends every connection at once: what clients
-// have sent and no handler has seen is lost, and they are told so. It waits for
-// handlers that run. Idempotent.
+// Close gives the endpoint up and ends every session at once: what clients have
+// sent and no handler has seen is lost, and they are told so. It waits for handlers
+// that run, for at most 5 seconds; then it returns [ErrHandlerRunning]. Idempotent.
 func (h *Host[T]) Close() error {
 	h.cancel()
-	err := h.retire(h.l.Close)
-	h.abort()
-	h.wg.Wait()
-	return err
-}
-
-// retire takes no more clients and has connections end when they are idle.
-func (h *Host[T]) retire(listener func() error) error {
-	err := listener()
-	if h.local != nil {
-		// Not before: a client of this process would look for the next host at
-		// once, and find this one's socket.
-		h.local.retire()
-	}
-	h.stop()
-	return err
-}
-
-// abort ends every connection at once.
-func (h *Host[T]) abort() {
-	h.cancel()
-	h.mu.Lock()
-	conns := make([]*Conn, 0, len(h.conns))
-	for c := range h.conns {
-		conns = append(conns, c)
-	}
-	h.mu.Unlock()
-	for _, c := range conns {
-		c.abort()
+	err := h.l.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.wg.Wait()
+	}()
+	t := time.NewTimer(closeWait)
+	defer t.Stop()
+	select {
+	case <-done:
+		return err
+	case <-t.C:
+		return errors.Join(err, fmt.Errorf("closing the host of %q: %w after %v", h.Endpoint(), ErrHandlerRunning, closeWait))
 	}
 }
 
-// Stats returns what the host has carried, clients within the process included.
-// See Conn.Stats for how exact it is.
+// Stats returns what the host has carried. See [Conn.Stats] for how exact it is.
 func (h *Host[T]) Stats() Stats {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := h.past
-	for c := range h.conns {
-		s.add(c.Stats())
+	h.sessions.mu.Lock()
+	defer h.sessions.mu.Unlock()
+	stats := h.sessions.past
+	for s := range h.sessions.live {
+		stats.add(s.Stats())
 	}
-	n := &h.l.counters
-	s.Connections = len(h.conns)
-	s.Accepted = n.accepted.Load()
-	s.Refused = n.refused.Load()
-	s.DecodeErrors = n.decodeErrors.Load()
-	s.SentMessages += n.localSent.Load()
-	s.ReceivedMessages += n.localReceived.Load()
-	return s
+	stats.Connections = len(h.sessions.live)
+	stats.Accepted = h.l.Accepted()
+	stats.Refused = h.l.Refused()
+	stats.DecodeErrors = h.decodeErrors.Load()
+	return stats
 }
 
 // isEnd reports whether err is how a connection ends rather than something that
 // this call did wrong.
 func isEnd(err error) bool {
-	return err == io.EOF || errors.Is(err, ErrPeerGone) || errors.Is(err, ErrProtocol) ||
+	var closed *CloseError
+	return err == io.EOF || errors.As(err, &closed) || errors.Is(err, ErrPeerGone) || errors.Is(err, ErrProtocol) ||
 		errors.Is(err, ErrPeerChanged) || errors.Is(err, ErrClosed)
 }

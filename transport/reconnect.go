@@ -14,7 +14,7 @@ const (
 	longestPause = time.Second
 )
 
-// keep replaces the session whenever its host is gone. NewClient starts it, Close
+// keep replaces the connection whenever its host is gone. NewClient starts it, Close
 // joins it.
 func (c *Client[T]) keep() {
 	defer close(c.kept)
@@ -23,8 +23,8 @@ func (c *Client[T]) keep() {
 		a := c.current.Load()
 		if a != nil {
 			select {
-			case <-a.gone():
-				c.detach(a, ErrPeerGone)
+			case <-a.Gone():
+				_ = c.detach(a, ErrPeerGone)
 			case <-a.detached:
 			case <-c.ctx.Done():
 				return
@@ -79,30 +79,37 @@ func (c *Client[T]) redial() bool {
 	}
 }
 
-// attach makes a session current.
-func (c *Client[T]) attach(s session[T]) {
+// attach makes a connection current.
+func (c *Client[T]) attach(next *typed[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dialErr = nil
-	c.current.Store(&attachment[T]{session: s, detached: make(chan struct{})})
+	c.current.Store(&attachment[T]{typed: next, detached: make(chan struct{})})
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
-// detach is called when a session is of no more use for sending. It notes what
-// may be lost, for the next call to report. It is called by several goroutines
-// for the same session; the first counts.
-func (c *Client[T]) detach(a *attachment[T], cause error) {
+// detach is called when a connection is of no more use for sending. It notes what
+// may be lost, for the next call to report, and returns the cause: the host's
+// reason, if it is known. It is called by several goroutines for the same
+// connection; the first counts.
+func (c *Client[T]) detach(a *attachment[T], cause error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.current.CompareAndSwap(a, nil) {
-		return
+		return cause
 	}
 	close(a.detached)
+	if !c.receives && !a.drained {
+		// Nobody receives: what is left is looked through for the host's reason.
+		if closed := a.Goodbye(); closed != nil {
+			cause = closed
+		}
+	}
 	c.noteLossLocked(a, cause)
-	if !c.receives {
+	if !c.receives || a.drained {
 		c.endLocked(a)
-		return
+		return cause
 	}
 	// Its host may have sent something before it went.
 	c.leaving = append(c.leaving, a)
@@ -110,11 +117,12 @@ func (c *Client[T]) detach(a *attachment[T], cause error) {
 		c.endLocked(c.leaving[0])
 		c.leaving = c.leaving[1:]
 	}
+	return cause
 }
 
-// noteLossLocked notes what is lost with a session whose host is gone.
+// noteLossLocked notes what is lost with a connection whose host is gone.
 func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) {
-	lost := a.unread()
+	lost := a.Unacknowledged()
 	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
 	if lost == 0 {
 		return
@@ -125,8 +133,8 @@ func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) {
 	c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Unconfirmed: lost, Err: cause})
 }
 
-// endLocked frees a session and keeps its numbers.
+// endLocked frees a connection and keeps its numbers.
 func (c *Client[T]) endLocked(a *attachment[T]) {
-	a.abort()
-	c.past.add(a.stats())
+	a.Abort()
+	c.past.add(statsOf(a.Counters()))
 }

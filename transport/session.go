@@ -2,106 +2,126 @@ package transport
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
 
-// Message is what a Host's handler gets.
+// Message is what a [Host]'s handler gets.
 type Message[T any] struct {
-	// Peer is who sent it: the kernel's word when the connection was made,
-	// and in attested mode with each frame.
-	Peer *peer.Identity
-
 	// Body is the message. A []byte is valid until the handler returns.
 	Body T
 
-	from replier[T]
+	// Session is the client that sent it.
+	Session *Session[T]
 }
 
-// Reply sends a message to the client, whose Receive returns it. Messages of one
-// handler arrive in order. It blocks while the client's buffer is full, until
-// ctx ends: a client that never receives stalls its own messages only. It may be
-// called after the handler has returned, and by several goroutines. For errors
-// see Conn.Send; ErrEncode.
-func (m Message[T]) Reply(ctx context.Context, v T) error { return m.from.reply(ctx, v) }
+// Reply sends a message to the client, whose Receive returns it; it is
+// m.Session.Send.
+func (m Message[T]) Reply(ctx context.Context, v T) error { return m.Session.Send(ctx, v) }
 
-// PeerKey is the static key that the sender has proved to hold; see Conn.PeerKey.
-func (m Message[T]) PeerKey() keys.PublicKey { return m.from.peerKey() }
+// Session is a [Host]'s side of one client, from its connection to its end. All
+// methods may be called concurrently, also by handlers and after the end.
+type Session[T any] struct {
+	h *Host[T]
+	c *typed[T]
 
-type replier[T any] interface {
-	reply(ctx context.Context, v T) error
-	peerKey() keys.PublicKey
+	id     uint64
+	ctx    context.Context // ended with the session
+	cancel context.CancelFunc
+	ended  atomic.Bool // by this side
+	value  atomic.Value
+	out    outbox
 }
 
-// session is a Client's way to its host, until that is gone.
-type session[T any] interface {
-	send(ctx context.Context, v T) error
-	receive(ctx context.Context) (T, error)
-	flush(ctx context.Context) error
-	gone() <-chan struct{}
-	hungUp() bool   // like gone, but the system is asked
-	interrupt()     // ends calls that wait, and later ones, and frees nothing
-	unread() uint64 // frames that the host is not known to have dealt with
-	peer() *peer.Identity
-	hostKey() keys.PublicKey
-	stats() Stats
-	close() error
-	abort()
+// boxed makes values of different types one type for atomic.Value.
+type boxed struct{ v any }
+
+// ID is the number of the session, from 1, unique in its Host.
+func (s *Session[T]) ID() uint64 { return s.id }
+
+// Peer is the kernel-verified identity of the client, as of its hello, and in
+// attested mode as of each frame. It is closed when the session ends, after which it
+// knows no more than it had looked up before.
+func (s *Session[T]) Peer() *peer.Identity { return s.c.Peer() }
+
+// PeerKey is the static key that the client has proved to hold; see [Conn.PeerKey].
+func (s *Session[T]) PeerKey() keys.PublicKey { return s.c.PeerKey() }
+
+// HandshakeHash is that of a secure session; see [Conn.HandshakeHash].
+func (s *Session[T]) HandshakeHash() []byte { return s.c.HandshakeHash() }
+
+// Context ends when the session does: the client is gone, or this side has closed
+// it, or [Host.Shutdown] has run out of time. Handlers of the session get it. What
+// a client has sent before it went is still handled, with a context that has ended;
+// use [context.WithoutCancel] for work that must be done all the same.
+func (s *Session[T]) Context() context.Context { return s.ctx }
+
+// Stats returns what the session has carried; see [Conn.Stats].
+func (s *Session[T]) Stats() Stats {
+	stats := statsOf(s.c.Counters())
+	stats.Dropped = s.out.dropped.Load()
+	return stats
 }
 
-// typed is a Conn with a codec: a Client's session, and a Host's side of it.
-type typed[T any] struct {
-	conn *Conn
-	k    coder[T]
-	bufs sync.Pool // of *[]byte, for encoding
+// Value returns what SetValue was last given, or nil: the application's own state
+// of this client.
+func (s *Session[T]) Value() any {
+	b, _ := s.value.Load().(boxed)
+	return b.v
 }
 
-func newTyped[T any](c *Conn, k coder[T]) *typed[T] {
-	return &typed[T]{conn: c, k: k, bufs: sync.Pool{New: func() any { return new([]byte) }}}
+// SetValue sets what Value returns.
+func (s *Session[T]) SetValue(v any) { s.value.Store(boxed{v}) }
+
+// Send sends a message to the client, whose Receive returns it. Messages that one
+// goroutine sends arrive in order. It blocks while the client's buffer is full,
+// until ctx ends: a client that never receives delays only who sends to it. v is
+// the caller's again when Send returns. For errors see [Conn.Send]; [ErrEncode],
+// after which the session is as before.
+func (s *Session[T]) Send(ctx context.Context, v T) error { return s.c.send(ctx, v) }
+
+// Close ends the session and tells the client why: it gets a [*CloseError] with the
+// reason, or, if that is empty, what [Host.Close] would tell it. What was sent to it
+// before still arrives; what it has sent and no handler has seen is lost, and the
+// client is told how much. A [Client] connects again, unless [Service.OnConnect]
+// refuses it. Close blocks for at most 5 seconds, while the client's buffer is full;
+// it does not wait for the session's handler. Idempotent.
+func (s *Session[T]) Close(reason string) error {
+	s.ended.Store(true)
+	s.cancel()
+	return s.c.CloseWithReason(reason)
 }
 
-// keptEncoding is the size in bytes up to which buffers for encoding are kept.
-const keptEncoding = 64 << 10
-
-func (t *typed[T]) send(ctx context.Context, v T) error {
-	if t.k.bytes != nil {
-		return t.conn.m.Send(ctx, t.k.bytes(v))
+// watch ends the session's context when the client is gone. Host.serve starts it;
+// it ends with the context.
+func (s *Session[T]) watch() {
+	select {
+	case <-s.c.Gone():
+		s.cancel()
+	case <-s.ctx.Done():
 	}
-	buf := t.bufs.Get().(*[]byte)
-	b, err := t.k.encode((*buf)[:0], v)
-	if err == nil {
-		err = t.conn.m.Send(ctx, b)
+}
+
+// why is what OnDisconnect gets for the error that ended receiving.
+func (s *Session[T]) why(err error) error {
+	switch {
+	case err == io.EOF:
+		return nil
+	case s.ended.Load(), s.h.drain.Err() != nil && errors.Is(err, s.h.drain.Err()):
+		return ErrClosed
 	}
-	if cap(b) <= keptEncoding && b != nil {
-		*buf = b
-	}
-	t.bufs.Put(buf)
 	return err
 }
 
-func (t *typed[T]) reply(ctx context.Context, v T) error { return t.send(ctx, v) }
-
-func (t *typed[T]) receive(ctx context.Context) (v T, err error) {
-	b, err := t.conn.m.Receive(ctx)
-	if err != nil {
-		return v, err
-	}
-	if v, err = t.k.decode(b); err != nil {
-		err = &MessageError{Peer: t.conn.id, Size: len(b), Err: err}
-	}
-	return v, err
+// sessions are those of a Host.
+type sessions[T any] struct {
+	mu   sync.Mutex
+	last uint64
+	live map[*Session[T]]struct{}
+	past Stats // of those that have ended
 }
-
-func (t *typed[T]) flush(ctx context.Context) error { return t.conn.m.Flush(ctx) }
-func (t *typed[T]) interrupt()                      { t.conn.m.Interrupt() }
-func (t *typed[T]) gone() <-chan struct{}           { return t.conn.m.Gone() }
-func (t *typed[T]) hungUp() bool                    { return t.conn.m.HungUp() }
-func (t *typed[T]) unread() uint64                  { return t.conn.m.Unacknowledged() }
-func (t *typed[T]) peer() *peer.Identity            { return t.conn.id }
-func (t *typed[T]) peerKey() keys.PublicKey         { return t.conn.PeerKey() }
-func (t *typed[T]) hostKey() keys.PublicKey         { return t.conn.PeerKey() }
-func (t *typed[T]) stats() Stats                    { return t.conn.Stats() }
-func (t *typed[T]) close() error                    { return t.conn.Close() }
-func (t *typed[T]) abort()                          { t.conn.abort() }

@@ -2,18 +2,19 @@ package transport
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/sealport/sealport/internal/conn/message"
 )
 
-// Stats are what a Conn, Client or Host has carried since it was made. Bytes are
-// those of encoded messages. Messages between a Client and a Host in one process
-// are counted without their bytes, since they are not encoded.
+// Stats are what a [Conn], [Client], [Session] or [Host] has carried since it was made. Bytes are
+// those of encoded messages.
 type Stats struct {
 	SentMessages, SentBytes         uint64
 	ReceivedMessages, ReceivedBytes uint64
+
+	// Of a Host and its sessions:
+	Dropped uint64 // published messages that were not sent; see Host.Publish
 
 	// Of a Host:
 	Connections  int    // now
@@ -35,12 +36,7 @@ func (s *Stats) add(o Stats) {
 	s.SentBytes += o.SentBytes
 	s.ReceivedMessages += o.ReceivedMessages
 	s.ReceivedBytes += o.ReceivedBytes
-}
-
-// hostCounters are those of Stats that no Conn counts.
-type hostCounters struct {
-	accepted, refused, decodeErrors atomic.Uint64
-	localSent, localReceived        atomic.Uint64 // within the process
+	s.Dropped += o.Dropped
 }
 
 // logThroughput logs each second in which something was received, until ctx

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/keys"
 )
 
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	leaktest.Main(m)
 }
 
 // command is the program, which has the endpoints' folder for itself. Its hosts

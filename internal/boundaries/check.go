@@ -40,8 +40,8 @@ type Rules struct {
 	Web   []string
 
 	// Requires are the modules that go.mod may name as direct requirements;
-	// TestOnly those among them that only tests import, and packages for tests,
-	// whose names end in "test".
+	// TestOnly those among them that only tests and test helpers import. A test
+	// helper is a package in or below a directory whose name ends in "test".
 	Requires []string
 	TestOnly []string
 }
@@ -59,7 +59,7 @@ const (
 	WebStack     Rule = "transport and what is below it import no TLS, X.509 or HTTP"
 	Undocumented Rule = "every package has a package comment"
 	Dependency   Rule = "no module that is not agreed upon"
-	TestHelper   Rule = "test helpers are imported by tests only"
+	TestHelper   Rule = "testing and test helpers are imported by tests and test helpers only"
 )
 
 // Violation is one place where a tree breaks a rule.
@@ -210,6 +210,9 @@ func (c *checker) anyImport(name, pkg, imported string, spec *ast.ImportSpec) {
 	if slices.ContainsFunc(c.SystemModules, within(imported)) && !c.inKernelDirectory(pkg) {
 		c.add(Kernel, name, "imports %s", imported)
 	}
+	if within(imported)("testing") && !forTests {
+		c.add(TestHelper, name, "imports %s", imported)
+	}
 	if slices.ContainsFunc(c.TestOnly, within(imported)) && !forTests {
 		c.add(Dependency, name, "imports %s outside of tests", imported)
 	}
@@ -227,8 +230,11 @@ func within(imported string) func(module string) bool {
 	}
 }
 
-// isTestHelper reports whether a package is for tests, as httptest is.
-func isTestHelper(pkg string) bool { return strings.HasSuffix(pkg, "test") }
+// isTestHelper reports whether a package is for tests, as httptest is: the name of
+// its directory, or of one above it, ends in "test".
+func isTestHelper(pkg string) bool {
+	return slices.ContainsFunc(strings.Split(pkg, "/"), func(dir string) bool { return strings.HasSuffix(dir, "test") })
+}
 
 // ownImport checks the import of a package of the project, outside of tests.
 func (c *checker) ownImport(name, pkg, imported string) {

@@ -9,9 +9,9 @@ func Project() Rules {
 		Layers: [][]string{
 			// What knows nothing of the others.
 			{
-				"internal/boundaries", "internal/cred", "internal/ctxlock", "internal/leaktest", "internal/record",
+				"internal/boundaries", "internal/cred", "internal/ctxlock", "internal/leaktest",
 				"internal/remember", "internal/wire", "keys/internal/bech32", "keys/internal/safefile",
-				"peer/internal/codesign", "peer/internal/filedigest",
+				"peer/internal/codesign", "peer/internal/filedigest", "secure/internal/record",
 			},
 			// Kernels, and the interface of carriers.
 			{
@@ -24,7 +24,8 @@ func Project() Rules {
 				"transport/internal/priority",
 			},
 			// Carriers of frames.
-			{"internal/link/mach/machlink", "internal/link/mem", "internal/link/ring"},
+			{"internal/link/mach/machlink", "internal/link/ring"},
+			{"internal/link/mem"},
 			{"internal/conn/message", "internal/conn/rendezvous"},
 			{"peer", "peer/coderequirement"},
 			{"keys"},
@@ -37,7 +38,7 @@ func Project() Rules {
 			{"rpc"},
 			// What people run.
 			{
-				"cmd/sealport", "examples/hello", "examples/launchd", "examples/secure-helper",
+				"cmd/sealport", "examples/hello", "examples/launchd", "examples/minimal", "examples/secure-helper",
 				"internal/link/mach/machdemo",
 			},
 		},

@@ -10,7 +10,7 @@ import (
 // spread the cost of a frame, little enough to stay in the L1 cache.
 const coalesceLimit = 16 << 10
 
-// coalescer keeps back small messages while the peer is behind. A goroutine of its
+// coalescer collects small messages while the peer is backlogged. A goroutine of its
 // own, the flusher, pushes them out when the peer has caught up and nobody sends.
 type coalescer struct {
 	buf      []byte // items; guarded by wmu
@@ -18,7 +18,7 @@ type coalescer struct {
 
 	ctx    context.Context // the flusher's
 	cancel context.CancelFunc
-	kick   chan struct{} // something is held back
+	kick   chan struct{} // something is coalesced
 	joined chan struct{}
 }
 
@@ -48,22 +48,22 @@ func (c *Conn) flusher() {
 		case <-h.ctx.Done():
 			return
 		}
-		// On error the next Send, or Unread, says what has become of them.
+		// On error the next Send, or Unacknowledged, says what has become of them.
 		if c.l.WaitDrained(h.ctx) == nil {
 			_ = c.Flush(h.ctx)
 		}
 	}
 }
 
-// sendCoalesced sends a small message, or holds it back if the peer is behind.
+// sendCoalesced sends a small message, or keeps it if the peer is backlogged.
 func (c *Conn) sendCoalesced(ctx context.Context, p []byte) error {
 	h := &c.coalescing
-	behind := c.l.Backlogged()
-	if itemWord+len(p) > cap(h.buf) || (h.messages == 0 && !behind) {
+	backlogged := c.l.Backlogged()
+	if itemWord+len(p) > cap(h.buf) || (h.messages == 0 && !backlogged) {
 		if err := c.flushLocked(ctx); err != nil {
 			return err
 		}
-		return c.writeItem(ctx, kindWhole, p)
+		return c.writeItem(ctx, kindWhole, p, 1)
 	}
 	if len(h.buf)+itemWord+len(p) > cap(h.buf) {
 		if err := c.flushLocked(ctx); err != nil {
@@ -73,7 +73,7 @@ func (c *Conn) sendCoalesced(ctx context.Context, p []byte) error {
 	h.buf = binary.LittleEndian.AppendUint32(h.buf, kindWhole<<kindShift|uint32(len(p)))
 	h.buf = append(h.buf, p...)
 	h.messages++
-	if !behind {
+	if !backlogged {
 		// There is room, so ctx does not matter; and the message is accepted.
 		if err := c.flushLocked(ctx); err != nil && !errors.Is(err, ctx.Err()) {
 			return err
@@ -87,20 +87,20 @@ func (c *Conn) sendCoalesced(ctx context.Context, p []byte) error {
 	return nil
 }
 
-// flushLocked writes what is held back. After ctx.Err() it is still held back.
+// flushLocked writes what is coalesced. After ctx.Err() it is still coalesced.
 func (c *Conn) flushLocked(ctx context.Context) error {
 	h := &c.coalescing
 	if h.messages == 0 {
 		return nil
 	}
-	if err := c.l.WriteFrame(ctx, nil, h.buf); err != nil {
+	if err := c.writeFrame(ctx, nil, h.buf, h.messages); err != nil {
 		return err
 	}
 	h.buf, h.messages = h.buf[:0], 0
 	return nil
 }
 
-// Flush writes what is held back. It blocks while the peer's buffer is full,
+// Flush writes what is coalesced. It blocks while the peer's buffer is full,
 // until ctx ends.
 func (c *Conn) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil || !c.cfg.Coalesce {

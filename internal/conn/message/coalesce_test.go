@@ -62,7 +62,7 @@ func TestHeldBackWhileBehindAndPushedOutAfter(t *testing.T) {
 	a, mine, raw := half(t, coalescing)
 	send(t, a, "first", "second", "", "fourth")
 	require.EqualValues(t, 1, mine.Unacknowledged(), "frames")
-	require.EqualValues(t, 2, a.Unacknowledged(), "frames, what is held back counting as one")
+	require.EqualValues(t, 4, a.Unacknowledged())
 	assert.EqualValues(t, 4, a.Counters().SentMessages)
 	require.Equal(t, []string{"first"}, frame(t, raw))
 	require.Equal(t, []string{"second", "", "fourth"}, frame(t, raw)) // the first is dealt with
@@ -91,7 +91,7 @@ func TestFlushPushesOut(t *testing.T) {
 	send(t, a, "first", "second", "third")
 	require.NoError(t, a.Flush(hung(t)))
 	require.EqualValues(t, 2, mine.Unacknowledged())
-	require.EqualValues(t, 2, a.Unacknowledged())
+	require.EqualValues(t, 3, a.Unacknowledged())
 	require.NoError(t, a.Flush(hung(t)), "nothing to flush")
 	require.EqualValues(t, 2, mine.Unacknowledged())
 	require.Equal(t, []string{"first"}, frame(t, raw))
@@ -118,7 +118,9 @@ func TestHeldBackInOrderWithinBounds(t *testing.T) {
 			break
 		}
 		require.NoError(t, err)
-		require.LessOrEqual(t, len(f), 16<<10)
+		if messages := items(t, f); len(messages) > 1 {
+			require.LessOrEqual(t, len(f), 16<<10)
+		}
 		got = append(got, items(t, f)...)
 	}
 	require.Equal(t, want, got)
@@ -172,8 +174,10 @@ func TestHeldBackWithoutRoom(t *testing.T) {
 	for range 3 {
 		send(t, a, full)
 	}
-	filler := strings.Repeat("g", mem.Capacity-3*(mem.MaxFrame+64)-64-4)
-	require.NoError(t, a.Send(hung(t), []byte(filler[:len(filler)-8]))) // held or sent
+	// All that is left: each frame has a header of 4 bytes and is a multiple of 8, a
+	// message has a word of 4, and the last 8 bytes stay free.
+	filler := strings.Repeat("g", mem.Capacity-3*(mem.MaxFrame+8)-16)
+	require.NoError(t, a.Send(hung(t), []byte(filler)))
 	require.NoError(t, a.Flush(hung(t)))
 	send(t, a, "held")
 	ended, cancel := context.WithCancel(hung(t))

@@ -19,9 +19,10 @@ var ErrTooLarge = errors.New("message too large")
 // two upper bits and its length below, and so many bytes (docs/PROTOCOL.md,
 // "Messages").
 const (
-	kindWhole = 0 // a message
-	kindFirst = 1 // the first fragment of one; after the word, a u64: its size
-	kindNext  = 2 // a further fragment
+	kindWhole   = 0 // a message
+	kindFirst   = 1 // the first fragment of one; after the word, a u64: its size
+	kindNext    = 2 // a further fragment
+	kindControl = 3 // no message: something about the connection
 
 	kindShift = 30
 	itemWord  = 4
@@ -35,12 +36,17 @@ type Config struct {
 	MaxReceive int // bytes; what this side said
 
 	// Coalesce: while the link says that the peer is behind, small messages are
-	// held back and share frames. Not for a link on which a frame costs less
+	// coalesced: they share frames. Not for a link on which a frame costs less
 	// than finding that out.
 	Coalesce bool
+
+	// Closed makes the error that Receive returns, in place of io.EOF, after the
+	// peer has closed with a reason, which is valid UTF-8 of at most MaxReason
+	// bytes.
+	Closed func(reason string) error
 }
 
-// closeTimeout bounds what Close does to push out what is held back.
+// closeTimeout bounds what Close does to push out what is coalesced.
 const closeTimeout = 5 * time.Second
 
 // Conn carries messages. Send, Flush, CloseWrite, Close, Counters and Unacknowledged may
@@ -55,6 +61,10 @@ type Conn struct {
 	werr       error // final
 	word       [firstWord]byte
 	coalescing coalescer
+	batch      []byte       // scratch of SendBatch
+	frames     uint64       // written
+	counts     []frameCount // of those that are not known to be acknowledged
+	pruneAt    int
 	sent       counter
 	closed     bool // with wmu and rmu held
 
@@ -64,6 +74,8 @@ type Conn struct {
 	assembly []byte        // the fragments of a large message
 	total    int           // its size; 0 if there is none
 	rerr     error         // final
+	accepted bool          // Accept has come
+	goodbye  error         // of the peer, with its reason
 	received counter
 }
 
@@ -71,7 +83,7 @@ type Conn struct {
 func NewConn(l link.Link, cfg Config) *Conn {
 	most := l.MaxFrame()
 	c := &Conn{
-		l: l, cfg: cfg,
+		l: l, cfg: cfg, pruneAt: pruneAt,
 		maxWhole: most - itemWord,
 		// Whole pages copy faster.
 		maxFragment: max((most-firstWord)&^4095, min(most-firstWord, 4095)),
@@ -102,7 +114,7 @@ func (c *Conn) sendLocked(ctx context.Context, p []byte) error {
 		return c.werr
 	}
 	if len(p) > c.cfg.MaxSend {
-		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(p), c.cfg.MaxSend)
+		return tooLarge(len(p), c.cfg.MaxSend)
 	}
 	var err error
 	switch {
@@ -111,7 +123,7 @@ func (c *Conn) sendLocked(ctx context.Context, p []byte) error {
 	case c.cfg.Coalesce:
 		err = c.sendCoalesced(ctx, p)
 	default:
-		err = c.writeItem(ctx, kindWhole, p)
+		err = c.writeItem(ctx, kindWhole, p, 1)
 	}
 	if err != nil {
 		return c.failed(ctx, err)
@@ -128,10 +140,10 @@ func (c *Conn) failed(ctx context.Context, err error) error {
 	return err
 }
 
-// writeItem writes a frame of one item.
-func (c *Conn) writeItem(ctx context.Context, kind uint32, p []byte) error {
+// writeItem writes a frame of one item, in which so many messages end.
+func (c *Conn) writeItem(ctx context.Context, kind uint32, p []byte, messages int) error {
 	binary.LittleEndian.PutUint32(c.word[:], kind<<kindShift|uint32(len(p)))
-	return c.l.WriteFrame(ctx, c.word[:itemWord], p)
+	return c.writeFrame(ctx, c.word[:itemWord], p, messages)
 }
 
 // sendFragments sends a message in several frames. If ctx ends in between, the peer
@@ -142,12 +154,15 @@ func (c *Conn) sendFragments(ctx context.Context, p []byte) error {
 	}
 	binary.LittleEndian.PutUint32(c.word[:], kindFirst<<kindShift|uint32(c.maxFragment))
 	binary.LittleEndian.PutUint64(c.word[itemWord:], uint64(len(p)))
-	if err := c.l.WriteFrame(ctx, c.word[:firstWord], p[:c.maxFragment]); err != nil {
+	if err := c.writeFrame(ctx, c.word[:firstWord], p[:c.maxFragment], 0); err != nil {
 		return err
 	}
 	for p = p[c.maxFragment:]; len(p) > 0; {
-		n := min(len(p), c.maxFragment)
-		if err := c.writeItem(ctx, kindNext, p[:n]); err != nil {
+		n, ends := min(len(p), c.maxFragment), 0
+		if n == len(p) {
+			ends = 1
+		}
+		if err := c.writeItem(ctx, kindNext, p[:n], ends); err != nil {
 			return err
 		}
 		p = p[n:]
@@ -215,9 +230,13 @@ func (c *Conn) readFrame(ctx context.Context) (err error) {
 	}
 	// io.EOF within a message is the end like any other: its sender gave it up,
 	// as it does when the context of its Send ends, and then closed.
-	c.rerr = err
-	return err
+	c.received.publish()
+	c.rerr = c.endOf(err)
+	return c.rerr
 }
+
+// kindOf is the kind of the first item in b, which holds its word.
+func kindOf(b []byte) uint32 { return binary.LittleEndian.Uint32(b) >> kindShift }
 
 // next takes the next item off c.rest. It returns a message if one is complete.
 func (c *Conn) next() (p []byte, ok bool, err error) {
@@ -227,7 +246,11 @@ func (c *Conn) next() (p []byte, ok bool, err error) {
 	word := binary.LittleEndian.Uint32(c.rest)
 	n := int(word & maxItem)
 	body := c.rest[itemWord:]
-	switch word >> kindShift {
+	kind := word >> kindShift
+	if c.goodbye != nil {
+		return nil, false, errors.New("item after the goodbye")
+	}
+	switch kind {
 	case kindWhole:
 		if n > len(body) || n > c.cfg.MaxReceive {
 			return nil, false, fmt.Errorf("message of %d bytes in a frame with %d left, limit %d", n, len(body), c.cfg.MaxReceive)
@@ -250,8 +273,15 @@ func (c *Conn) next() (p []byte, ok bool, err error) {
 		if n != len(body) || n == 0 || n > c.total-len(c.assembly) {
 			return nil, false, fmt.Errorf("fragment of %d bytes after %d of %d", n, len(c.assembly), c.total)
 		}
-	default:
-		return nil, false, errors.New("item of unknown kind")
+	case kindControl:
+		if n > len(body) {
+			return nil, false, errors.New("item cut off")
+		}
+		if c.rest = body[n:]; len(c.rest) == 0 {
+			c.frameDone()
+		}
+		c.dropAssembly()
+		return nil, false, c.control(body[:n])
 	}
 	c.rest = nil // a fragment is alone in its frame
 	c.buffered = false
@@ -290,34 +320,6 @@ func (c *Conn) dropAssembly() {
 	}
 }
 
-// StopCoalescing pushes out what is held back and has every later message sent at
-// once: for a layer above that must know, when Send returns, what has become of a
-// message. To be called before Send and Flush are called by others.
-func (c *Conn) StopCoalescing(ctx context.Context) error {
-	if err := c.Flush(ctx); err != nil {
-		return err
-	}
-	c.joinCoalescer()
-	_ = c.wmu.Lock(context.Background())
-	defer c.wmu.Unlock()
-	c.cfg.Coalesce = false
-	return nil
-}
-
-// Unacknowledged is the number of frames that the peer is not known to have dealt with,
-// what is held back counting as one.
-func (c *Conn) Unacknowledged() uint64 {
-	_ = c.wmu.Lock(context.Background())
-	defer c.wmu.Unlock()
-	return c.l.Unacknowledged() + min(1, uint64(c.coalescing.messages))
-}
-
-// Backlogged reports whether the peer has fallen behind; see link.Link.
-func (c *Conn) Backlogged() bool { return c.l.Backlogged() }
-
-// WaitDrained waits until it has not; see link.Link.
-func (c *Conn) WaitDrained(ctx context.Context) error { return c.l.WaitDrained(ctx) }
-
 // Interrupt makes every blocked and every later call return link.ErrClosed. It
 // frees nothing.
 func (c *Conn) Interrupt() { c.l.Interrupt() }
@@ -335,7 +337,7 @@ func (c *Conn) HungUp() bool {
 // Gone is closed when the peer is known to be dead or to have closed.
 func (c *Conn) Gone() <-chan struct{} { return c.l.Gone() }
 
-// CloseWrite pushes out what is held back, as far as ctx allows, and ends this
+// CloseWrite pushes out what is coalesced, as far as ctx allows, and ends this
 // side's messages. The peer reads them, then io.EOF.
 func (c *Conn) CloseWrite(ctx context.Context) error {
 	if err := c.wmu.Lock(ctx); err != nil {
@@ -350,13 +352,23 @@ func (c *Conn) CloseWrite(ctx context.Context) error {
 	return errors.Join(err, c.l.CloseWrite(ctx))
 }
 
-// Close pushes out what is held back (5 seconds at most), ends this side's
-// messages, unblocks everyone and frees the link. Idempotent.
-func (c *Conn) Close() error {
+// Close pushes out what is coalesced (5 seconds at most), ends this side's messages,
+// unblocks everyone and frees the link. Idempotent.
+func (c *Conn) Close() error { return c.CloseWithReason("") }
+
+// CloseWithReason is Close, with a goodbye that gives the reason unless that is
+// empty.
+func (c *Conn) CloseWithReason(reason string) error {
 	var err error
-	if c.cfg.Coalesce {
+	if c.cfg.Coalesce || reason != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		if err = c.CloseWrite(ctx); errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrPeerGone) {
+		if reason != "" {
+			err = c.sendControl(ctx, controlGoodbye, cleanReason(reason))
+		}
+		if err == nil {
+			err = c.CloseWrite(ctx)
+		}
+		if errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrPeerGone) {
 			err = nil
 		}
 		cancel()
@@ -371,7 +383,7 @@ var ended = func() context.Context {
 	return ctx
 }()
 
-// Abort is Close without pushing out what is held back, and without waiting.
+// Abort is Close without pushing out what is coalesced, and without waiting.
 func (c *Conn) Abort() error {
 	if c.wmu.TryLock() {
 		if !c.closed {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"sync"
 	"testing"
@@ -154,7 +155,7 @@ func TestCancelledWithinLargeMessage(t *testing.T) {
 			short, cancel := context.WithCancel(ctx)
 			sent := make(chan error, 1)
 			go func() { sent <- a.Send(short, pattern(2*megabyte)) }()
-			for la.Unacknowledged() < 4 {
+			for la.Unacknowledged() < mem.Capacity/(mem.MaxFrame+8) {
 				runtime.Gosched() // until the link is full
 			}
 			cancel()
@@ -254,7 +255,7 @@ func TestReceiveRefuses(t *testing.T) {
 
 // What a peer announces costs memory only as it is sent.
 func TestAnnouncedSizeCostsNothing(t *testing.T) {
-	const huge = 1 << 34
+	const huge = min(1<<34, math.MaxInt)
 	b, _, raw := half(t, message.Config{MaxReceive: huge})
 	ctx, cancel := context.WithCancel(hung(t))
 	require.NoError(t, raw.WriteFrame(ctx, first(huge, string(make([]byte, 1000))), nil))
@@ -336,7 +337,7 @@ func TestCloseUnblocksEveryone(t *testing.T) {
 		for range 2 {
 			go func() { ended <- a.Send(ctx, make([]byte, 4*megabyte)) }()
 		}
-		for link1.Unacknowledged() < 4 {
+		for link1.Unacknowledged() < mem.Capacity/(mem.MaxFrame+8) {
 			runtime.Gosched()
 		}
 		require.NoError(t, end(a))

@@ -28,10 +28,12 @@ func FuzzConnReceive(f *testing.F) {
 	f.Add(frames(first(1<<29, "four"), next("more")))
 	f.Add(frames(nil))
 	f.Add(frames(word(3, 0)))
+	f.Add(frames(control(1, ""), control(2, "enough")))
+	f.Add(frames(append(control(2, "enough"), whole("more")...)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const most = 1 << 30
 		mine, raw := mem.Pair()
-		c := message.NewConn(mine, message.Config{MaxReceive: most})
+		c := message.NewConn(mine, message.Config{MaxReceive: most, Closed: closed})
 		defer c.Close()
 		defer raw.Close()
 		ended, cancel := context.WithCancel(context.Background())

@@ -1,43 +1,20 @@
 package message_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
-	"os"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/internal/link/mem"
 )
 
-// TestMain fails if goroutines of this module are left.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for begin := time.Now(); code == 0; runtime.Gosched() {
-		buf := make([]byte, 1<<20)
-		buf = buf[:runtime.Stack(buf, true)]
-		left := 0
-		for _, g := range bytes.Split(buf, []byte("\n\n"))[1:] {
-			if bytes.Contains(g, []byte("/sealport/")) {
-				left++
-			}
-		}
-		if left == 0 {
-			break
-		}
-		if time.Since(begin) > 5*time.Second {
-			fmt.Fprintf(os.Stderr, "%d goroutines left behind:\n%s\n", left, buf)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // limit is when a test has hung.
 const limit = 30 * time.Second
@@ -65,10 +42,20 @@ const megabyte = 1 << 20
 func both(t *testing.T, test func(t *testing.T, cfg message.Config)) {
 	for _, coalesce := range []bool{false, true} {
 		t.Run(fmt.Sprintf("coalesce=%v", coalesce), func(t *testing.T) {
-			test(t, message.Config{MaxSend: 4 * megabyte, MaxReceive: 4 * megabyte, Coalesce: coalesce})
+			test(t, message.Config{MaxSend: 4 * megabyte, MaxReceive: 4 * megabyte, Coalesce: coalesce, Closed: closed})
 		})
 	}
 }
+
+// plain does not coalesce.
+var plain = message.Config{MaxSend: megabyte, MaxReceive: megabyte, Closed: closed}
+
+// closeError is what a goodbye of the peer becomes.
+type closeError struct{ reason string }
+
+func (e *closeError) Error() string { return e.reason }
+
+func closed(reason string) error { return &closeError{reason} }
 
 // pair connects two Conns.
 func pair(t *testing.T, cfg message.Config) (a, b *message.Conn) {

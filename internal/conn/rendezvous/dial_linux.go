@@ -12,6 +12,7 @@ import (
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/ring"
 	"github.com/sealport/sealport/internal/link/socket"
+	"github.com/sealport/sealport/internal/wire"
 )
 
 // unixOutgoing implements Outgoing.
@@ -19,15 +20,18 @@ type unixOutgoing struct {
 	o     Options
 	sock  *socket.Conn
 	cred  *cred.Credentials
-	setup setup
+	setup wire.Setup
 	fd    int // the memory file, or -1
 }
 
-// dialUnix is Dial over a socket.
-func dialUnix(ctx context.Context, endpoint string, hello []byte, o Options) (Outgoing, error) {
-	dir, err := openFolder(o, false)
-	if err != nil {
+// Dial implements Carrier.
+func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Options) (Outgoing, error) {
+	if err := CheckName(endpoint); err != nil {
 		return nil, err
+	}
+	dir, err := openDir(o, false)
+	if err != nil {
+		return nil, Explain(err)
 	}
 	defer dir.close()
 	place := fileName(endpoint) + ".sock"
@@ -42,28 +46,28 @@ func dialUnix(ctx context.Context, endpoint string, hello []byte, o Options) (Ou
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
 		return nil, fmt.Errorf("%w: its host has ended; start it again", ErrNotFound)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return nil, fmt.Errorf("%w: the endpoint in %s is for other users; its host must set Config.Shared", ErrPermission, dir.path)
+		return nil, fmt.Errorf("%w: the endpoint in %s is not open to this user; to let them in, its host must set Config.Shared", ErrPermission, dir.path)
 	case errors.Is(err, unix.EPROTOTYPE), errors.Is(err, unix.ENOTSOCK):
 		return nil, fmt.Errorf("%w: %s/%s is a socket of another type", ErrNotEndpoint, dir.path, place)
 	default:
-		return nil, err
+		return nil, Explain(err)
 	}
 	out := &unixOutgoing{o: o, sock: sock, fd: -1}
 	if err := out.exchange(ctx, hello); err != nil {
-		return nil, errors.Join(err, out.Close())
+		return nil, errors.Join(Explain(err), out.Close())
 	}
 	return out, nil
 }
 
 func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
-	ask := setup{carrier: carrierNone, ring: uint32(out.o.BufferSize), hello: hello}
+	ask := wire.Setup{Carrier: wire.CarrierNone, Ring: uint32(out.o.BufferSize), Hello: hello}
 	if out.o.Attested {
-		ask.carrier = carrierSocket
+		ask.Carrier = wire.CarrierSocket
 	}
-	if err := out.sock.Send(ctx, ask.append(nil), nil, -1); err != nil {
+	if err := out.sock.Send(ctx, ask.Append(nil), nil, -1); err != nil {
 		return setupError(err)
 	}
-	s, ctl, err := receiveSetup(ctx, out.sock, make([]byte, setupSize+maxHello))
+	s, ctl, err := receiveSetup(ctx, out.sock, make([]byte, wire.MaxSetupSize))
 	if err != nil {
 		return err
 	}
@@ -71,8 +75,8 @@ func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
 	if out.cred, err = out.sock.Credentials(&ctl); err != nil {
 		return err
 	}
-	if (s.carrier == carrierRing) != (ctl.FD >= 0) || out.o.Attested && s.carrier == carrierRing {
-		return fmt.Errorf("%w: the host answered with a carrier that was not asked for", ErrSetup)
+	if (s.Carrier == wire.CarrierRing) != (ctl.FD >= 0) || out.o.Attested && s.Carrier == wire.CarrierRing {
+		return fmt.Errorf("%w: the host answered with a carrier that was not asked for", wire.ErrSetup)
 	}
 	out.setup = s
 	out.fd, ctl.FD = ctl.FD, -1
@@ -80,33 +84,33 @@ func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
 }
 
 // Hello implements Outgoing.
-func (out *unixOutgoing) Hello() []byte { return out.setup.hello }
+func (out *unixOutgoing) Hello() []byte { return out.setup.Hello }
 
 // Accepted implements Outgoing.
-func (out *unixOutgoing) Accepted() bool { return out.setup.carrier != carrierNone }
+func (out *unixOutgoing) Accepted() bool { return out.setup.Carrier != wire.CarrierNone }
 
 // Credentials implements Outgoing.
 func (out *unixOutgoing) Credentials() *cred.Credentials { return out.cred }
 
 // Link implements Outgoing.
 func (out *unixOutgoing) Link() (link.Link, error) {
-	switch out.setup.carrier {
-	case carrierSocket:
+	switch out.setup.Carrier {
+	case wire.CarrierSocket:
 		return socket.New(out.sock, out.cred)
-	case carrierRing:
-		m, err := ring.Open(out.fd, int(out.setup.ring))
+	case wire.CarrierRing:
+		m, err := ring.Open(out.fd, int(out.setup.Ring))
 		if err == nil {
 			if err = out.sock.StopCredentials(); err != nil {
 				err = errors.Join(err, m.Unmap())
 			}
 		}
 		if err != nil {
-			return nil, errors.Join(setupError(err), out.Close())
+			return nil, errors.Join(Explain(setupError(err)), out.Close())
 		}
 		out.closeFD()
 		return ring.New(m, ring.Client, out.sock, out.cred, ring.Options{PollThreshold: out.o.PollThreshold}), nil
 	}
-	return nil, errors.Join(fmt.Errorf("%w: refused", ErrSetup), out.Close())
+	return nil, errors.Join(fmt.Errorf("%w: refused", wire.ErrSetup), out.Close())
 }
 
 func (out *unixOutgoing) closeFD() {

@@ -17,25 +17,44 @@ import (
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/ring"
 	"github.com/sealport/sealport/internal/link/socket"
+	"github.com/sealport/sealport/internal/wire"
 )
 
 // unixListener is a Listener on a socket.
 type unixListener struct {
-	o     Options
-	sock  *socket.Listener
-	owned *owned // nil for an adopted socket
+	o       Options
+	sock    *socket.Listener
+	owned   *owned // nil for an adopted socket
+	reserve *reserve
 }
 
 // owned is what a listener that made its own socket removes in the end.
 type owned struct {
-	dir  *folder
+	dir  *directory
 	name string
 	lock *os.File
 }
 
-// listenUnix adopts the socket that systemd has passed under this name, or makes
-// one.
-func listenUnix(endpoint string, o Options) (Listener, error) {
+// Listen implements Carrier: it adopts the socket that systemd has passed under this
+// name, or makes one.
+func (unixCarrier) Listen(endpoint string, o Options) (Listener, error) {
+	if err := CheckName(endpoint); err != nil {
+		return nil, err
+	}
+	l, err := listenUnix(endpoint, o)
+	if err == nil {
+		l.reserve, err = openReserve()
+		if err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	if err != nil {
+		return nil, Explain(err)
+	}
+	return l, nil
+}
+
+func listenUnix(endpoint string, o Options) (*unixListener, error) {
 	if fd, ok := activated(endpoint); ok {
 		sock, err := adopt(fd)
 		if err != nil {
@@ -45,7 +64,7 @@ func listenUnix(endpoint string, o Options) (Listener, error) {
 			return &unixListener{o: o, sock: sock}, nil
 		}
 	}
-	dir, err := openFolder(o, true)
+	dir, err := openDir(o, true)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +146,9 @@ func (w *owned) release() error {
 
 // Close implements Listener.
 func (l *unixListener) Close() error {
+	if l.reserve != nil {
+		defer l.reserve.close()
+	}
 	if l.owned == nil {
 		return l.sock.Close()
 	}
@@ -173,39 +195,53 @@ func adopt(fd int) (*socket.Listener, error) {
 	return sock, err
 }
 
-// Accept implements Listener.
+// Accept implements Listener. Out of descriptors, it accepts one client at a time
+// by the reserve, to be refused.
 func (l *unixListener) Accept() (Incoming, error) {
 	sock, err := l.sock.Accept()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		return &unixIncoming{o: l.o, sock: sock}, nil
 	}
-	return &unixIncoming{o: l.o, sock: sock}, nil
+	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) || !l.reserve.lend() {
+		return nil, Explain(err)
+	}
+	sock, again := l.sock.Accept()
+	if again != nil {
+		l.reserve.restore()
+		return nil, Explain(again)
+	}
+	return &unixIncoming{o: l.o, sock: sock, exhausted: Explain(err), lent: l.reserve}, nil
 }
 
 // unixIncoming implements Incoming.
 type unixIncoming struct {
-	o     Options
-	sock  *socket.Conn
-	cred  *cred.Credentials
-	setup setup
+	o         Options
+	sock      *socket.Conn
+	cred      *cred.Credentials
+	setup     wire.Setup
+	exhausted error    // why it has to be refused
+	lent      *reserve // whose descriptor it uses, or nil
 }
 
 // Hello implements Incoming.
 func (in *unixIncoming) Hello(ctx context.Context) ([]byte, error) {
-	buf := make([]byte, setupSize+maxHello)
+	buf := make([]byte, wire.MaxSetupSize)
 	s, ctl, err := receiveSetup(ctx, in.sock, buf)
 	if err != nil {
-		return nil, err
+		return nil, Explain(err)
 	}
 	defer ctl.Close()
-	if ctl.FD >= 0 || s.carrier == carrierRing {
-		return nil, fmt.Errorf("%w: malformed set-up message", ErrSetup)
+	if ctl.FD >= 0 || s.Carrier == wire.CarrierRing {
+		return nil, fmt.Errorf("%w: malformed set-up message", wire.ErrSetup)
+	}
+	if in.exhausted != nil {
+		return nil, in.exhausted
 	}
 	if in.cred, err = in.sock.Credentials(&ctl); err != nil {
-		return nil, err
+		return nil, Explain(err)
 	}
 	in.setup = s
-	return s.hello, nil
+	return s.Hello, nil
 }
 
 // Credentials implements Incoming.
@@ -213,17 +249,20 @@ func (in *unixIncoming) Credentials() *cred.Credentials { return in.cred }
 
 // Accept implements Incoming.
 func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, error) {
-	if in.o.Attested || in.setup.carrier == carrierSocket {
+	if in.o.Attested || in.setup.Carrier == wire.CarrierSocket {
 		return in.acceptSocket(ctx, hello)
 	}
 	size := in.ringSize()
 	m, fd, err := ring.Create(size)
+	if IsExhausted(err) {
+		return nil, Explain(err)
+	}
 	if err != nil {
-		// No memory file to be had: the socket works everywhere.
+		// No memory files here: the socket works everywhere.
 		return in.acceptSocket(ctx, hello)
 	}
-	answer := setup{carrier: carrierRing, ring: uint32(size), hello: hello}
-	err = in.sock.Send(ctx, answer.append(nil), nil, fd)
+	answer := wire.Setup{Carrier: wire.CarrierRing, Ring: uint32(size), Hello: hello}
+	err = in.sock.Send(ctx, answer.Append(nil), nil, fd)
 	err = errors.Join(err, socket.CloseFD(fd))
 	if err == nil {
 		err = in.sock.StopCredentials()
@@ -236,7 +275,7 @@ func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, er
 
 // ringSize is the smaller of what both sides want.
 func (in *unixIncoming) ringSize() int {
-	ours, theirs := in.o.BufferSize, int(in.setup.ring)
+	ours, theirs := in.o.BufferSize, int(in.setup.Ring)
 	if ours == 0 {
 		ours = DefaultBufferSize
 	}
@@ -247,8 +286,8 @@ func (in *unixIncoming) ringSize() int {
 }
 
 func (in *unixIncoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
-	answer := setup{carrier: carrierSocket, hello: hello}
-	if err := in.sock.Send(ctx, answer.append(nil), nil, -1); err != nil {
+	answer := wire.Setup{Carrier: wire.CarrierSocket, Hello: hello}
+	if err := in.sock.Send(ctx, answer.Append(nil), nil, -1); err != nil {
 		return nil, errors.Join(setupError(err), in.Close())
 	}
 	return socket.New(in.sock, in.cred)
@@ -256,22 +295,27 @@ func (in *unixIncoming) acceptSocket(ctx context.Context, hello []byte) (link.Li
 
 // Refuse implements Incoming.
 func (in *unixIncoming) Refuse(ctx context.Context, hello []byte) error {
-	err := in.sock.Send(ctx, setup{carrier: carrierNone, hello: hello}.append(nil), nil, -1)
+	err := in.sock.Send(ctx, wire.Setup{Carrier: wire.CarrierNone, Hello: hello}.Append(nil), nil, -1)
 	return errors.Join(setupError(err), in.Close())
 }
 
 // Close implements Incoming.
 func (in *unixIncoming) Close() error {
-	return errors.Join(in.sock.Close(), in.cred.Close())
+	err := errors.Join(in.sock.Close(), in.cred.Close())
+	if in.lent != nil {
+		in.lent.restore()
+		in.lent = nil
+	}
+	return err
 }
 
 // receiveSetup receives a set-up message into buf, with what came along.
-func receiveSetup(ctx context.Context, sock *socket.Conn, buf []byte) (setup, socket.Control, error) {
+func receiveSetup(ctx context.Context, sock *socket.Conn, buf []byte) (wire.Setup, socket.Control, error) {
 	n, ctl, err := sock.Receive(ctx, buf)
 	if err != nil {
-		return setup{}, ctl, setupError(err)
+		return wire.Setup{}, ctl, setupError(err)
 	}
-	s, err := parseSetup(buf[:n])
+	s, err := wire.ParseSetup(buf[:n])
 	if err != nil {
 		ctl.Close()
 	}
@@ -286,7 +330,7 @@ func setupError(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, socket.ErrReset):
 		return fmt.Errorf("connection set-up: %w", link.ErrPeerGone)
 	case errors.Is(err, socket.ErrTruncated), errors.Is(err, ring.ErrMapping):
-		return fmt.Errorf("%w: %w", ErrSetup, err)
+		return fmt.Errorf("%w: %w", wire.ErrSetup, err)
 	}
 	return fmt.Errorf("connection set-up: %w", err)
 }

@@ -17,9 +17,9 @@ import (
 )
 
 func TestLivingHostIsNotStolenFrom(t *testing.T) {
-	o := inFolder(t)
+	o := inDir(t)
 	l := listen(t, endpoint, o)
-	_, err := rendezvous.Listen(endpoint, o)
+	_, err := carrier.Listen(endpoint, o)
 	require.ErrorIs(t, err, rendezvous.ErrInUse)
 	start(t, "listen", o, nil).expect(t, "ErrInUse")
 	reach(t, l, endpoint, o)
@@ -30,14 +30,14 @@ func TestLivingHostIsNotStolenFrom(t *testing.T) {
 // A host that was killed leaves its socket and its lock file: the next one takes
 // its place.
 func TestKilledHostIsReplaced(t *testing.T) {
-	o := inFolder(t)
+	o := inDir(t)
 	p := start(t, "listen", o, nil)
 	p.expect(t, "ok")
-	_, err := rendezvous.Listen(endpoint, o)
+	_, err := carrier.Listen(endpoint, o)
 	require.ErrorIs(t, err, rendezvous.ErrInUse)
 	p.kill(t)
-	require.FileExists(t, filepath.Join(o.Folder, endpoint+".lock"))
-	_, err = rendezvous.Dial(hung(t), endpoint, nil, o)
+	require.FileExists(t, filepath.Join(o.Dir, endpoint+".lock"))
+	_, err = carrier.Dial(hung(t), endpoint, nil, o)
 	require.ErrorIs(t, err, rendezvous.ErrNotFound, "a leftover is no host")
 	reach(t, listen(t, endpoint, o), endpoint, o)
 }
@@ -45,11 +45,11 @@ func TestKilledHostIsReplaced(t *testing.T) {
 // rawSocket is a socket in an endpoint's place that no host of ours has made.
 func rawSocket(t *testing.T, o rendezvous.Options, kind, backlog int) int {
 	t.Helper()
-	require.NoError(t, os.MkdirAll(o.Folder, 0o700))
+	require.NoError(t, os.MkdirAll(o.Dir, 0o700))
 	fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = unix.Close(fd) })
-	t.Chdir(o.Folder) // the path may be too long
+	t.Chdir(o.Dir) // the path may be too long
 	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: endpoint + ".sock"}))
 	if backlog >= 0 {
 		require.NoError(t, unix.Listen(fd, backlog))
@@ -59,13 +59,13 @@ func rawSocket(t *testing.T, o rendezvous.Options, kind, backlog int) int {
 
 func TestLivingSocketWithoutLockIsNotStolenFrom(t *testing.T) {
 	t.Run("listening", func(t *testing.T) {
-		o := inFolder(t)
+		o := inDir(t)
 		rawSocket(t, o, unix.SOCK_SEQPACKET, 5)
-		_, err := rendezvous.Listen(endpoint, o)
+		_, err := carrier.Listen(endpoint, o)
 		require.ErrorIs(t, err, rendezvous.ErrInUse)
 	})
 	t.Run("with a full backlog", func(t *testing.T) {
-		o := inFolder(t)
+		o := inDir(t)
 		rawSocket(t, o, unix.SOCK_SEQPACKET, 0)
 		for full := false; !full; {
 			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -73,53 +73,53 @@ func TestLivingSocketWithoutLockIsNotStolenFrom(t *testing.T) {
 			t.Cleanup(func() { _ = unix.Close(fd) })
 			full = unix.Connect(fd, &unix.SockaddrUnix{Name: endpoint + ".sock"}) == unix.EAGAIN
 		}
-		_, err := rendezvous.Listen(endpoint, o)
+		_, err := carrier.Listen(endpoint, o)
 		require.ErrorIs(t, err, rendezvous.ErrInUse)
 	})
 	t.Run("of another type", func(t *testing.T) {
-		o := inFolder(t)
+		o := inDir(t)
 		rawSocket(t, o, unix.SOCK_STREAM, 5)
-		_, err := rendezvous.Listen(endpoint, o)
+		_, err := carrier.Listen(endpoint, o)
 		require.ErrorIs(t, err, rendezvous.ErrInUse)
-		_, err = rendezvous.Dial(hung(t), endpoint, nil, o)
+		_, err = carrier.Dial(hung(t), endpoint, nil, o)
 		require.ErrorIs(t, err, rendezvous.ErrNotEndpoint)
 	})
 	t.Run("but a dead one is replaced", func(t *testing.T) {
-		o := inFolder(t)
+		o := inDir(t)
 		require.NoError(t, unix.Close(rawSocket(t, o, unix.SOCK_SEQPACKET, 5)))
 		reach(t, listen(t, endpoint, o), endpoint, o)
 	})
 }
 
 func TestPlainFileIsNoEndpoint(t *testing.T) {
-	o := inFolder(t)
-	require.NoError(t, os.Mkdir(o.Folder, 0o700))
-	place := filepath.Join(o.Folder, endpoint+".sock")
+	o := inDir(t)
+	require.NoError(t, os.Mkdir(o.Dir, 0o700))
+	place := filepath.Join(o.Dir, endpoint+".sock")
 	makers := map[string]func() error{
 		"file":          func() error { return os.WriteFile(place, []byte("mine"), 0o600) },
-		"folder":        func() error { return os.Mkdir(place, 0o700) },
+		"directory":     func() error { return os.Mkdir(place, 0o700) },
 		"symbolic link": func() error { return os.Symlink("elsewhere", place) },
 		"fifo":          func() error { return unix.Mkfifo(place, 0o600) },
 	}
 	for name, make := range makers {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, make())
-			_, err := rendezvous.Listen(endpoint, o)
+			_, err := carrier.Listen(endpoint, o)
 			assert.ErrorIs(t, err, rendezvous.ErrNotEndpoint)
-			_, err = rendezvous.Dial(hung(t), endpoint, nil, o)
+			_, err = carrier.Dial(hung(t), endpoint, nil, o)
 			assert.ErrorIs(t, err, rendezvous.ErrNotEndpoint)
-			assert.NoFileExists(t, filepath.Join(o.Folder, endpoint+".lock"))
+			assert.NoFileExists(t, filepath.Join(o.Dir, endpoint+".lock"))
 			require.NoError(t, os.Remove(place), "it is still there")
 		})
 	}
 }
 
 func TestLockFileIsNoWayElsewhere(t *testing.T) {
-	o := inFolder(t)
-	require.NoError(t, os.Mkdir(o.Folder, 0o700))
+	o := inDir(t)
+	require.NoError(t, os.Mkdir(o.Dir, 0o700))
 	target := filepath.Join(t.TempDir(), "target")
-	require.NoError(t, os.Symlink(target, filepath.Join(o.Folder, endpoint+".lock")))
-	_, err := rendezvous.Listen(endpoint, o)
+	require.NoError(t, os.Symlink(target, filepath.Join(o.Dir, endpoint+".lock")))
+	_, err := carrier.Listen(endpoint, o)
 	require.ErrorIs(t, err, unix.ELOOP)
 	assert.NoFileExists(t, target)
 }
@@ -127,14 +127,14 @@ func TestLockFileIsNoWayElsewhere(t *testing.T) {
 // Hosts that come and go at once: never two at a time, although each removes the
 // lock file that others wait to get.
 func TestOneHostAtATime(t *testing.T) {
-	o := inFolder(t)
+	o := inDir(t)
 	const hosts, rounds = 8, 150
 	var serving, served atomic.Int32
 	var all sync.WaitGroup
 	for range hosts {
 		all.Go(func() {
 			for range rounds {
-				l, err := rendezvous.Listen(endpoint, o)
+				l, err := carrier.Listen(endpoint, o)
 				if err != nil {
 					assert.ErrorIs(t, err, rendezvous.ErrInUse)
 					continue
@@ -148,17 +148,17 @@ func TestOneHostAtATime(t *testing.T) {
 	}
 	all.Wait()
 	assert.Positive(t, served.Load())
-	left, err := os.ReadDir(o.Folder)
+	left, err := os.ReadDir(o.Dir)
 	require.NoError(t, err)
 	assert.Empty(t, left)
 }
 
 func TestLongNamesAndPaths(t *testing.T) {
-	o := rendezvous.Options{Folder: t.TempDir()}
-	for len(o.Folder) < 3000 { // PATH_MAX is 4096
-		o.Folder = filepath.Join(o.Folder, strings.Repeat("d", 200))
+	o := rendezvous.Options{Dir: t.TempDir()}
+	for len(o.Dir) < 3000 { // PATH_MAX is 4096
+		o.Dir = filepath.Join(o.Dir, strings.Repeat("d", 200))
 	}
-	require.NoError(t, os.MkdirAll(filepath.Dir(o.Folder), 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Dir(o.Dir), 0o700))
 	// Names as long as they may be, that differ in the last byte only, and the
 	// ones around the length at which names are cut.
 	var served []string
@@ -174,7 +174,7 @@ func TestLongNamesAndPaths(t *testing.T) {
 	}
 	for name, l := range listeners {
 		reach(t, l, name, o)
-		_, err := rendezvous.Listen(name, o)
+		_, err := carrier.Listen(name, o)
 		require.ErrorIs(t, err, rendezvous.ErrInUse)
 	}
 }

@@ -5,45 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
-	"sync/atomic"
 
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mach"
 	"github.com/sealport/sealport/internal/link/mach/machlink"
+	"github.com/sealport/sealport/internal/wire"
 )
 
-// simulated is a kernel that tests put in the place of the system's.
-var simulated atomic.Pointer[mach.Kernel]
+// machCarrier implements Carrier by Mach services.
+type machCarrier struct{ k mach.Kernel }
 
-// Simulate has endpoints be Mach services of k, on any system, until restore is
-// called: for tests of the layers above on machtest.
-func Simulate(k mach.Kernel) (restore func()) {
-	before := simulated.Swap(&k)
-	return func() { simulated.Store(before) }
-}
+// Mach returns the Carrier whose endpoints are Mach services of a kernel.
+func Mach(k mach.Kernel) Carrier { return machCarrier{k} }
 
-// kernel returns the Mach kernel whose services endpoints are, or nil where they
-// are something else.
-func kernel() (mach.Kernel, error) {
-	if k := simulated.Load(); k != nil {
-		return *k, nil
-	}
-	if runtime.GOOS != "darwin" {
-		return nil, nil
-	}
-	return mach.Open()
-}
-
-// Self is what a peer finds in this process's hello where endpoints are Mach
-// services, else nil: then package peer knows better.
-func Self() (*cred.Credentials, error) {
-	k, err := kernel()
-	if k == nil || err != nil {
-		return nil, err
-	}
-	token, err := k.Token()
+// Self implements Carrier.
+func (m machCarrier) Self() (*cred.Credentials, error) {
+	token, err := m.k.Token()
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +32,8 @@ func Self() (*cred.Credentials, error) {
 
 // checkMach refuses options that mean nothing for Mach services.
 func checkMach(o Options) error {
-	if o.Folder != "" {
-		return fmt.Errorf("a folder for endpoints, which are bootstrap names here: %w", errors.ErrUnsupported)
+	if o.Dir != "" {
+		return fmt.Errorf("a directory for endpoints, which are bootstrap names here: %w", errors.ErrUnsupported)
 	}
 	return nil
 }
@@ -81,7 +59,7 @@ func machSetupError(err error) error {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, link.ErrProtocol):
-		return fmt.Errorf("%w: %w", ErrSetup, err)
+		return fmt.Errorf("%w: %w", wire.ErrSetup, err)
 	}
 	return fmt.Errorf("connection set-up: %w", err)
 }
@@ -89,14 +67,12 @@ func machSetupError(err error) error {
 // machListener implements Listener.
 type machListener struct{ l *machlink.Listener }
 
-func listenMach(k mach.Kernel, err error, endpoint string, o Options) (Listener, error) {
-	if err == nil {
-		err = checkMach(o)
-	}
-	if err != nil {
+// Listen implements Carrier.
+func (m machCarrier) Listen(endpoint string, o Options) (Listener, error) {
+	if err := errors.Join(CheckName(endpoint), checkMach(o)); err != nil {
 		return nil, err
 	}
-	l, err := machlink.Listen(k, endpoint)
+	l, err := machlink.Listen(m.k, endpoint)
 	if err != nil {
 		return nil, machError(endpoint, err)
 	}
@@ -150,14 +126,12 @@ type machOutgoing struct {
 	answer []byte
 }
 
-func dialMach(ctx context.Context, k mach.Kernel, err error, endpoint string, hello []byte, o Options) (Outgoing, error) {
-	if err == nil {
-		err = checkMach(o)
-	}
-	if err != nil {
+// Dial implements Carrier.
+func (m machCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Options) (Outgoing, error) {
+	if err := errors.Join(CheckName(endpoint), checkMach(o)); err != nil {
 		return nil, err
 	}
-	l, answer, accepted, err := machlink.Dial(ctx, k, endpoint, hello)
+	l, answer, accepted, err := machlink.Dial(ctx, m.k, endpoint, hello)
 	if err != nil {
 		return nil, machError(endpoint, err)
 	}
@@ -186,7 +160,7 @@ func (out *machOutgoing) Link() (link.Link, error) {
 	l := out.l
 	out.l = nil
 	if l == nil {
-		return nil, fmt.Errorf("%w: refused", ErrSetup)
+		return nil, fmt.Errorf("%w: refused", wire.ErrSetup)
 	}
 	return l, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mach"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
+	"github.com/sealport/sealport/internal/wire"
 )
 
 const machEndpoint = "com.example.test"
@@ -22,17 +23,16 @@ const machEndpoint = "com.example.test"
 // machToken has what every Mach kernel fills in.
 var machToken = mach.AuditToken{1: 501, 2: 20, 3: 501, 4: 20, 5: 4711}
 
-// simulate makes endpoints services of a simulated kernel with one process, which
-// must hold nothing in the end.
-func simulate(t *testing.T) (*machtest.Kernel, *machtest.Task) {
+// simulate returns the carrier of a simulated kernel with one process, which must
+// hold nothing in the end.
+func simulate(t *testing.T) (*machtest.Kernel, *machtest.Task, rendezvous.Carrier) {
 	t.Helper()
 	k := machtest.New()
 	task := k.NewTask(machToken)
-	t.Cleanup(rendezvous.Simulate(task))
 	t.Cleanup(func() {
 		assert.Equal(t, machtest.Usage{}, task.Usage(), "%s", task.Describe())
 	})
-	return k, task
+	return k, task, rendezvous.Mach(task)
 }
 
 func machContext(t *testing.T) context.Context {
@@ -41,16 +41,16 @@ func machContext(t *testing.T) context.Context {
 	return ctx
 }
 
-func machListen(t *testing.T) rendezvous.Listener {
+func machListen(t *testing.T, c rendezvous.Carrier) rendezvous.Listener {
 	t.Helper()
-	l, err := rendezvous.Listen(machEndpoint, rendezvous.Options{})
+	l, err := c.Listen(machEndpoint, rendezvous.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, l.Close()) })
 	return l
 }
 
 // machDial dials while decide does the host's part.
-func machDial(t *testing.T, l rendezvous.Listener, decide func(rendezvous.Incoming)) (rendezvous.Outgoing, error) {
+func machDial(t *testing.T, c rendezvous.Carrier, l rendezvous.Listener, decide func(rendezvous.Incoming)) (rendezvous.Outgoing, error) {
 	t.Helper()
 	decided := make(chan struct{})
 	go func() {
@@ -60,21 +60,21 @@ func machDial(t *testing.T, l rendezvous.Listener, decide func(rendezvous.Incomi
 			decide(in)
 		}
 	}()
-	out, err := rendezvous.Dial(machContext(t), machEndpoint, []byte("hello"), rendezvous.Options{})
+	out, err := c.Dial(machContext(t), machEndpoint, []byte("hello"), rendezvous.Options{})
 	<-decided
 	return out, err
 }
 
 // The errors are those of Linux.
 func TestMachNames(t *testing.T) {
-	k, _ := simulate(t)
+	k, _, c := simulate(t)
 	ctx := machContext(t)
 	dial := func(name string) error {
-		_, err := rendezvous.Dial(ctx, name, nil, rendezvous.Options{})
+		_, err := c.Dial(ctx, name, nil, rendezvous.Options{})
 		return err
 	}
 	for _, name := range []string{"", "..", "a/b"} {
-		_, err := rendezvous.Listen(name, rendezvous.Options{})
+		_, err := c.Listen(name, rendezvous.Options{})
 		require.ErrorIs(t, err, rendezvous.ErrName)
 		require.ErrorIs(t, dial(name), rendezvous.ErrName)
 	}
@@ -83,8 +83,8 @@ func TestMachNames(t *testing.T) {
 	require.ErrorIs(t, err, rendezvous.ErrNotFound)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
-	l := machListen(t)
-	_, err = rendezvous.Listen(machEndpoint, rendezvous.Options{})
+	l := machListen(t, c)
+	_, err = c.Listen(machEndpoint, rendezvous.Options{})
 	require.ErrorIs(t, err, rendezvous.ErrInUse)
 	require.NoError(t, l.Close())
 	require.NoError(t, l.Close(), "Close is idempotent")
@@ -92,7 +92,7 @@ func TestMachNames(t *testing.T) {
 
 	const denied = "com.example.denied"
 	k.Deny(denied)
-	_, err = rendezvous.Listen(denied, rendezvous.Options{})
+	_, err = c.Listen(denied, rendezvous.Options{})
 	require.ErrorIs(t, err, rendezvous.ErrPermission)
 	require.ErrorIs(t, err, fs.ErrPermission)
 	err = dial(denied)
@@ -103,16 +103,16 @@ func TestMachNames(t *testing.T) {
 // A name of launchd's own is found before its host is there, and the client waits
 // for it.
 func TestMachHostOnDemand(t *testing.T) {
-	k, _ := simulate(t)
+	k, _, c := simulate(t)
 	k.Declare(machEndpoint)
 	t.Cleanup(func() { k.Undeclare(machEndpoint) })
 	ended, cancel := context.WithCancel(machContext(t))
 	dialled := make(chan error)
 	go func() {
-		_, err := rendezvous.Dial(ended, machEndpoint, []byte("early"), rendezvous.Options{})
+		_, err := c.Dial(ended, machEndpoint, []byte("early"), rendezvous.Options{})
 		dialled <- err
 	}()
-	l := machListen(t)
+	l := machListen(t, c)
 	in, err := l.Accept()
 	require.NoError(t, err)
 	hello, err := in.Hello(ended)
@@ -124,21 +124,21 @@ func TestMachHostOnDemand(t *testing.T) {
 }
 
 func TestMachFolderIsUnsupported(t *testing.T) {
-	simulate(t)
-	o := rendezvous.Options{Folder: t.TempDir()}
-	_, err := rendezvous.Listen(machEndpoint, o)
+	_, _, c := simulate(t)
+	o := rendezvous.Options{Dir: t.TempDir()}
+	_, err := c.Listen(machEndpoint, o)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
-	machListen(t)
-	_, err = rendezvous.Dial(machContext(t), machEndpoint, nil, o)
+	machListen(t, c)
+	_, err = c.Dial(machContext(t), machEndpoint, nil, o)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
 
 func TestMachAccept(t *testing.T) {
-	simulate(t)
-	l := machListen(t)
+	_, _, c := simulate(t)
+	l := machListen(t, c)
 	ctx := machContext(t)
 	var host link.Link
-	out, err := machDial(t, l, func(in rendezvous.Incoming) {
+	out, err := machDial(t, c, l, func(in rendezvous.Incoming) {
 		hello, err := in.Hello(ctx)
 		assert.NoError(t, err)
 		assert.Equal(t, "hello", string(hello))
@@ -161,15 +161,15 @@ func TestMachAccept(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "a frame", string(f))
 
-	self, err := rendezvous.Self()
+	self, err := c.Self()
 	require.NoError(t, err)
 	assert.EqualValues(t, machToken, self.AuditToken)
 }
 
 func TestMachRefuse(t *testing.T) {
-	simulate(t)
-	l := machListen(t)
-	out, err := machDial(t, l, func(in rendezvous.Incoming) {
+	_, _, c := simulate(t)
+	l := machListen(t, c)
+	out, err := machDial(t, c, l, func(in rendezvous.Incoming) {
 		assert.NoError(t, in.Refuse(machContext(t), []byte("no")))
 	})
 	require.NoError(t, err)
@@ -177,16 +177,16 @@ func TestMachRefuse(t *testing.T) {
 	assert.False(t, out.Accepted())
 	assert.Nil(t, out.Credentials())
 	_, err = out.Link()
-	require.ErrorIs(t, err, rendezvous.ErrSetup)
+	require.ErrorIs(t, err, wire.ErrSetup)
 	require.NoError(t, out.Close())
 }
 
 // An accepted connection that nobody makes a link of ends.
 func TestMachOutgoingClose(t *testing.T) {
-	simulate(t)
-	l := machListen(t)
+	_, _, c := simulate(t)
+	l := machListen(t, c)
 	var host link.Link
-	out, err := machDial(t, l, func(in rendezvous.Incoming) {
+	out, err := machDial(t, c, l, func(in rendezvous.Incoming) {
 		var err error
 		host, err = in.Accept(machContext(t), nil)
 		assert.NoError(t, err)
@@ -199,16 +199,16 @@ func TestMachOutgoingClose(t *testing.T) {
 
 // A peer that goes is no peer that breaks rules, on either side.
 func TestMachPeerGone(t *testing.T) {
-	simulate(t)
-	l := machListen(t)
+	_, _, c := simulate(t)
+	l := machListen(t, c)
 	ctx := machContext(t)
 	gone := func(err error) {
 		t.Helper()
 		require.ErrorIs(t, err, link.ErrPeerGone)
-		require.NotErrorIs(t, err, rendezvous.ErrSetup)
+		require.NotErrorIs(t, err, wire.ErrSetup)
 		require.NotErrorIs(t, err, link.ErrProtocol)
 	}
-	_, err := machDial(t, l, func(in rendezvous.Incoming) { assert.NoError(t, in.Close()) })
+	_, err := machDial(t, c, l, func(in rendezvous.Incoming) { assert.NoError(t, in.Close()) })
 	gone(err)
 
 	for _, decide := range []func(rendezvous.Incoming) error{
@@ -218,7 +218,7 @@ func TestMachPeerGone(t *testing.T) {
 		short, cancel := context.WithCancel(ctx)
 		dialled := make(chan error)
 		go func() {
-			_, err := rendezvous.Dial(short, machEndpoint, nil, rendezvous.Options{})
+			_, err := c.Dial(short, machEndpoint, nil, rendezvous.Options{})
 			dialled <- err
 		}()
 		in, err := l.Accept()
@@ -231,7 +231,7 @@ func TestMachPeerGone(t *testing.T) {
 
 // A host that answers with something else is one that breaks the rules.
 func TestMachProtocol(t *testing.T) {
-	k, _ := simulate(t)
+	k, _, c := simulate(t)
 	const answered = 1 << 20 // no id of this protocol
 	host := k.NewTask(mach.AuditToken{5: 1})
 	service, err := host.CheckIn(machEndpoint)
@@ -252,16 +252,16 @@ func TestMachProtocol(t *testing.T) {
 			break // to the first port, which is for data
 		}
 	}()
-	_, err = rendezvous.Dial(machContext(t), machEndpoint, nil, rendezvous.Options{})
-	require.ErrorIs(t, err, rendezvous.ErrSetup)
+	_, err = c.Dial(machContext(t), machEndpoint, nil, rendezvous.Options{})
+	require.ErrorIs(t, err, wire.ErrSetup)
 	require.ErrorIs(t, err, link.ErrProtocol)
 	require.NotErrorIs(t, err, link.ErrPeerGone)
 	host.Kill()
 }
 
 func TestMachListenerCloseEndsAccept(t *testing.T) {
-	simulate(t)
-	l := machListen(t)
+	_, _, c := simulate(t)
+	l := machListen(t, c)
 	ended := make(chan error)
 	go func() {
 		_, err := l.Accept()

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/leaktest"
 )
 
 const (
@@ -27,46 +28,36 @@ const (
 	limit        = 20 * time.Second
 )
 
-// TestMain plays a part if this is a process that a test has started, and else
-// fails if descriptors are left behind.
+// TestMain plays a part if this is a process that a test has started.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		parts[role]()
 		os.Exit(0)
 	}
-	before := openFiles()
-	code := m.Run()
-	if now := openFiles(); code == 0 && now > before {
-		fmt.Fprintf(os.Stderr, "%d descriptors left behind\n", now-before)
-		code = 1
-	}
-	os.Exit(code)
+	leaktest.Main(m)
 }
 
-// openFiles counts descriptors, without those of Go's netpoller.
-func openFiles() int {
-	entries, _ := os.ReadDir("/proc/self/fd")
-	n := 0
-	for _, e := range entries {
-		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "anon_inode:[event") {
-			n++
-		}
+// carrier is the system's.
+var carrier = func() rendezvous.Carrier {
+	c, err := rendezvous.System()
+	if err != nil {
+		panic(err)
 	}
-	return n
-}
+	return c
+}()
 
 // parts are what other processes do: they say what came of it in one line, and
 // wait to be told to end.
 var parts = map[string]func(){
 	"listen": func() {
-		l, err := rendezvous.Listen(endpoint, childOptions())
+		l, err := carrier.Listen(endpoint, childOptions())
 		say(err)
 		if err == nil {
 			say(l.Close())
 		}
 	},
 	"dial": func() {
-		out, err := rendezvous.Dial(context.Background(), endpoint, []byte("hello"), childOptions())
+		out, err := carrier.Dial(context.Background(), endpoint, []byte("hello"), childOptions())
 		if err == nil {
 			_ = out.Close()
 		}
@@ -74,25 +65,25 @@ var parts = map[string]func(){
 	},
 	"listen with umask 0": func() {
 		unix.Umask(0)
-		_, err := rendezvous.Listen(endpoint, childOptions())
+		_, err := carrier.Listen(endpoint, childOptions())
 		say(err)
 	},
 	"listen with umask 0777": func() {
 		unix.Umask(0o777)
-		_, err := rendezvous.Listen(endpoint, childOptions())
+		_, err := carrier.Listen(endpoint, childOptions())
 		say(err)
 	},
 	"activated": activated,
 }
 
 func childOptions() rendezvous.Options {
-	return rendezvous.Options{Folder: os.Getenv("SEALPORT_TEST_FOLDER"), Shared: os.Getenv("SEALPORT_TEST_SHARED") != ""}
+	return rendezvous.Options{Dir: os.Getenv("SEALPORT_TEST_DIR"), Shared: os.Getenv("SEALPORT_TEST_SHARED") != ""}
 }
 
 // names are how a child says which error it got.
 var names = map[string]error{
 	"ErrInUse": rendezvous.ErrInUse, "ErrNotFound": rendezvous.ErrNotFound, "ErrPermission": rendezvous.ErrPermission,
-	"ErrNotEndpoint": rendezvous.ErrNotEndpoint, "ErrUnsafeFolder": rendezvous.ErrUnsafeFolder,
+	"ErrNotEndpoint": rendezvous.ErrNotEndpoint, "ErrUnsafeDir": rendezvous.ErrUnsafeDir,
 }
 
 func say(err error) {
@@ -123,7 +114,7 @@ func start(t *testing.T, role string, o rendezvous.Options, change func(cmd *exe
 	t.Helper()
 	// Not by its path, which may lie where another user can't go.
 	c := &child{cmd: exec.Command("/proc/self/exe")}
-	c.cmd.Env = append(os.Environ(), roleVariable+"="+role, "SEALPORT_TEST_FOLDER="+o.Folder)
+	c.cmd.Env = append(os.Environ(), roleVariable+"="+role, "SEALPORT_TEST_DIR="+o.Dir)
 	if o.Shared {
 		c.cmd.Env = append(c.cmd.Env, "SEALPORT_TEST_SHARED=1")
 	}
@@ -172,14 +163,14 @@ func hung(t *testing.T) context.Context {
 	return ctx
 }
 
-// inFolder are options with a folder of the test's own, not made yet.
-func inFolder(t *testing.T) rendezvous.Options {
-	return rendezvous.Options{Folder: filepath.Join(t.TempDir(), "endpoints")}
+// inDir are options with a directory of the test's own, not made yet.
+func inDir(t *testing.T) rendezvous.Options {
+	return rendezvous.Options{Dir: filepath.Join(t.TempDir(), "endpoints")}
 }
 
 func listen(t *testing.T, name string, o rendezvous.Options) rendezvous.Listener {
 	t.Helper()
-	l, err := rendezvous.Listen(name, o)
+	l, err := carrier.Listen(name, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return l
@@ -202,7 +193,7 @@ func reach(t *testing.T, l rendezvous.Listener, name string, o rendezvous.Option
 		}
 		accepted <- errors.Join(err, in.Refuse(ctx, []byte("answer")))
 	}()
-	out, err := rendezvous.Dial(ctx, name, []byte(name), o)
+	out, err := carrier.Dial(ctx, name, []byte(name), o)
 	require.NoError(t, err)
 	require.NoError(t, <-accepted)
 	assert.Equal(t, "answer", string(out.Hello()))

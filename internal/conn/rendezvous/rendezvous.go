@@ -27,13 +27,9 @@ var (
 	// a plain file, or a socket that does not speak sealport.
 	ErrNotEndpoint = errors.New("not a sealport endpoint")
 
-	// ErrUnsafeFolder means that others could tamper with the folder of the
+	// ErrUnsafeDir means that other users could tamper with the directory of the
 	// endpoints.
-	ErrUnsafeFolder = errors.New("unsafe endpoint folder")
-
-	// ErrSetup means that the peer broke the rules while the connection was
-	// being set up. It answers errors.Is(err, link.ErrProtocol).
-	ErrSetup = fmt.Errorf("connection set-up failed: %w", link.ErrProtocol)
+	ErrUnsafeDir = errors.New("unsafe endpoint directory")
 )
 
 // Listener serves one endpoint.
@@ -49,14 +45,17 @@ type Listener interface {
 // Incoming is a client that has connected and waits to be accepted or refused. It
 // is used by one goroutine. Accept, Refuse and Close end it, on error too.
 type Incoming interface {
-	// Hello waits for the client's hello, until ctx ends, and returns it.
+	// Hello waits for the client's hello, until ctx ends, and returns it. After
+	// an error for which IsExhausted is true, Refuse can still be called.
 	Hello(ctx context.Context) ([]byte, error)
 
-	// Credentials are the kernel's word on who sent the hello. They stay owned
+	// Credentials are the kernel's on the sender of the hello. They stay owned
 	// by the Incoming, and by the Link after Accept.
 	Credentials() *cred.Credentials
 
-	// Accept answers with this side's hello and makes the link.
+	// Accept answers with this side's hello and makes the link. After an error
+	// for which IsExhausted is true the client has no answer yet, and Refuse can
+	// still be called.
 	Accept(ctx context.Context, hello []byte) (link.Link, error)
 
 	// Refuse answers with a hello that says why.
@@ -76,7 +75,7 @@ type Outgoing interface {
 	// not.
 	Accepted() bool
 
-	// Credentials are the kernel's word on who sent the answer. They stay owned
+	// Credentials are the kernel's on the sender of the answer. They stay owned
 	// by the Outgoing, and by the Link after Link.
 	Credentials() *cred.Credentials
 
@@ -87,27 +86,18 @@ type Outgoing interface {
 	Close() error
 }
 
-// Listen serves an endpoint. It does not block for long.
-func Listen(endpoint string, o Options) (Listener, error) {
-	if err := CheckName(endpoint); err != nil {
-		return nil, err
-	}
-	if k, err := kernel(); k != nil || err != nil {
-		return listenMach(k, err, endpoint, o)
-	}
-	return listenUnix(endpoint, o)
-}
+// Carrier is how endpoints are served and found.
+type Carrier interface {
+	// Listen serves an endpoint. It does not block for long.
+	Listen(endpoint string, o Options) (Listener, error)
 
-// Dial finds the host of an endpoint, says hello and waits for the answer, until
-// ctx ends.
-func Dial(ctx context.Context, endpoint string, hello []byte, o Options) (Outgoing, error) {
-	if err := CheckName(endpoint); err != nil {
-		return nil, err
-	}
-	if k, err := kernel(); k != nil || err != nil {
-		return dialMach(ctx, k, err, endpoint, hello, o)
-	}
-	return dialUnix(ctx, endpoint, hello, o)
+	// Dial finds the host of an endpoint, sends the hello and waits for the
+	// answer, until ctx ends.
+	Dial(ctx context.Context, endpoint string, hello []byte, o Options) (Outgoing, error)
+
+	// Self is what a peer finds in this process's hello, or nil where package
+	// peer knows it by itself.
+	Self() (*cred.Credentials, error)
 }
 
 // also is an error that answers errors.Is for another one too, without its text.
@@ -144,11 +134,11 @@ func CheckName(name string) error {
 
 // Options are how an endpoint is served or reached.
 type Options struct {
-	// Folder holds the endpoints; "" is the default of the user. Linux only.
-	Folder string
+	// Dir holds the endpoints; "" is the default of the user. Linux only.
+	Dir string
 
-	// Shared lets other users connect; without it the folder and the socket are
-	// the owner's alone. Hosts on Linux only.
+	// Shared lets other users connect; without it only the owner can reach the
+	// directory and the socket. Hosts on Linux only.
 	Shared bool
 
 	// Attested asks for a carrier on which each frame carries its sender's

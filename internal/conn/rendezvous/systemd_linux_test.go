@@ -11,8 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
-
-	"github.com/sealport/sealport/internal/conn/rendezvous"
 )
 
 // activated is a service that systemd starts: it says what came of Listen, answers
@@ -20,7 +18,7 @@ import (
 func activated() {
 	// systemd knows the pid before it executes the service; we only now.
 	_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()+wrongPID()))
-	l, err := rendezvous.Listen(endpoint, childOptions())
+	l, err := carrier.Listen(endpoint, childOptions())
 	say(err)
 	if err != nil {
 		return
@@ -33,10 +31,10 @@ func activated() {
 		err = in.Refuse(context.Background(), []byte("from the service"))
 	}
 	say(err)
-	_, err = rendezvous.Listen(endpoint, childOptions())
+	_, err = carrier.Listen(endpoint, childOptions())
 	say(err)
 	say(l.Close())
-	_, err = rendezvous.Listen(endpoint, childOptions())
+	_, err = carrier.Listen(endpoint, childOptions())
 	say(err)
 }
 
@@ -62,12 +60,12 @@ func pass(t *testing.T, fd int, more ...string) func(cmd *exec.Cmd) {
 }
 
 func TestActivatedSocketIsAdopted(t *testing.T) {
-	o := inFolder(t)
+	o := inDir(t)
 	fd := rawSocket(t, o, unix.SOCK_SEQPACKET, 5)
 	p := start(t, "activated", o, pass(t, fd))
 	p.expect(t, "ok")
 	p.goOn(t)
-	out, err := rendezvous.Dial(hung(t), endpoint, []byte("hello"), o)
+	out, err := carrier.Dial(hung(t), endpoint, []byte("hello"), o)
 	require.NoError(t, err)
 	defer out.Close()
 	assert.Equal(t, "from the service", string(out.Hello()))
@@ -79,24 +77,24 @@ func TestActivatedSocketIsAdopted(t *testing.T) {
 	p.expect(t, "ErrInUse") // a descriptor is adopted once
 	p.goOn(t)
 	p.expect(t, "ok")
-	assert.FileExists(t, filepath.Join(o.Folder, endpoint+".sock"), "it is systemd's")
+	assert.FileExists(t, filepath.Join(o.Dir, endpoint+".sock"), "it is systemd's")
 	p.goOn(t)
 	p.expect(t, "ErrInUse") // systemd listens on
 }
 
 func TestActivationForAnotherProcess(t *testing.T) {
-	o := inFolder(t)
+	o := inDir(t)
 	fd := rawSocket(t, o, unix.SOCK_SEQPACKET, 5)
 	// Then it would make its own, but there is one.
 	start(t, "activated", o, pass(t, fd, "SEALPORT_TEST_WRONG=1")).expect(t, "ErrInUse")
 }
 
 func TestActivatedSocketOfAnotherType(t *testing.T) {
-	o := inFolder(t)
+	o := inDir(t)
 	start(t, "activated", o, pass(t, rawSocket(t, o, unix.SOCK_STREAM, 5))).expect(t, "ErrNotEndpoint")
-	o = inFolder(t)
+	o = inDir(t)
 	start(t, "activated", o, pass(t, rawSocket(t, o, unix.SOCK_SEQPACKET, -1))).expect(t, "ErrNotEndpoint")
-	o = inFolder(t)
+	o = inDir(t)
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	require.NoError(t, err)
 	defer unix.Close(null)

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +16,9 @@ import (
 type Control struct {
 	Cred    cred.UCred
 	HasCred bool
-	PIDFD   int // SCM_PIDFD, or -1
-	FD      int // SCM_RIGHTS, or -1
+	PIDFD   int   // SCM_PIDFD, or -1
+	NoPIDFD error // why the kernel could not make one, such as EMFILE
+	FD      int   // SCM_RIGHTS, or -1
 }
 
 // Close closes the descriptors.
@@ -176,17 +178,14 @@ func parseControl(oob []byte) (Control, error) {
 			}
 		case unix.SCM_PIDFD:
 			if len(m.Data) >= 4 {
-				// Negative: the kernel could not make one (EMFILE, ESRCH).
-				ctl.PIDFD = max(-1, int(int32(leUint32(m.Data))))
+				fd := int32(binary.NativeEndian.Uint32(m.Data))
+				if ctl.PIDFD = int(max(-1, fd)); fd < 0 {
+					ctl.NoPIDFD = unix.Errno(-fd)
+				}
 			}
 		}
 	}
 	return ctl, err
-}
-
-// leUint32 reads a native int; both Linux targets are little endian.
-func leUint32(b []byte) uint32 {
-	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
 }
 
 // Credentials makes the peer's credentials of what came with its hello and of
@@ -194,6 +193,10 @@ func leUint32(b []byte) uint32 {
 func (c *Conn) Credentials(ctl *Control) (*cred.Credentials, error) {
 	if !ctl.HasCred {
 		return nil, cred.ErrNone
+	}
+	switch ctl.NoPIDFD {
+	case unix.EMFILE, unix.ENFILE, unix.ENOMEM:
+		return nil, fmt.Errorf("receiving a pidfd: %w", ctl.NoPIDFD)
 	}
 	k := cred.New(unix.Close)
 	k.Message = ctl.Cred

@@ -1,13 +1,15 @@
-// Package bech32 encodes bytes as text that finds its own typing errors: the
-// checksummed base 32 of BIP 173 with the constant of BIP 350 ("Bech32m").
+// Package bech32 encodes bytes as text that detects typing errors: the checksummed
+// base 32 of BIP 173 with the constant of BIP 350 ("Bech32m").
 //
-// The checksum is a BCH code. Up to 90 characters it finds every error in up to
-// four characters, and in longer text (to 1023) every error in up to three.
-// Bech32m also finds inserted and deleted characters, which Bech32 did not
-// where the text ended in "p".
+// The checksum is a BCH code. In up to 90 characters it detects every error in up to
+// four characters, and in longer text (up to 1023) every error in up to three.
+// Bech32m also detects inserted and deleted characters, which Bech32 did not if the
+// text ended in "p".
 //
-// This package is stricter than the BIPs: the letter case of the whole text is
-// that of the prefix which the caller expects, so every value has one encoding.
+// This package is stricter than the BIPs: the whole text has the letter case of the
+// prefix that the caller expects, so every value has exactly one encoding.
+//
+// No function blocks, and all may be called concurrently.
 package bech32
 
 import (
@@ -15,38 +17,38 @@ import (
 	"strings"
 )
 
-// ErrMalformed is returned by Decode for everything that Encode does not write.
+// ErrMalformed is returned by [Decode] for everything that [Encode] does not return.
 var ErrMalformed = errors.New("bech32: malformed text or wrong checksum")
 
 const (
-	// charset orders the 32 characters so that those which look alike differ
-	// in one bit (BIP 173).
+	// charset orders the 32 characters so that similar ones differ in one bit
+	// (BIP 173).
 	charset = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
-	// constant is what the checksum of a valid text leaves (BIP 350).
+	// constant is the checksum's remainder for a valid text (BIP 350).
 	constant = 0x2bc830a3
 
 	checksumLen = 6
 
-	// maxLen is the length to which the code keeps its distance of four.
+	// maxLen is the length up to which the code has distance four.
 	maxLen = 1023
 )
 
-// Encode returns data as text: prefix, "1", the data in base 32 and six
-// characters of checksum. The prefix is ASCII of one letter case, and the text
-// has that case. Encode panics on another prefix or if the text would exceed
-// 1023 characters: both are mistakes of the caller.
+// Encode returns data as text: prefix, "1", the data in base 32 and six characters of
+// checksum. The prefix is ASCII of one letter case, which the whole text has. data is
+// not kept. Encode panics on an invalid prefix and if the text would exceed 1023
+// characters: both are the caller's mistakes.
 func Encode(prefix string, data []byte) string {
 	if !validPrefix(prefix) {
-		panic("bech32: prefix of mixed case or outside of ASCII")
+		panic("bech32: invalid prefix")
 	}
 	return encodeGroups(prefix, toGroups(data))
 }
 
-// encodeGroups adds the checksum to groups of five bits and makes text of both.
+// encodeGroups returns groups of five bits and their checksum as text.
 func encodeGroups(prefix string, groups []byte) string {
 	if len(prefix)+1+len(groups)+checksumLen > maxLen {
-		panic("bech32: text longer than its checksum can protect")
+		panic("bech32: text too long for its checksum")
 	}
 	state := expandPrefix(prefix)
 	for _, g := range groups {
@@ -71,9 +73,8 @@ func encodeGroups(prefix string, groups []byte) string {
 	return prefix + "1" + text
 }
 
-// Decode returns what Encode made text of, with the same prefix in the same
-// letter case. Anything else is ErrMalformed. It does not block and the caller
-// owns the returned slice.
+// Decode returns the data that [Encode] was given with the same prefix, in a slice
+// that the caller owns. It fails with [ErrMalformed] for any other text.
 func Decode(prefix, text string) ([]byte, error) {
 	if !validPrefix(prefix) || len(text) > maxLen {
 		return nil, ErrMalformed
@@ -106,8 +107,8 @@ func Decode(prefix, text string) ([]byte, error) {
 	return fromGroups(groups[:len(groups)-checksumLen])
 }
 
-// validPrefix reports whether prefix is 1 to 83 printable ASCII characters of
-// one letter case, with at least one letter to tell it by (BIP 173).
+// validPrefix reports whether prefix is 1 to 83 printable ASCII characters of one
+// letter case, with at least one letter (BIP 173).
 func validPrefix(prefix string) bool {
 	if len(prefix) < 1 || len(prefix) > 83 {
 		return false
@@ -121,8 +122,8 @@ func validPrefix(prefix string) bool {
 	return lower != upper && (prefix == lower || prefix == upper)
 }
 
-// expandPrefix starts the checksum with the prefix: the high bits of each
-// character, a zero, the low bits (BIP 173). It is taken in lower case.
+// expandPrefix starts the checksum with the prefix in lower case: the high bits of
+// each character, a zero, the low bits (BIP 173).
 func expandPrefix(prefix string) uint32 {
 	prefix = strings.ToLower(prefix)
 	state := uint32(1)
@@ -136,7 +137,7 @@ func expandPrefix(prefix string) uint32 {
 	return state
 }
 
-// polymod takes one group of five bits into the checksum (BIP 173).
+// polymod adds one group of five bits to the checksum (BIP 173).
 func polymod(state uint32, group byte) uint32 {
 	top := state >> 25
 	state = (state&0x1ffffff)<<5 ^ uint32(group)
@@ -166,8 +167,8 @@ func toGroups(data []byte) []byte {
 	return groups
 }
 
-// fromGroups is the inverse of toGroups. It refuses a superfluous last group
-// and padding that is not zero, which would be a second encoding.
+// fromGroups is the inverse of toGroups. It refuses a superfluous last group and
+// non-zero padding, which would be a second encoding.
 func fromGroups(groups []byte) ([]byte, error) {
 	data := make([]byte, 0, len(groups)*5/8)
 	var bits, n uint32

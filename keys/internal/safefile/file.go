@@ -11,12 +11,15 @@ import (
 	"time"
 )
 
-// ErrTooLarge is returned by Read for a file above the limit.
-var ErrTooLarge = errors.New("file is larger than it may be")
+// ErrTooLarge is returned by [Read] for a file above the limit.
+var ErrTooLarge = errors.New("file is too large")
 
-// Read returns the content of a file of at most limit bytes, and a stamp by which
-// to know whether it has changed since. forbidden is Private or Unforgeable. It
-// blocks on the disk only: a FIFO in the file's place is refused, not waited for.
+// Read returns the content of a file of at most limit bytes, in a slice that the
+// caller owns, and a stamp that tells whether the file has changed since. forbidden
+// is [Private] or [Unforgeable]. A FIFO in the file's place is refused without
+// waiting for it.
+//
+// It fails with [ErrInsecure], [ErrTooLarge] or an error of the file system.
 func Read(path string, limit int64, forbidden fs.FileMode) ([]byte, Stamp, error) {
 	data, fi, err := read(path, limit, forbidden)
 	if err != nil {
@@ -50,19 +53,19 @@ func read(path string, limit int64, forbidden fs.FileMode) ([]byte, fs.FileInfo,
 		return nil, nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, nil, fmt.Errorf("%s: %w (%d bytes)", real, ErrTooLarge, limit)
+		return nil, nil, fmt.Errorf("%s: %w: more than %d bytes", real, ErrTooLarge, limit)
 	}
 	return data, fi, nil
 }
 
-// MkdirPrivate makes a folder with mode 0700, and its parents with 0700 where
-// they are missing, and checks the way to it. A folder that is there already must
-// be ours and closed to others.
+// MkdirPrivate creates a directory and its missing parents with mode 0700 and checks
+// the path. A directory that exists must belong to root or this process's user and
+// be closed to others.
 func MkdirPrivate(dir string) error {
 	if err := supported(); err != nil {
 		return err
 	}
-	// The part that is there must be safe before anything is made in it.
+	// The part that exists must be safe before anything is created in it.
 	there, err := filepath.Abs(dir)
 	if err != nil {
 		return err
@@ -88,15 +91,15 @@ func MkdirPrivate(dir string) error {
 		return err
 	}
 	if fi.Mode()&Private != 0 {
-		return &InsecureError{real, fmt.Sprintf("folder is open to other users (mode %04o; chmod 0700 mends it)", fi.Mode().Perm())}
+		return &InsecureError{real, fmt.Sprintf("directory is open to other users: its mode is %04o; run chmod 0700", fi.Mode().Perm())}
 	}
 	return nil
 }
 
-// Write puts data into a file in one step: whoever looks sees the old content or
-// the new, also after a crash. Without replace it fails with fs.ErrExist if there
-// is something at path. The folder must exist and be safe; a symbolic link at
-// path is replaced, not followed. After an error the old file is untouched.
+// Write writes a file atomically: readers see the old content or the new, even after
+// a crash. Without replace it fails with [fs.ErrExist] if path exists. The directory
+// must exist and be safe. A symbolic link at path is replaced, not followed. data is
+// not kept. After an error the old file is unchanged.
 func Write(path string, data []byte, perm fs.FileMode, replace bool) error {
 	if err := supported(); err != nil {
 		return err
@@ -107,8 +110,8 @@ func Write(path string, data []byte, perm fs.FileMode, replace bool) error {
 	}
 	target := filepath.Join(dir, filepath.Base(path))
 
-	// CreateTemp makes it 0600 and exclusively, so the content is never
-	// visible under a wider mode.
+	// CreateTemp creates the file exclusively with mode 0600, so the content is
+	// never visible under a wider mode.
 	f, err := os.CreateTemp(dir, ".tmp-*")
 	if err != nil {
 		return err
@@ -123,7 +126,7 @@ func Write(path string, data []byte, perm fs.FileMode, replace bool) error {
 	if replace {
 		err = os.Rename(f.Name(), target)
 	} else {
-		// link(2) is the rename that fails where something exists.
+		// Unlike rename(2), link(2) fails if the target exists.
 		err = os.Link(f.Name(), target)
 	}
 	if err != nil {
@@ -151,7 +154,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Remove deletes a file after the same walk as Read.
+// Remove deletes a file after the same walk as [Read].
 func Remove(path string) error {
 	if err := supported(); err != nil {
 		return err
@@ -167,10 +170,10 @@ func Remove(path string) error {
 	return syncDir(dir)
 }
 
-// Lock takes the lock file at path, which it creates with mode 0600, and blocks
-// until it has it or ctx ends. Every open of the file is a lock of its own, so it
-// excludes goroutines as well as processes. The lock ends with unlock or with
-// the process. The file stays: removing it would let two hold it.
+// Lock locks the lock file at path, which it creates with mode 0600. It blocks until
+// it has the lock or ctx ends. It excludes goroutines as well as processes. The lock
+// ends with unlock or with the process. The file stays: if it were removed, two
+// processes could hold the lock.
 func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	if err := supported(); err != nil {
 		return nil, err
@@ -183,7 +186,8 @@ func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// In a sticky folder it could be another user's, who would never let go.
+	// In a sticky directory it could belong to another user, who might never
+	// release it.
 	fi, err := f.Stat()
 	if err == nil {
 		err = checkFile(real, fi, Unforgeable)
@@ -191,8 +195,8 @@ func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	// flock(2) can't be interrupted by a context, so ask again and again; the
-	// holders need milliseconds.
+	// A context cannot interrupt flock(2), so poll: the lock is held for
+	// milliseconds.
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -16,7 +16,7 @@ const (
 	nonBlock = 0
 )
 
-// supported refuses: nobody has checked what owners and modes mean here.
+// supported returns an error: the meaning of owners and modes here is not verified.
 func supported() error {
 	return fmt.Errorf("key and trust files on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }

@@ -18,17 +18,17 @@ const (
 
 func supported() error { return nil }
 
-// owner returns the user id of a file.
+// owner returns the user ID of a file's owner.
 func owner(fi fs.FileInfo) (uint32, error) {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {
-		return 0, fmt.Errorf("%s: no owner known: %w", fi.Name(), errors.ErrUnsupported)
+		return 0, fmt.Errorf("%s: unknown owner: %w", fi.Name(), errors.ErrUnsupported)
 	}
 	return st.Uid, nil
 }
 
-// changeTime is the time at which content or mode last changed, which unlike the
-// time of modification nobody can set back.
+// changeTime returns the time at which content or mode last changed. Unlike the time
+// of modification it cannot be set back.
 func changeTime(fi fs.FileInfo) time.Time {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -37,7 +37,7 @@ func changeTime(fi fs.FileInfo) time.Time {
 	return time.Unix(ctim(st).Unix())
 }
 
-// tryLock takes an exclusive flock(2) without waiting. It is false if another
+// tryLock takes an exclusive flock(2) without blocking. It returns false if another
 // open file holds it.
 func tryLock(f *os.File) (bool, error) {
 	conn, err := f.SyscallConn()

@@ -9,39 +9,39 @@ import (
 	"strings"
 )
 
-// ErrInsecure matches every *InsecureError.
+// ErrInsecure matches every [*InsecureError].
 var ErrInsecure = errors.New("file is open to other users")
 
-// InsecureError says which file or folder is open to other users, and how.
+// InsecureError says which file or directory is open to other users, and why.
 type InsecureError struct {
-	Path   string // the file, folder or link that is at fault
-	Reason string // for people
+	Path   string // the file, directory or link at fault
+	Reason string // what is wrong and how to correct it
 }
 
 func (e *InsecureError) Error() string { return e.Path + ": " + e.Reason }
 
-// Unwrap lets errors.Is(err, ErrInsecure) hold.
+// Unwrap returns [ErrInsecure].
 func (e *InsecureError) Unwrap() error { return ErrInsecure }
 
 const (
-	// Private forbids others to read or write: for secrets.
+	// Private forbids others to read or write, for secrets.
 	Private fs.FileMode = 0o077
-	// Unforgeable forbids others to write: for lists that may be read.
+	// Unforgeable forbids others to write, for lists that may be read.
 	Unforgeable fs.FileMode = 0o022
 )
 
-// maxLinks bounds the symbolic links on one path, as Linux does (path_resolution(7)).
+// maxLinks is the most symbolic links on one path, as in Linux (path_resolution(7)).
 const maxLinks = 40
 
-// walk checks every step of path and returns it without symbolic links. The last
-// step need not exist; every folder before it must.
+// walk checks every element of path and returns it without symbolic links. The last
+// element need not exist; every directory before it must.
 func walk(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	// Step by step and not by filepath.EvalSymlinks, which would follow a link
-	// before anybody has looked at whose it is.
+	// Not filepath.EvalSymlinks, which would follow a link before its owner is
+	// checked.
 	const root = string(filepath.Separator)
 	done, todo := root, strings.Split(strings.TrimPrefix(abs, root), root)
 	if err := checkStep(root); err != nil {
@@ -77,8 +77,8 @@ func walk(path string) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			// The link is replaced by what it says, which is walked and
-			// checked like everything else.
+			// The link is replaced by its target, which is walked and checked
+			// in turn.
 			if filepath.IsAbs(target) {
 				done = root
 			}
@@ -89,15 +89,15 @@ func walk(path string) (string, error) {
 			}
 			done = next
 		case len(todo) > 0:
-			return "", &fs.PathError{Op: "open", Path: next, Err: errors.New("not a folder")}
+			return "", &fs.PathError{Op: "open", Path: next, Err: errors.New("not a directory")}
 		default:
-			done = next // the file itself: its opener checks it
+			done = next // the file itself, which is checked once it is open
 		}
 	}
 	return done, nil
 }
 
-// checkStep checks one folder by name.
+// checkStep checks one directory by name.
 func checkStep(path string) error {
 	fi, err := os.Lstat(path)
 	if err != nil {
@@ -106,32 +106,33 @@ func checkStep(path string) error {
 	return checkDir(path, fi)
 }
 
-// checkDir demands that only root and we can change what is in a folder. In a
-// sticky folder others can add, but not replace what is ours or root's; every
-// step below it is checked for its owner.
+// checkDir checks that only root and this user can change the entries of a
+// directory. In a sticky directory others can add entries but not replace those of
+// root and this user, and the owner of every element below is checked.
 func checkDir(path string, fi fs.FileInfo) error {
 	if err := checkOwner(path, fi); err != nil {
 		return err
 	}
 	if fi.Mode()&Unforgeable != 0 && fi.Mode()&fs.ModeSticky == 0 {
-		return &InsecureError{path, fmt.Sprintf("folder is writable by other users (mode %04o; chmod go-w mends it)", fi.Mode().Perm())}
+		return &InsecureError{path, fmt.Sprintf("directory is writable by other users: its mode is %04o; run chmod go-w", fi.Mode().Perm())}
 	}
 	return nil
 }
 
-// checkOwner demands that root or we own a file.
+// checkOwner checks that root or this user owns a file.
 func checkOwner(path string, fi fs.FileInfo) error {
 	uid, err := owner(fi)
 	if err != nil {
 		return err
 	}
 	if uid != 0 && int(uid) != os.Geteuid() {
-		return &InsecureError{path, fmt.Sprintf("belongs to user %d, neither to root nor to user %d", uid, os.Geteuid())}
+		return &InsecureError{path, fmt.Sprintf("owner is user %d, but must be root or user %d; run chown", uid, os.Geteuid())}
 	}
 	return nil
 }
 
-// checkFile demands a regular file of ours or root's without the forbidden bits.
+// checkFile checks for a regular file of root or this user without the forbidden
+// bits.
 func checkFile(path string, fi fs.FileInfo, forbidden fs.FileMode) error {
 	if !fi.Mode().IsRegular() {
 		return &InsecureError{path, "not a regular file"}
@@ -144,7 +145,7 @@ func checkFile(path string, fi fs.FileInfo, forbidden fs.FileMode) error {
 		if forbidden&0o044 != 0 {
 			what = "readable"
 		}
-		return &InsecureError{path, fmt.Sprintf("file is %s by other users (mode %04o; chmod %04o mends it)", what, fi.Mode().Perm(), fi.Mode().Perm()&^forbidden)}
+		return &InsecureError{path, fmt.Sprintf("file is %s by other users: its mode is %04o; run chmod %04o", what, fi.Mode().Perm(), fi.Mode().Perm()&^forbidden)}
 	}
 	return nil
 }

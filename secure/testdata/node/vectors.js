@@ -1,5 +1,5 @@
 // Checks secure/testdata/vectors.json with this implementation: both sides of each
-// connection, every byte that they send. The folder's parent has the file.
+// connection, every byte that they send. The parent directory has the file.
 
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
@@ -34,7 +34,7 @@ function check (v) {
       responderIdentity: unhex(v.responder_identity),
       accepts () {},
       fixed: fixedOf(v, initiator),
-      fixedRenewal: fixedOf(v.renewal, initiator),
+      fixedRenewal: fixedOf(v.rehandshake, initiator),
       maxFrame: 65792,
       maxSend: 2 ** 20,
       maxReceive: 2 ** 20,
@@ -86,7 +86,7 @@ function check (v) {
   assert.equal(host.ended, 'close')
   for (const s of [client, host]) {
     assert.equal(s.stats.renewals, 1)
-    assert.equal(s.hash.toString('hex'), v.renewal.hash)
+    assert.equal(s.hash.toString('hex'), v.rehandshake.hash)
   }
 }
 

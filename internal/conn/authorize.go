@@ -1,0 +1,42 @@
+package conn
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/peer"
+)
+
+// candidate is a process that has said hello: a client, or a host.
+type candidate interface{ Credentials() *cred.Credentials }
+
+// authorize identifies a process and has the policy decide on it. A policy that
+// could not be evaluated because this process is out of a resource has not
+// refused: that error is returned as it is.
+func authorize(ctx context.Context, from candidate, c *Config) (*peer.Identity, error) {
+	id, err := identify(from, c)
+	if rendezvous.IsExhausted(err) {
+		return nil, rendezvous.Explain(err)
+	}
+	if err != nil {
+		return nil, &peer.RefusedError{Rule: c.Peer.String(), Reason: err}
+	}
+	if err := peer.Check(ctx, c.Peer, id); err != nil {
+		err = errors.Join(err, id.Close())
+		if rendezvous.IsExhausted(err) {
+			return nil, rendezvous.Explain(err)
+		}
+		return nil, err
+	}
+	return id, nil
+}
+
+func identify(from candidate, c *Config) (*peer.Identity, error) {
+	switch from.(type) {
+	case *localIncoming, *localOutgoing:
+		return identifySelf(c.Carrier)
+	}
+	return peer.Identify(from.Credentials())
+}

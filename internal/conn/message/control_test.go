@@ -1,0 +1,150 @@
+package message_test
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/internal/link"
+)
+
+func control(what byte, data string) []byte {
+	return append(append(word(3, 1+len(data)), what), data...)
+}
+
+// docs/PROTOCOL.md, "Control items", byte by byte.
+func TestControlBytes(t *testing.T) {
+	a, _, raw := half(t, plain)
+	require.NoError(t, a.Accept(hung(t)))
+	require.NoError(t, a.CloseWithReason("enough"))
+	read := func() string {
+		b, err := raw.ReadFrame(hung(t))
+		require.NoError(t, err)
+		return string(b)
+	}
+	assert.Equal(t, "\x01\x00\x00\xc0\x01", read())
+	assert.Equal(t, "\x07\x00\x00\xc0\x02enough", read())
+	_, err := raw.ReadFrame(hung(t))
+	assert.Equal(t, io.EOF, err)
+}
+
+func TestReasonArrivesAfterMessages(t *testing.T) {
+	both(t, func(t *testing.T, cfg message.Config) {
+		for sent, want := range map[string]string{
+			"enough":                               "enough",
+			"bad \xff byte":                        "bad ? byte",
+			strings.Repeat("x", 255) + "é":         strings.Repeat("x", 255),
+			strings.Repeat("é", message.MaxReason): strings.Repeat("é", message.MaxReason/2),
+		} {
+			a, b := pair(t, cfg)
+			send(t, a, "first", "second")
+			require.NoError(t, a.CloseWithReason(sent))
+			for _, want := range []string{"first", "second"} {
+				p, err := b.Receive(hung(t))
+				require.NoError(t, err)
+				require.Equal(t, want, string(p))
+			}
+			for range 2 {
+				_, err := b.Receive(hung(t))
+				var closed *closeError
+				require.ErrorAs(t, err, &closed)
+				require.Equal(t, want, closed.reason)
+				require.True(t, utf8.ValidString(closed.reason))
+			}
+			require.NoError(t, b.Close())
+		}
+	})
+}
+
+func TestGoodbyeIsFoundAmongMessages(t *testing.T) {
+	both(t, func(t *testing.T, cfg message.Config) {
+		a, b := pair(t, cfg)
+		send(t, a, "one", "two", "three")
+		assert.NoError(t, b.Goodbye(), "there is none yet")
+		send(t, a, "four")
+		require.NoError(t, a.CloseWithReason("enough"))
+		var closed *closeError
+		require.ErrorAs(t, b.Goodbye(), &closed)
+		require.Equal(t, "enough", closed.reason)
+	})
+	t.Run("none", func(t *testing.T) {
+		a, b := pair(t, coalescing)
+		require.NoError(t, a.Close())
+		assert.NoError(t, b.Goodbye())
+	})
+}
+
+func TestWaitAccepted(t *testing.T) {
+	both(t, func(t *testing.T, cfg message.Config) {
+		t.Run("accept", func(t *testing.T) {
+			a, b := pair(t, cfg)
+			waiting := make(chan error, 1)
+			go func() { waiting <- b.WaitAccepted(hung(t)) }()
+			require.NoError(t, a.Accept(hung(t)))
+			require.NoError(t, await(t, waiting))
+			send(t, a, "message")
+			p, err := b.Receive(hung(t))
+			require.NoError(t, err)
+			require.Equal(t, "message", string(p))
+		})
+		t.Run("a message accepts", func(t *testing.T) {
+			a, b := pair(t, cfg)
+			send(t, a, "message")
+			require.NoError(t, a.Accept(hung(t)))
+			require.NoError(t, b.WaitAccepted(hung(t)))
+			p, err := b.Receive(hung(t))
+			require.NoError(t, err)
+			require.Equal(t, "message", string(p))
+		})
+		t.Run("goodbye", func(t *testing.T) {
+			a, b := pair(t, cfg)
+			require.NoError(t, a.CloseWithReason("no"))
+			var closed *closeError
+			require.ErrorAs(t, b.WaitAccepted(hung(t)), &closed)
+			require.Equal(t, "no", closed.reason)
+		})
+		t.Run("end", func(t *testing.T) {
+			a, b := pair(t, cfg)
+			require.NoError(t, a.Close())
+			require.Equal(t, io.EOF, b.WaitAccepted(hung(t)))
+		})
+		t.Run("context", func(t *testing.T) {
+			_, b := pair(t, cfg)
+			ctx, cancel := context.WithCancel(hung(t))
+			waiting := make(chan error, 1)
+			go func() { waiting <- b.WaitAccepted(ctx) }()
+			cancel()
+			require.ErrorIs(t, await(t, waiting), context.Canceled)
+		})
+	})
+}
+
+func TestHostileControlItems(t *testing.T) {
+	for name, frames := range map[string][][]byte{
+		"empty":              {word(3, 0)},
+		"unknown":            {control(3, "")},
+		"accept with data":   {control(1, "x")},
+		"accept twice":       {control(1, ""), control(1, "")},
+		"goodbye twice":      {control(2, "a"), control(2, "b")},
+		"accept after it":    {control(2, "a"), control(1, "")},
+		"message after it":   {control(2, "a"), whole("b")},
+		"reason too long":    {control(2, strings.Repeat("x", message.MaxReason+1))},
+		"longer than frame":  {append(word(3, 5), 2)},
+		"rest of a fragment": {control(2, "a"), next("b")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, _, raw := half(t, plain)
+			for _, f := range frames {
+				require.NoError(t, raw.WriteFrame(hung(t), f, nil))
+			}
+			_, err := a.Receive(hung(t))
+			require.ErrorIs(t, err, link.ErrProtocol)
+		})
+	}
+}

@@ -1,0 +1,204 @@
+package rendezvous
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// directory is an open, checked directory of endpoints. Files in it are reached through
+// the descriptor, so that nobody can put another directory in its place after the
+// check, and so that the limit of 108 bytes for a socket's path does not apply
+// to the directory's.
+type directory struct {
+	path string
+	fd   int
+}
+
+// defaultDir is $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
+// /tmp/sealport-UID.
+func defaultDir() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "sealport")
+	}
+	if uid := os.Geteuid(); uid != 0 {
+		return "/tmp/sealport-" + strconv.Itoa(uid)
+	}
+	return "/run/sealport"
+}
+
+// Permission bits of the directory and of sockets in it.
+const (
+	dirMode          fs.FileMode = 0o700
+	dirModeShared    fs.FileMode = 0o755
+	socketMode       fs.FileMode = 0o600
+	socketModeShared fs.FileMode = 0o666
+)
+
+// notFoundAdvice is what to do about ErrNotFound.
+const notFoundAdvice = "start the host, or see that both sides have the same Config.Dir or XDG_RUNTIME_DIR"
+
+// openDir opens and checks the directory for a host (serve) or a client. A host
+// creates it if it does not exist.
+func openDir(o Options, serve bool) (*directory, error) {
+	path := o.Dir
+	if path == "" {
+		path = defaultDir()
+	}
+	if serve {
+		if err := makeDir(path, o.Shared); err != nil {
+			return nil, err
+		}
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	switch err {
+	case nil:
+	case unix.ENOENT:
+		return nil, fmt.Errorf("%w: there is no %s; %s", ErrNotFound, path, notFoundAdvice)
+	case unix.ENOTDIR, unix.ELOOP:
+		return nil, fmt.Errorf("%w: %s is not a directory; a symbolic link is not followed", ErrUnsafeDir, path)
+	case unix.EACCES, unix.EPERM:
+		return nil, fmt.Errorf("%w: opening %s: %w", ErrPermission, path, err)
+	default:
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	f := &directory{path: path, fd: fd}
+	if err := f.check(o, serve); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// makeDir makes the directory, strict from the first moment; it is widened
+// afterwards where it is to be shared.
+func makeDir(path string, shared bool) error {
+	err := unix.Mkdir(path, uint32(dirMode))
+	switch {
+	case err == unix.EEXIST:
+		return nil
+	case err == unix.ENOENT:
+		return fmt.Errorf("%w: the directory above %s does not exist; create it, or set XDG_RUNTIME_DIR", ErrNotFound, path)
+	case err == unix.EACCES || err == unix.EPERM || err == unix.EROFS:
+		return fmt.Errorf("%w: creating %s: %w", ErrPermission, path, err)
+	case err != nil:
+		return fmt.Errorf("creating %s: %w", path, err)
+	case shared:
+		if err := unix.Chmod(path, uint32(dirModeShared)); err != nil {
+			return fmt.Errorf("sharing %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// check refuses a directory in which somebody else could replace what a host puts
+// there. A client that was given a directory accepts any owner: its peer policy
+// decides on the host that it finds there.
+func (f *directory) check(o Options, serve bool) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return fmt.Errorf("checking %s: %w", f.path, err)
+	}
+	if (serve || o.Dir == "") && st.Uid != uint32(os.Geteuid()) {
+		return fmt.Errorf("%w: %s belongs to uid %d, not to uid %d; remove it or use another", ErrUnsafeDir, f.path, st.Uid, os.Geteuid())
+	}
+	forbidden := uint32(0o077)
+	if o.Shared || !serve {
+		forbidden = 0o022
+	}
+	if st.Mode&forbidden != 0 {
+		return fmt.Errorf("%w: %s has mode %#o; chmod go-%s it", ErrUnsafeDir, f.path, st.Mode&0o777, map[uint32]string{0o077: "rwx", 0o022: "w"}[forbidden])
+	}
+	return nil
+}
+
+func (f *directory) close() { _ = unix.Close(f.fd) }
+
+// socketPath is a path by which bind(2) and connect(2) reach a file in the
+// directory. It is at most 20 bytes longer than the file's name.
+func (f *directory) socketPath(file string) string {
+	return fmt.Sprintf("/proc/self/fd/%d/%s", f.fd, file)
+}
+
+// fileName is the name of an endpoint's files, without suffix. Names that would
+// not fit into a socket's path are cut and made unique again by their hash; "~"
+// occurs in no endpoint's name.
+func fileName(endpoint string) string {
+	const whole, kept, hash = 72, 39, 16
+	if len(endpoint) <= whole {
+		return endpoint
+	}
+	sum := sha256.Sum256([]byte(endpoint))
+	return endpoint[:kept] + "~" + hex.EncodeToString(sum[:hash])
+}
+
+// lock takes the endpoint's lock file, for as long as the file returned is open.
+// Only its holder touches the endpoint's socket.
+func (f *directory) lock(name string) (*os.File, error) {
+	for {
+		fd, err := unix.Openat(f.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, uint32(socketMode))
+		if err == unix.EACCES {
+			return nil, fmt.Errorf("%w: opening the lock file %s/%s: %w", ErrPermission, f.path, name, err)
+		} else if err != nil {
+			return nil, fmt.Errorf("opening the lock file %s/%s: %w", f.path, name, err)
+		}
+		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			unix.Close(fd)
+			if err == unix.EWOULDBLOCK {
+				return nil, fmt.Errorf("%w: a living host serves it in %s; stop that one or choose another name", ErrInUse, f.path)
+			}
+			return nil, fmt.Errorf("locking %s/%s: %w", f.path, name, err)
+		}
+		// The host before us may have removed the file between our open and our
+		// lock: then the lock guards nothing.
+		var ours, there unix.Stat_t
+		if err := unix.Fstat(fd, &ours); err != nil {
+			unix.Close(fd)
+			return nil, fmt.Errorf("checking the lock file: %w", err)
+		}
+		err = unix.Fstatat(f.fd, name, &there, unix.AT_SYMLINK_NOFOLLOW)
+		if err == nil && ours.Ino == there.Ino && ours.Dev == there.Dev {
+			return os.NewFile(uintptr(fd), name), nil
+		}
+		unix.Close(fd)
+	}
+}
+
+// isSocket reports whether name is a socket; ErrNotEndpoint if it is something
+// else, fs.ErrNotExist if it is nothing.
+func (f *directory) isSocket(name string) error {
+	var st unix.Stat_t
+	err := unix.Fstatat(f.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case err == unix.ENOENT:
+		return fs.ErrNotExist
+	case err == unix.EACCES:
+		return fmt.Errorf("%w: looking into %s: %w", ErrPermission, f.path, err)
+	case err != nil:
+		return fmt.Errorf("looking at %s/%s: %w", f.path, name, err)
+	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
+		return fmt.Errorf("%w: %s/%s is not a socket; remove it", ErrNotEndpoint, f.path, name)
+	}
+	return nil
+}
+
+func (f *directory) remove(name string) error {
+	if err := unix.Unlinkat(f.fd, name, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing %s/%s: %w", f.path, name, err)
+	}
+	return nil
+}
+
+func (f *directory) rename(from, to string) error {
+	if err := unix.Renameat(f.fd, from, f.fd, to); err != nil {
+		return fmt.Errorf("renaming %s/%s: %w", f.path, from, err)
+	}
+	return nil
+}

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package rendezvous
+
+func descriptorLimit() string { return "" }

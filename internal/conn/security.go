@@ -1,0 +1,94 @@
+package conn
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/remember"
+	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/peer"
+)
+
+// Side is what a handshake binds, and whom it is with.
+type Side struct {
+	Endpoint   string
+	Self, Peer []byte         // peer.Identity.Binding of the two processes
+	Identity   *peer.Identity // of the peer, as admitted by the peer policy; owned by the caller
+}
+
+// Proof is what a handshake has shown.
+type Proof struct {
+	Key  keys.PublicKey // the peer's static key; zero for an anonymous client
+	Hash []byte         // the handshake hash: channel binding
+}
+
+// Security makes secure links of plain ones. Package secure implements it. Its
+// methods may be called concurrently.
+type Security interface {
+	// Enter waits for one of the slots for half-open handshakes, before
+	// anything is spent on one, until ctx ends. leave gives it back.
+	Enter(ctx context.Context, uid uint32) (leave func(), err error)
+
+	// Host and Client do the handshake over l and return the link that takes
+	// its place. They take l over and close it on error.
+	Host(ctx context.Context, l link.Link, s Side) (link.Link, Proof, error)
+	Client(ctx context.Context, l link.Link, s Side) (link.Link, Proof, error)
+
+	// Local is called for a client within the process of the host, whose
+	// Security is host: it checks both keys, and returns what each side has
+	// shown to the other.
+	Local(ctx context.Context, endpoint string, host Security) (ofHost, ofClient Proof, err error)
+}
+
+// handshake does the handshake of one side over l, if there is a Security. It takes
+// l over.
+func (c *Config) handshake(ctx context.Context, l link.Link, endpoint string, id *peer.Identity, host bool) (link.Link, Proof, error) {
+	if c.Security == nil {
+		return l, Proof{}, nil
+	}
+	self, err := ownBinding(c.Carrier)
+	if err != nil {
+		l.Interrupt()
+		return nil, Proof{}, errors.Join(err, l.Close())
+	}
+	side := Side{Endpoint: endpoint, Self: self, Peer: id.Binding(), Identity: id}
+	if host {
+		return c.Security.Host(ctx, l, side)
+	}
+	return c.Security.Client(ctx, l, side)
+}
+
+// identifySelf returns this process's identity as its peers see it.
+func identifySelf(c rendezvous.Carrier) (*peer.Identity, error) {
+	k, err := c.Self()
+	if err != nil {
+		return nil, err
+	}
+	if k == nil {
+		return peer.Self()
+	}
+	return peer.Identify(k)
+}
+
+// ownBinding is what a handshake binds of this process, as its peers see it.
+func ownBinding(c rendezvous.Carrier) ([]byte, error) {
+	k, err := c.Self()
+	if k == nil || err != nil {
+		return selfBinding()
+	}
+	// An audit token changes with the process's ids.
+	return bindingOf(peer.Identify(k))
+}
+
+// selfBinding is peer.Self's, which stays the same for as long as the process
+// lives.
+var selfBinding = remember.Success(func() ([]byte, error) { return bindingOf(peer.Self()) })
+
+func bindingOf(id *peer.Identity, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return id.Binding(), id.Close()
+}
