@@ -130,7 +130,7 @@ func TestOtherVersionIsRefused(t *testing.T) {
 	}
 }
 
-// TestDowngradeIsRefused has somebody in the middle who turns the offer of a
+// TestDowngradeIsRefused has an attacker in the middle who turns the offer of a
 // hybrid into one without, for a host that would serve that.
 func TestDowngradeIsRefused(t *testing.T) {
 	for _, v := range variants {
@@ -149,7 +149,7 @@ func TestDowngradeIsRefused(t *testing.T) {
 				if v.pattern == handshake.XX && !v.psk {
 					return m[:8+32] // the offer and e, as a classical client has it
 				}
-				// With an encrypted payload the key can't be cut out
+				// With an encrypted payload the key cannot be cut out
 				// of it, but a tag of the right size can be kept.
 				return append(m[:8+32:8+32], m[len(m)-map[handshake.Pattern]int{handshake.XX: 16, handshake.IK: 48 + 12 + 16, handshake.NK: 12 + 16}[v.pattern]:]...)
 			})
@@ -203,7 +203,7 @@ func TestWrongHostKeyIsRefused(t *testing.T) {
 		requireFailed(t, host, o.hostErr)
 		require.ErrorIs(t, o.hostErr, handshake.ErrUnknownKey)
 
-		// An impostor that does not give up at the hint can't read on.
+		// An impostor that ignores the hint cannot read on.
 		client, host = pair(t, c, h)
 		hostHint := func() []byte {
 			c2, _ := v.configs()

@@ -290,7 +290,7 @@ func TestStamp(t *testing.T) {
 	old := safefile.Settled(fresh)
 	require.False(t, old.Changed(path))
 	require.NoError(t, os.Chtimes(path, time.Time{}, time.Unix(1, 0)))
-	require.True(t, old.Changed(path), "the time of change can't be set back")
+	require.True(t, old.Changed(path), "the time of change cannot be set back")
 
 	_, fresh, err = safefile.Read(path, 100, safefile.Private)
 	require.NoError(t, err)
