@@ -1,6 +1,7 @@
 package secure_test
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"reflect"
@@ -60,7 +61,7 @@ func TestImpossibleConfigIsRefused(t *testing.T) {
 		t.Run("host/"+name, func(t *testing.T) {
 			w := newWorld(t)
 			cfg := w.serving(hostConfig(nil, change))
-			_, err := secure.NewSecureHost(w.endpoint, func(transport.Message[string]) {}, cfg)
+			_, err := secure.NewSecureHost(w.endpoint, func(context.Context, transport.Message[string]) {}, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			_, err = secure.Listen(w.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
@@ -79,7 +80,7 @@ func TestImpossibleConfigIsRefused(t *testing.T) {
 			assert.Empty(t, w.failures)
 		})
 	}
-	_, err := secure.NewSecureHost(endpoint, func(transport.Message[string]) {}, nil)
+	_, err := secure.NewSecureHost(endpoint, func(context.Context, transport.Message[string]) {}, nil)
 	require.ErrorIs(t, err, transport.ErrConfig)
 	_, err = secure.NewSecureClient[string](hung(t), endpoint, nil)
 	require.ErrorIs(t, err, transport.ErrConfig)
@@ -119,7 +120,7 @@ var settings = map[string]setting{
 	"Transport.Peer":                     of(forBoth, func(c *secure.Config) { c.Transport.Peer = peer.SameUser() }),
 	"Transport.Logger":                   of(forBoth, func(c *secure.Config) { c.Transport.Logger = slog.New(slog.DiscardHandler) }),
 	"Transport.OnError":                  of(forHosts, func(c *secure.Config) { c.Transport.OnError = func(error) {} }),
-	"Transport.Folder":                   of(forBoth, nil), // the world's
+	"Transport.Dir":                      of(forBoth, nil), // the world's
 	"Transport.Shared":                   of(forHosts, func(c *secure.Config) { c.Transport.Shared = true }),
 	"Transport.BufferSize":               of(forBoth, func(c *secure.Config) { c.Transport.BufferSize = transport.MinBufferSize }),
 	"Transport.MaxMessageSize":           of(forBoth, func(c *secure.Config) { c.Transport.MaxMessageSize = 1000 }),
@@ -176,7 +177,7 @@ func TestEveryFieldIsForItsRoles(t *testing.T) {
 				require.False(t, field(c, name).IsZero(), "the row does not set its field")
 				return c
 			}
-			h, err := secure.NewSecureHost(w.endpoint, func(transport.Message[string]) {}, with(hostConfig(nil)))
+			h, err := secure.NewSecureHost(w.endpoint, func(context.Context, transport.Message[string]) {}, with(hostConfig(nil)))
 			if row.host {
 				require.NoError(t, err)
 				require.NoError(t, h.Close())

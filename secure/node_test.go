@@ -192,16 +192,16 @@ func (n *nodeTest) tell(what any) {
 
 // nodeAnswer is what Node says to a command.
 type nodeAnswer struct {
-	Error    string `json:"error"`
-	Hash     string `json:"hash"`
-	PeerKey  string `json:"peerKey"`
-	Size     int    `json:"size"`
-	SHA256   string `json:"sha256"`
-	End      string `json:"end"`
-	Left     int    `json:"left"`
-	Renewals int    `json:"renewals"`
-	Records  []int  `json:"records"` // received, by type
-	Skipped  int    `json:"skipped"`
+	Error        string `json:"error"`
+	Hash         string `json:"hash"`
+	PeerKey      string `json:"peerKey"`
+	Size         int    `json:"size"`
+	SHA256       string `json:"sha256"`
+	End          string `json:"end"`
+	Left         int    `json:"left"`
+	Rehandshakes int    `json:"renewals"`
+	Records      []int  `json:"records"` // received, by type
+	Skipped      int    `json:"skipped"`
 }
 
 // Types of records, as in Records.
@@ -262,7 +262,7 @@ var nodeSizes = []int{0, 1, 2, 1000, 64 << 10, 65_792 - 24, 65_792 - 23, 300 << 
 
 func (n *nodeTest) transport() transport.Config {
 	return transport.Config{
-		Folder:         n.folder,
+		Dir:            n.folder,
 		Attested:       n.attested,
 		MaxMessageSize: nodeMaxMessage,
 	}

@@ -3,8 +3,10 @@ package secure_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -13,8 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sealport/sealport/internal/conn/message"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/wire"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )
@@ -27,14 +29,17 @@ const (
 )
 
 var roles = map[string]func(folder string){
-	"plain echo":      func(folder string) { plainEcho(&transport.Config{Folder: folder}) },
-	"attested echo":   func(folder string) { plainEcho(&transport.Config{Folder: folder, Attested: true}) },
-	"secure echo":     func(folder string) { secureEcho(&transport.Config{Folder: folder}) },
-	"secure attested": func(folder string) { secureEcho(&transport.Config{Folder: folder, Attested: true}) },
+	"plain echo":      func(folder string) { plainEcho(&transport.Config{Dir: folder}) },
+	"attested echo":   func(folder string) { plainEcho(&transport.Config{Dir: folder, Attested: true}) },
+	"secure echo":     func(folder string) { secureEcho(&transport.Config{Dir: folder}) },
+	"secure attested": func(folder string) { secureEcho(&transport.Config{Dir: folder, Attested: true}) },
 	"staller":         stall,
+	"unknown client":  unknownClient,
 }
 
-func echoMessage(m transport.Message[[]byte]) { _ = m.Reply(context.Background(), m.Body) }
+func echoMessage(_ context.Context, m transport.Message[[]byte]) {
+	_ = m.Reply(context.Background(), m.Body)
+}
 
 func plainEcho(c *transport.Config) {
 	_, err := transport.NewHost(endpoint, echoMessage, c)
@@ -46,16 +51,41 @@ func secureEcho(c *transport.Config) {
 	must(err)
 }
 
+// unknownClient connects with a key that the host does not know, and checks what it
+// hears.
+func unknownClient(folder string) {
+	c := clientConfig(&transport.Config{Dir: folder}, keyed(otherKey))
+	_, err := secure.Dial(context.Background(), endpoint, c)
+	if !errors.Is(err, secure.ErrHandshake) || !strings.Contains(fmt.Sprint(err), "the host did not accept this client's key "+otherKey.Public().String()) {
+		must(fmt.Errorf("an unknown client got %w", err))
+	}
+}
+
+// TestRefusedKeyOfAnotherProcess: the host's log names the other process and its
+// whole key.
+func TestRefusedKeyOfAnotherProcess(t *testing.T) {
+	w, log := newWorld(t), newLog()
+	w.echo(t, hostConfig(&transport.Config{Logger: slog.New(log)}))
+	pid := w.start(t, "unknown client", 0)
+	logged := await(t, log.warnings)
+	require.Equal(t, "client key refused", logged.message)
+	require.Equal(t, otherKey.Public().String(), logged.attrs["key"])
+	require.Contains(t, logged.attrs["peer"], fmt.Sprint("pid ", pid))
+	require.Empty(t, logged.attrs["file"])
+}
+
 // stalled is how many handshakes a staller begins.
 const stalled = 40
 
 // stall says hello many times and then nothing: each takes a place for a
 // half-open handshake, or waits for one.
 func stall(folder string) {
-	hello := message.Hello{Version: message.Version, Mode: message.Secure, MaxMessage: 1 << 20}
+	hello := wire.Hello{Version: wire.Version, Mode: wire.Secure, MaxMessage: 1 << 20, Content: "bytes"}
+	system, err := rendezvous.System()
+	must(err)
 	for range stalled {
 		go func() {
-			out, err := rendezvous.Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Folder: folder})
+			out, err := system.Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Dir: folder})
 			if err == nil {
 				_, _ = out.Link()
 			}

@@ -23,7 +23,9 @@ func front(folder string) string { return folder + ".front" }
 // and every frame as it is.
 func relay(folder string) {
 	ctx := context.Background()
-	l, err := rendezvous.Listen(endpoint, rendezvous.Options{Folder: front(folder)})
+	system, err := rendezvous.System()
+	must(err)
+	l, err := system.Listen(endpoint, rendezvous.Options{Dir: front(folder)})
 	must(err)
 	go func() {
 		for {
@@ -34,7 +36,7 @@ func relay(folder string) {
 				if err != nil {
 					return
 				}
-				out, err := rendezvous.Dial(ctx, endpoint, hello, rendezvous.Options{Folder: folder})
+				out, err := system.Dial(ctx, endpoint, hello, rendezvous.Options{Dir: folder})
 				must(err)
 				answer := append([]byte(nil), out.Hello()...)
 				back, err := out.Link()
@@ -74,7 +76,7 @@ func TestRelayFails(t *testing.T) {
 		w.start(t, "relay", 0)
 		direct := w.folder
 		if role == "plain echo" {
-			c, err := transport.Dial(hung(t), endpoint, &transport.Config{Folder: front(w.folder)})
+			c, err := transport.Dial(hung(t), endpoint, &transport.Config{Dir: front(w.folder)})
 			require.NoError(t, err)
 			require.NoError(t, c.Send(hung(t), []byte("through")))
 			got, err := c.Receive(hung(t))

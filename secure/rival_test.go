@@ -2,6 +2,7 @@ package secure_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -26,12 +27,12 @@ import (
 type sealport struct{ secured bool }
 
 func (s sealport) serve(folder string, ready func()) {
-	handle := func(m transport.Message[[]byte]) {
+	handle := func(_ context.Context, m transport.Message[[]byte]) {
 		if len(m.Body) == marker {
 			check(m.Reply(background, m.Body))
 		}
 	}
-	plain := &transport.Config{Folder: folder}
+	plain := &transport.Config{Dir: folder}
 	var err error
 	if s.secured {
 		_, err = secure.NewSecureHost(benchEndpoint, handle, hostConfig(plain))
@@ -44,7 +45,7 @@ func (s sealport) serve(folder string, ready func()) {
 }
 
 func (s sealport) dial(folder string) (benchClient, error) {
-	plain := &transport.Config{Folder: folder}
+	plain := &transport.Config{Dir: folder}
 	if s.secured {
 		c, err := secure.NewSecureClient[[]byte](background, benchEndpoint, clientConfig(plain))
 		return sealportClient{c}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -39,7 +40,7 @@ func newWorld(t *testing.T) *world {
 
 // in puts a configuration into the world.
 func (w *world) in(c *secure.Config) *secure.Config {
-	c.Transport.Folder = w.folder
+	c.Transport.Dir = w.folder
 	return c
 }
 
@@ -52,8 +53,8 @@ func (w *world) serving(c *secure.Config) *secure.Config {
 // echo is a host that answers each message with the sender's key.
 func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[string] {
 	t.Helper()
-	h, err := secure.NewSecureHost(w.endpoint, func(m transport.Message[string]) {
-		_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.PeerKey()))
+	h, err := secure.NewSecureHost(w.endpoint, func(_ context.Context, m transport.Message[string]) {
+		_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.Session.PeerKey()))
 	}, w.serving(c))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, h.Close()) })
@@ -155,6 +156,69 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 			require.NoError(t, c.Close())
 		})
 	}
+}
+
+// A host that refuses an unknown key logs what its allow file needs, and the client
+// hears that its key was not accepted.
+func TestRefusedKeyIsLogged(t *testing.T) {
+	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK} {
+		t.Run(pattern.String(), func(t *testing.T) {
+			w := newWorld(t)
+			client, host := configsOf(pattern)
+			file := filepath.Join(t.TempDir(), "allowed")
+			require.NoError(t, os.WriteFile(file, nil, 0o600))
+			allowed, err := keys.OpenAllowFile(file)
+			require.NoError(t, err)
+			log := newLog()
+			host.Trust, host.Transport.Logger = allowed, slog.New(log)
+			w.echo(t, host)
+
+			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			require.ErrorIs(t, err, secure.ErrHandshake)
+			key := clientKey.Public().String()
+			require.ErrorContains(t, err, "the host did not accept this client's")
+			require.ErrorContains(t, err, key)
+
+			refused := await(t, w.failures)
+			var unknown *keys.UntrustedError
+			require.ErrorAs(t, refused, &unknown)
+			require.Equal(t, keys.UntrustedError{Key: clientKey.Public(), File: file}, *unknown)
+			logged := await(t, log.warnings)
+			require.Equal(t, "client key refused", logged.message)
+			require.Equal(t, w.endpoint, logged.attrs["endpoint"])
+			require.Equal(t, file, logged.attrs["file"])
+			require.Contains(t, logged.attrs["peer"], fmt.Sprint("pid ", os.Getpid()))
+
+			// The attributes are what an administrator needs.
+			require.NoError(t, os.WriteFile(logged.attrs["file"], []byte(logged.attrs["key"]+" client\n"), 0o600))
+			require.NoError(t, allowed.Reload())
+			w.accepted(t, client)
+		})
+	}
+}
+
+// keyLog is a slog.Handler that passes warnings on.
+type keyLog struct{ warnings chan warning }
+
+type warning struct {
+	message string
+	attrs   map[string]string
+}
+
+func newLog() *keyLog { return &keyLog{warnings: make(chan warning, 100)} }
+
+func (l *keyLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l *keyLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *keyLog) WithGroup(string) slog.Handler            { return l }
+
+func (l *keyLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Level < slog.LevelWarn {
+		return nil
+	}
+	w := warning{message: r.Message, attrs: make(map[string]string)}
+	r.Attrs(func(a slog.Attr) bool { w.attrs[a.Key] = a.Value.String(); return true })
+	l.warnings <- w
+	return nil
 }
 
 func TestUntrustedHostIsRefused(t *testing.T) {
@@ -347,7 +411,7 @@ func TestDisagreementIsRefused(t *testing.T) {
 func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 	for _, inProcess := range []bool{false, true} {
 		w := newWorld(t)
-		plain := &transport.Config{Folder: w.folder, NoInProcess: !inProcess}
+		plain := &transport.Config{Dir: w.folder, NoInProcess: !inProcess}
 		skip := func(c *secure.Config) { c.SkipInProcessEncryption = inProcess }
 
 		h := w.echo(t, hostConfig(nil, skip))
@@ -359,7 +423,7 @@ func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 		}
 		require.NoError(t, h.Close())
 
-		p, err := transport.NewHost(w.endpoint, func(transport.Message[string]) {}, plain)
+		p, err := transport.NewHost(w.endpoint, func(context.Context, transport.Message[string]) {}, plain)
 		require.NoError(t, err)
 		_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, skip)))
 		require.ErrorIs(t, err, transport.ErrMode)

@@ -24,7 +24,8 @@ func Project() Rules {
 				"transport/internal/priority",
 			},
 			// Carriers of frames.
-			{"internal/link/mach/machlink", "internal/link/mem", "internal/link/ring"},
+			{"internal/link/mach/machlink", "internal/link/ring"},
+			{"internal/link/mem"},
 			{"internal/conn/message", "internal/conn/rendezvous"},
 			{"peer", "peer/coderequirement"},
 			{"keys"},

@@ -118,7 +118,9 @@ func TestHeldBackInOrderWithinBounds(t *testing.T) {
 			break
 		}
 		require.NoError(t, err)
-		require.LessOrEqual(t, len(f), 16<<10)
+		if messages := items(t, f); len(messages) > 1 {
+			require.LessOrEqual(t, len(f), 16<<10)
+		}
 		got = append(got, items(t, f)...)
 	}
 	require.Equal(t, want, got)
@@ -172,8 +174,10 @@ func TestHeldBackWithoutRoom(t *testing.T) {
 	for range 3 {
 		send(t, a, full)
 	}
-	filler := strings.Repeat("g", mem.Capacity-3*(mem.MaxFrame+64)-64-4)
-	require.NoError(t, a.Send(hung(t), []byte(filler[:len(filler)-8]))) // held or sent
+	// All that is left: each frame has a header of 4 bytes and is a multiple of 8, a
+	// message has a word of 4, and the last 8 bytes stay free.
+	filler := strings.Repeat("g", mem.Capacity-3*(mem.MaxFrame+8)-16)
+	require.NoError(t, a.Send(hung(t), []byte(filler)))
 	require.NoError(t, a.Flush(hung(t)))
 	send(t, a, "held")
 	ended, cancel := context.WithCancel(hung(t))

@@ -230,6 +230,7 @@ func (c *Conn) readFrame(ctx context.Context) (err error) {
 	}
 	// io.EOF within a message is the end like any other: its sender gave it up,
 	// as it does when the context of its Send ends, and then closed.
+	c.received.publish()
 	c.rerr = c.endOf(err)
 	return c.rerr
 }

@@ -155,7 +155,7 @@ func TestCancelledWithinLargeMessage(t *testing.T) {
 			short, cancel := context.WithCancel(ctx)
 			sent := make(chan error, 1)
 			go func() { sent <- a.Send(short, pattern(2*megabyte)) }()
-			for la.Unacknowledged() < 4 {
+			for la.Unacknowledged() < mem.Capacity/(mem.MaxFrame+8) {
 				runtime.Gosched() // until the link is full
 			}
 			cancel()
@@ -337,7 +337,7 @@ func TestCloseUnblocksEveryone(t *testing.T) {
 		for range 2 {
 			go func() { ended <- a.Send(ctx, make([]byte, 4*megabyte)) }()
 		}
-		for link1.Unacknowledged() < 4 {
+		for link1.Unacknowledged() < mem.Capacity/(mem.MaxFrame+8) {
 			runtime.Gosched()
 		}
 		require.NoError(t, end(a))
