@@ -224,3 +224,32 @@ func TestWrongHostKeyIsRefused(t *testing.T) {
 		require.ErrorIs(t, o.hostErr, handshake.ErrAuthentication)
 	}
 }
+
+// TestMalformedOffersAreRefused has one thing wrong in each offer.
+func TestMalformedOffersAreRefused(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		message []byte
+		want    error
+	}{
+		{"short", []byte{1, 0, 1, 0, 0, 0, 0}, handshake.ErrMessageSize},
+		{"version 2", []byte{2, 0, 1, 0, 0, 0, 0, 0}, handshake.ErrVersion},
+		{"unknown pattern", []byte{1, 4, 1, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"unknown flag", []byte{1, 0, 1 | 4, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"reserved byte", []byte{1, 0, 1, 1, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"hybrid NN", []byte{1, 3, 1 | 2, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"NN without PSK", []byte{1, 3, 0, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"NN with hint", []byte{1, 3, 2, 0, 1, 1, 1, 1}, handshake.ErrOffer},
+		{"IK without hint", []byte{1, 1, 1, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"NK without hint", []byte{1, 2, 1, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+	} {
+		offer, err := handshake.ReadOffer(row.message)
+		require.ErrorIs(t, err, row.want, row.name)
+		require.ErrorIs(t, err, handshake.ErrHandshake, row.name)
+		require.Zero(t, offer, row.name)
+	}
+	for _, good := range [][]byte{{1, 0, 0, 0, 0, 0, 0, 0}, {1, 0, 3, 0, 1, 1, 1, 1}, {1, 1, 1, 0, 1, 1, 1, 1}, {1, 3, 2, 0, 0, 0, 0, 0}} {
+		_, err := handshake.ReadOffer(good)
+		require.NoError(t, err)
+	}
+}
