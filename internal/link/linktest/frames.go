@@ -34,7 +34,7 @@ func pattern(i, n int) []byte {
 	return b
 }
 
-// write writes a frame, split between head and body at a place that varies.
+// write writes a frame, split between head and body at a varying point.
 func (e *end) write(ctx context.Context, frame []byte) error {
 	cut := 0
 	if len(frame) > 0 {
@@ -68,7 +68,7 @@ func (e *end) fill(c Carrier, n int) (frames int) {
 		}
 		require.NoError(e.t, err)
 		frames++
-		require.LessOrEqual(e.t, frames*n, c.Held, "memory for a reader who does not read is not bounded")
+		require.LessOrEqual(e.t, frames*n, c.Held, "memory for a peer that does not read is not bounded")
 	}
 }
 
@@ -146,7 +146,7 @@ func testTooLarge(t *testing.T, c Carrier) {
 func testPrivate(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
-	sent := []byte("the sender's slice is his again")
+	sent := []byte("the sender owns its slice again")
 	frame := bytes.Clone(sent)
 	a.mustWrite(frame)
 	clear(frame)
@@ -336,7 +336,7 @@ func testDeathUnblocks(t *testing.T, c Carrier) {
 	finish(t, b)
 }
 
-func testUnread(t *testing.T, c Carrier) {
+func testUnacknowledged(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	for i := range 10 {
 		a.mustWrite(pattern(i, 10))
@@ -358,7 +358,7 @@ func testUnread(t *testing.T, c Carrier) {
 	finish(t, a)
 }
 
-func testTaken(t *testing.T, c Carrier) {
+func testDrained(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	require.False(t, a.Backlogged())
@@ -378,7 +378,7 @@ func testTaken(t *testing.T, c Carrier) {
 	require.Zero(t, a.Unacknowledged())
 }
 
-func testWaitTakenCancel(t *testing.T, c Carrier) {
+func testWaitDrainedCancel(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	a.fill(c, 1000)
@@ -425,6 +425,6 @@ func testCloseTwice(t *testing.T, c Carrier) {
 	select {
 	case <-a.Gone():
 	default:
-		// A Link that closed first need not know of the other.
+		// A Link that closed first need not notice that the other closes.
 	}
 }

@@ -10,9 +10,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/internal/link/mach"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // simulated starts clients as tasks of the simulated machine. A task ends when
 // its client does, closed or not, as a process would.
@@ -48,7 +51,7 @@ func TestStepsOnTheSimulatedKernel(t *testing.T) {
 func TestStepsCanFail(t *testing.T) {
 	for _, op := range []machtest.Op{machtest.OpAllocatePort, machtest.OpSend, machtest.OpReceive, machtest.OpToken, machtest.OpNotify, machtest.OpCheckIn} {
 		t.Run(string(op), func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			k := machtest.New()
 			task := k.NewTask(mach.AuditToken{5: 100})

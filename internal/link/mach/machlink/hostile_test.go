@@ -1,11 +1,9 @@
 package machlink_test
 
 import (
-	"context"
 	"encoding/binary"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -299,24 +297,25 @@ func TestSlowReaderBoundsMemory(t *testing.T) {
 	m := newMachine(t)
 	host, client := m.pair(t)
 	ctx := testContext(t)
-	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
-	defer cancel()
 	body := make([]byte, machlink.MaxFrame)
-	n := uint64(0)
-	for client.WriteFrame(short, nil, body) == nil {
-		n++
-	}
 	// The kernel's queue, the inbox (256 KiB), and not one frame more.
-	assert.LessOrEqual(t, n, uint64(mach.QueueLimitMax+9))
-	assert.GreaterOrEqual(t, n, uint64(mach.QueueLimitMax))
+	const most = mach.QueueLimitMax + 9
+	n := fill(t, client, host, most, func(uint32) []byte { return body })
+	assert.GreaterOrEqual(t, n, uint32(mach.QueueLimitMax))
 
 	// Others are served meanwhile.
 	ln, err := machlink.Listen(m.host, "com.example.other")
 	require.NoError(t, err)
-	go func() { _, _, _, _ = machlink.Dial(ctx, m.client, "com.example.other", nil) }()
+	dialled := make(chan error, 1)
+	go func() {
+		_, _, accepted, err := machlink.Dial(ctx, m.client, "com.example.other", nil)
+		assert.False(t, accepted)
+		dialled <- err
+	}()
 	p, err := ln.Accept(ctx)
 	require.NoError(t, err)
 	require.NoError(t, p.Refuse(nil))
+	require.NoError(t, <-dialled)
 	require.NoError(t, ln.Close())
 	for range n {
 		f, err := host.ReadFrame(ctx)
