@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-// simulated starts clients as tasks of the simulated machine. A task ends when
-// its client does, closed or not, as a process would.
+// simulated starts clients as tasks of the simulated kernel. A task ends when its
+// client does, closed or not, as a process would.
 type simulated struct{ k *machtest.Kernel }
 
 func (s simulated) start(ctx context.Context, role, service string) (int, func() error, error) {
@@ -26,8 +26,11 @@ func (s simulated) start(ctx context.Context, role, service string) (int, func()
 	task := s.k.NewTask(mach.AuditToken{5: pid, 7: 1})
 	ended := make(chan error, 1)
 	go func() {
-		err := client(ctx, task, role, service)
+		l, err := client(ctx, task, role, service)
 		task.Kill()
+		if l != nil {
+			_ = l.Close() // ends its goroutine; the task is dead
+		}
 		ended <- err
 	}()
 	return pid, func() error { return <-ended }, nil
