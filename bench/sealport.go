@@ -27,9 +27,9 @@ const (
 // no folder, so the folder's name, which is no other's, is part of theirs.
 func (w way) config(address string) (endpoint string, cfg *transport.Config) {
 	folder, name := filepath.Split(address)
-	cfg = &transport.Config{Folder: filepath.Clean(folder), Attested: w == attested, NoInProcess: true}
+	cfg = &transport.Config{Dir: filepath.Clean(folder), Attested: w == attested, NoInProcess: true}
 	if runtime.GOOS == "darwin" {
-		name, cfg.Folder = filepath.Base(folder)+"."+name, ""
+		name, cfg.Dir = filepath.Base(folder)+"."+name, ""
 	}
 	return name, cfg
 }
@@ -51,7 +51,7 @@ func secureConfig(cfg *transport.Config, host bool) (*secure.Config, error) {
 	return &secure.Config{Transport: *cfg, Key: clientKey, Trust: keys.Pin(hostKey.Public())}, nil
 }
 
-func (w way) host(address string, handler func(transport.Message[[]byte])) (*transport.Host[[]byte], error) {
+func (w way) host(address string, handler func(context.Context, transport.Message[[]byte])) (*transport.Host[[]byte], error) {
 	endpoint, cfg := w.config(address)
 	if w != secured {
 		return transport.NewHost(endpoint, handler, cfg)
@@ -83,7 +83,7 @@ type sealportServer struct {
 func serveSealport(w way) func(string) (server, error) {
 	return func(address string) (server, error) {
 		var failed atomic.Pointer[error]
-		host, err := w.host(address, func(m transport.Message[[]byte]) {
+		host, err := w.host(address, func(_ context.Context, m transport.Message[[]byte]) {
 			if m.Body[0] != ask {
 				return
 			}

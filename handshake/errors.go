@@ -5,53 +5,54 @@ import (
 	"fmt"
 )
 
-// ErrHandshake matches every error of this package. Whoever reports a failure to
-// the peer says this much and no more; the causes below are for this side only.
+// ErrHandshake matches every error of this package. Tell the peer no more than that
+// the handshake failed; the causes below are for the local side only.
 var ErrHandshake = errors.New("handshake failed")
 
-// Causes. Each is found by errors.Is in an *Error.
+// Causes, which errors.Is finds in an [*Error].
 var (
-	// ErrConfig means that New was given settings that can't work or that
-	// contradict each other. The mistake is on this side.
-	ErrConfig = errors.New("bad configuration")
+	// ErrConfig means that [New] was given settings that cannot work or that
+	// contradict each other. It is a mistake on this side.
+	ErrConfig = errors.New("invalid configuration")
 
-	// ErrOrder means that a message was to be written when one should be read,
-	// or the other way round, or after the last. The mistake is on this side.
-	ErrOrder = errors.New("message out of turn")
+	// ErrOrder means that a call was out of order: WriteMessage when a message
+	// is to be read, ReadMessage when one is to be written, either after the
+	// last message, or Result before it. It is a mistake on this side.
+	ErrOrder = errors.New("call out of order")
 
-	// ErrPayload means that WriteMessage was given a payload above MaxPayload,
-	// or one in a message that would not protect it. The mistake is on this side.
-	ErrPayload = errors.New("payload too large or not protected here")
+	// ErrPayload means that WriteMessage was given a payload above [MaxPayload],
+	// or one for a message that is not encrypted. It is a mistake on this side.
+	ErrPayload = errors.New("payload is too large, or the message does not encrypt it")
 
-	// ErrVersion means that the initiator speaks another version.
-	ErrVersion = errors.New("peer speaks another version of the protocol")
+	// ErrVersion means that the initiator uses another version of the protocol.
+	ErrVersion = errors.New("peer uses another version of the protocol")
 
 	// ErrOffer means that the initiator offered another pattern, hybrid or PSK
-	// than this side was configured for; see *OfferError.
+	// than this side is configured for; see [*OfferError].
 	ErrOffer = errors.New("peer offers another handshake")
 
-	// ErrMessageSize means that a message is shorter or longer than it can be.
-	ErrMessageSize = errors.New("message has an impossible size")
+	// ErrMessageSize means that a message has a size that it cannot have.
+	ErrMessageSize = errors.New("message has an invalid size")
 
-	// ErrAuthentication means that a message did not decrypt: it was changed on
-	// the way, or the sides disagree about a key, the PSK, the endpoint, an
-	// identity or the binding. Which of these can't be told.
-	ErrAuthentication = errors.New("message does not authenticate: changed on the way, or the two sides are configured differently")
+	// ErrAuthentication means that a message did not decrypt: it was changed in
+	// transit, or the two sides disagree about a key, the PSK, the endpoint, an
+	// identity or the binding. It is not possible to tell which.
+	ErrAuthentication = errors.New("message does not authenticate: it was changed in transit, or the two sides are configured differently")
 
-	// ErrPeerKey means that a public key of the peer is not one that an honest
-	// peer has: of small order, not canonical, or no ML-KEM-768 key.
-	ErrPeerKey = errors.New("peer sent an impossible public key")
+	// ErrPeerKey means that a public key of the peer is invalid: of small order,
+	// not canonical, or not an ML-KEM-768 key.
+	ErrPeerKey = errors.New("peer sent an invalid public key")
 
-	// ErrUnknownKey means that the initiator expects a static key which this
-	// responder does not have, in a pattern that can't do without.
+	// ErrUnknownKey means that the initiator expects a static key that this
+	// responder does not have, in a pattern that needs it.
 	ErrUnknownKey = errors.New("peer expects another key of this host")
 
-	// ErrPeerRefused means that VerifyPeer refused the peer's static key. The
-	// error of VerifyPeer is found by errors.Is and errors.As as well.
-	ErrPeerRefused = errors.New("peer's static key refused")
+	// ErrPeerRefused means that VerifyPeer refused the peer's static key.
+	// errors.Is and errors.As find the error of VerifyPeer too.
+	ErrPeerRefused = errors.New("the peer's static key was refused")
 )
 
-// Error is what every call of this package fails with.
+// Error is the type of every error that this package returns.
 type Error struct {
 	Role    Role
 	Pattern Pattern
@@ -66,10 +67,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("handshake: %v of %v, message %d: %v", e.Role, e.Pattern, e.Message, e.Cause)
 }
 
-// Unwrap lets errors.Is hold for ErrHandshake and for the cause.
+// Unwrap returns [ErrHandshake] and the cause.
 func (e *Error) Unwrap() []error { return []error{ErrHandshake, e.Cause} }
 
-// OfferError says what the initiator offered and what the responder wants.
+// OfferError says what the initiator offered and what the responder requires.
 type OfferError struct {
 	Got, Want Offer
 }
@@ -78,5 +79,5 @@ func (e *OfferError) Error() string {
 	return fmt.Sprintf("%v: got %v, want %v", ErrOffer, e.Got, e.Want)
 }
 
-// Unwrap lets errors.Is(err, ErrOffer) hold.
+// Unwrap returns [ErrOffer].
 func (e *OfferError) Unwrap() error { return ErrOffer }

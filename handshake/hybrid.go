@@ -11,33 +11,33 @@ import (
 	"github.com/sealport/sealport/keys"
 )
 
-// entropy is where a State gets what is fresh in every handshake. Tests replace
-// it to make vectors.
+// entropy is the source of what is random in a handshake. Tests replace it to make
+// vectors.
 type entropy struct {
 	ephemeral        func() (keys.PrivateKey, error)
 	decapsulationKey func() (*mlkem.DecapsulationKey768, error)
 	encapsulate      func(*mlkem.EncapsulationKey768) (shared, ciphertext []byte)
 }
 
-// random is the entropy of everything but tests.
+// random is the entropy outside of tests.
 var random = entropy{
 	ephemeral:        func() (keys.PrivateKey, error) { return keys.Generate(), nil },
 	decapsulationKey: mlkem.GenerateKey768,
 	encapsulate:      (*mlkem.EncapsulationKey768).Encapsulate,
 }
 
-// hybridLabel separates this use of HKDF from all others, and a handshake with a
-// PSK of the user's from one without.
+// hybridLabel separates this use of HKDF from all others, and a handshake with the
+// user's PSK from one without.
 const (
 	hybridLabel    = "sealport hybrid 1 ML-KEM-768"
 	hybridLabelPSK = "sealport hybrid 1 ML-KEM-768 and PSK"
 )
 
-// hybridPSK returns what goes into Noise's PSK slot: HKDF over BLAKE2b of the
-// KEM's shared secret, with the user's PSK (or 32 zeros) as the salt, and with
-// label, encapsulation key and ciphertext as the info, whose sizes are fixed.
-// It is random to whoever lacks either of the two secrets. See
-// docs/HANDSHAKE.md, "Why it is at least as strong as X25519 alone".
+// hybridPSK returns the PSK for Noise: HKDF with BLAKE2b of the KEM's shared secret,
+// with the user's PSK (or 32 zeros) as the salt, and with label, encapsulation key
+// and ciphertext, whose sizes are fixed, as the info. It is random to everyone who
+// does not know both secrets. See docs/HANDSHAKE.md, "Why it is at least as strong as
+// X25519 alone".
 func hybridPSK(shared, userPSK, encapsulationKey, ciphertext []byte) ([]byte, error) {
 	label := hybridLabelPSK
 	if len(userPSK) == 0 {
@@ -54,7 +54,7 @@ func hybridPSK(shared, userPSK, encapsulationKey, ciphertext []byte) ([]byte, er
 func newBLAKE2b() hash.Hash {
 	h, err := blake2b.New512(nil)
 	if err != nil {
-		panic(err) // only a key that is too long fails
+		panic(err) // fails only for a key that is too long
 	}
 	return h
 }
@@ -66,7 +66,7 @@ type kem struct {
 	key    []byte                     // the initiator's encapsulation key as sent
 }
 
-// offer makes the initiator's key pair and returns the encapsulation key.
+// offer generates the initiator's key pair and returns the encapsulation key.
 func (k *kem) offer(e entropy) ([]byte, error) {
 	ours, err := e.decapsulationKey()
 	if err != nil {
@@ -86,7 +86,7 @@ func (k *kem) take(encapsulationKey []byte) error {
 	return nil
 }
 
-// answer is the responder's half: the ciphertext to send and the PSK.
+// answer is the responder's part: it returns the ciphertext to send and the PSK.
 func (k *kem) answer(e entropy, userPSK keys.PresharedKey) (ciphertext, psk []byte, err error) {
 	user := userPSK.RevealSecretBytes()
 	defer clear(user)
@@ -96,7 +96,7 @@ func (k *kem) answer(e entropy, userPSK keys.PresharedKey) (ciphertext, psk []by
 	return ciphertext, psk, err
 }
 
-// finish is the initiator's half. A ciphertext that was changed gives another PSK
+// finish is the initiator's part. A ciphertext that was changed yields another PSK
 // (FIPS 203 §6.3, implicit rejection), and Noise then fails.
 func (k *kem) finish(ciphertext []byte, userPSK keys.PresharedKey) (psk []byte, err error) {
 	user := userPSK.RevealSecretBytes()

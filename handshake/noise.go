@@ -9,10 +9,10 @@ import (
 	"github.com/sealport/sealport/keys"
 )
 
-// dh is Noise's DH function "25519" for one handshake, on keys that are parsed
-// once. flynn/noise hands private keys around as bytes, and curve25519 then
-// recomputes the public key for each DH, which is half of all its work; so the
-// bytes it gets from us are only the name of a key that stays here.
+// dh is Noise's DH function "25519" for one handshake, with keys that are parsed once.
+// flynn/noise passes private keys as bytes, and curve25519 would recompute the public
+// key for each DH, which is half of its work. So the bytes that flynn/noise gets are
+// only the name of a key that stays here.
 type dh struct {
 	static    keys.PrivateKey
 	ephemeral keys.PrivateKey
@@ -34,8 +34,8 @@ func (d *dh) GenerateKeypair(io.Reader) (noise.DHKey, error) {
 	return noise.DHKey{Private: []byte{nameEphemeral}, Public: k.Public().Bytes()}, nil
 }
 
-// DH refuses points of small order, and so an all-zero result (Noise §12.1), as
-// well as second spellings of a point.
+// DH refuses points of small order, and so an all-zero result (Noise §12.1), and
+// second encodings of a point.
 func (d *dh) DH(name, public []byte) ([]byte, error) {
 	peer, err := keys.NewPublicKey(public)
 	if err != nil {
@@ -55,7 +55,7 @@ func (d *dh) DH(name, public []byte) ([]byte, error) {
 func (d *dh) DHLen() int     { return keys.PublicKeySize }
 func (d *dh) DHName() string { return "25519" }
 
-// patterns are flynn/noise's, by ours.
+// patterns maps a Pattern to that of flynn/noise.
 var patterns = [...]noise.HandshakePattern{
 	XX: noise.HandshakeXX,
 	IK: noise.HandshakeIK,
@@ -63,8 +63,8 @@ var patterns = [...]noise.HandshakePattern{
 	NN: noise.HandshakeNN,
 }
 
-// newNoise starts Noise as offered. psk may be nil if it is set before the
-// message that mixes it in; with NN it is needed at once.
+// newNoise starts Noise for an offer. psk may be nil if it is set before the message
+// that mixes it in; NN needs it at once.
 func newNoise(o Offer, initiator bool, prologue []byte, d *dh, peer keys.PublicKey, psk []byte) (*noise.HandshakeState, error) {
 	c := noise.Config{
 		CipherSuite:  noise.NewCipherSuite(d, noise.CipherChaChaPoly, noise.HashBLAKE2b),
@@ -79,8 +79,8 @@ func newNoise(o Offer, initiator bool, prologue []byte, d *dh, peer keys.PublicK
 	if !d.static.IsZero() {
 		c.StaticKeypair = noise.DHKey{Private: []byte{nameStatic}, Public: d.static.Public().Bytes()}
 	}
-	// Only where the pattern has it as a pre-message: elsewhere Noise would
-	// refuse the key that arrives.
+	// Only if the pattern has it as a pre-message: otherwise Noise would refuse
+	// the key that arrives.
 	if initiator && (o.Pattern == IK || o.Pattern == NK) {
 		c.PeerStatic = peer.Bytes()
 	}

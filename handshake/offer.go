@@ -15,7 +15,7 @@ const Version = 1
 type Role uint8
 
 const (
-	Initiator Role = 1 // the client, who sends the first message
+	Initiator Role = 1 // the client, which sends the first message
 	Responder Role = 2 // the host
 )
 
@@ -64,12 +64,13 @@ func (p Pattern) messages() int {
 	return 2
 }
 
-// Offer is what the initiator asks for. There is no negotiation: the responder
-// takes it or refuses, and both bind it, so it can't be weakened on the way.
+// Offer is the handshake that the initiator asks for. There is no negotiation: the
+// responder accepts it or refuses. Both sides authenticate it, so an attacker in
+// between cannot weaken it.
 type Offer struct {
 	Pattern Pattern
 	Hybrid  bool // ML-KEM-768 is mixed in
-	PSK     bool // a secret that both sides have is mixed in
+	PSK     bool // a secret that both sides know is mixed in
 }
 
 // String returns the name of the Noise protocol, and whether it is hybrid.
@@ -85,9 +86,9 @@ func (o Offer) String() string {
 	return name
 }
 
-// pskPlacement is the number in the name's "psk" modifier (Noise §9), or -1. The
-// slot is the last there is, so that the KEM secret is there in time; in NN it is
-// the first, so that only who knows the PSK gets an answer.
+// pskPlacement is the number in the name's "psk" modifier (Noise §9), or -1. It is the
+// last position, by which the KEM's secret is known; in NN it is the first, so that
+// only an initiator that knows the PSK gets an answer.
 func (o Offer) pskPlacement() int {
 	switch {
 	case !o.Hybrid && !o.PSK:
@@ -118,8 +119,8 @@ const (
 
 type hint [offerSize - hintOffset]byte
 
-// hintOf returns the hint for a key: enough to tell a host's two keys apart, too
-// little to take for the key. Zero is kept for "none".
+// hintOf returns the hint for a key: enough to distinguish a host's two keys, too
+// short to serve as a key. Zero means none.
 func hintOf(key keys.PublicKey) hint {
 	sum := blake2b.Sum256(append([]byte("sealport key hint\x00"), key.Bytes()...))
 	h := hint(sum[:])
@@ -141,10 +142,12 @@ func (o Offer) encode(h hint) [offerSize]byte {
 	return b
 }
 
-// ReadOffer returns what the initiator asks for in its first message, so that a
-// responder can decide whether it serves that and make its Config. Nothing of it
-// is authenticated yet; State.ReadMessage, given the same message, sees to that.
-// It keeps no reference to message. Errors: ErrMessageSize, ErrVersion, ErrOffer.
+// ReadOffer returns the offer in the initiator's first message, by which a responder
+// that serves several patterns chooses its [Config]. The offer is not authenticated
+// until [State.ReadMessage] has read the same message. message is not kept.
+//
+// ReadOffer fails with [ErrMessageSize], [ErrVersion], or [ErrOffer] for an offer that
+// this package does not know.
 func ReadOffer(message []byte) (Offer, error) {
 	o, _, err := parseOffer(message)
 	if err != nil {
@@ -172,7 +175,7 @@ func parseOffer(message []byte) (Offer, hint, error) {
 	case message[2]&^(flagHybrid|flagPSK) != 0 || message[3] != 0:
 		return Offer{}, hint{}, fmt.Errorf("%w: unknown flags", ErrOffer)
 	case o.Pattern == NN && (o.Hybrid || !o.PSK):
-		return Offer{}, hint{}, fmt.Errorf("%w: NN with other than a PSK", ErrOffer)
+		return Offer{}, hint{}, fmt.Errorf("%w: NN needs a PSK and is not hybrid", ErrOffer)
 	case o.Pattern == NN && h != hint{}, (o.Pattern == IK || o.Pattern == NK) && h == hint{}:
 		return Offer{}, hint{}, fmt.Errorf("%w: %v with the wrong kind of hint", ErrOffer, o.Pattern)
 	}

@@ -6,18 +6,18 @@ import (
 	"fmt"
 )
 
-// layout says what is where in one message of a handshake. It follows from the
-// offer alone, so nothing in a message says how it is to be read.
+// layout describes one message of a handshake. It follows from the offer alone, so
+// nothing in a message says how to parse it.
 //
 //	message = prefix, Noise message
 //	Noise message = keys and tags as by the pattern, payload
 //	payload = kem, limits, application's payload
 type layout struct {
 	prefix    int  // bytes before the Noise message
-	overhead  int  // bytes of the Noise message besides its payload
+	overhead  int  // bytes of the Noise message without its payload
 	ephemeral bool // the Noise message begins with an ephemeral key
-	kem       int  // bytes of ML-KEM at the head of the payload
-	protected bool // the payload is secret: it has limits and may have more
+	kem       int  // bytes of ML-KEM at the beginning of the payload
+	protected bool // the payload is encrypted: it has limits and may have more
 }
 
 const (
@@ -31,7 +31,7 @@ const (
 // layout returns that of message i, counted from 0.
 func (o Offer) layout(i int) layout {
 	l := layout{ephemeral: o.Pattern != XX || i < 2}
-	encrypted := true // by whatever key, also one that all can compute
+	encrypted := true // by any key, even one that everyone can compute
 	switch {
 	case o.Pattern == XX && i == 0: // e
 		l.overhead = dhLen
@@ -51,8 +51,8 @@ func (o Offer) layout(i int) layout {
 	if i == 0 {
 		l.prefix = offerSize
 	}
-	// The encapsulation key always goes in the payload, where Noise hashes it. So
-	// does the ciphertext in XX, whose slot for the secret is one message later.
+	// The encapsulation key is always in the payload, where Noise hashes it. So is
+	// the ciphertext in XX, which mixes in the secret one message later.
 	switch {
 	case !o.Hybrid:
 	case i == 0:
@@ -65,7 +65,7 @@ func (o Offer) layout(i int) layout {
 	return l
 }
 
-// fixed is the size of the payload without the application's.
+// fixed is the size of the payload without the application's part.
 func (l layout) fixed() int {
 	if l.protected {
 		return l.kem + limitsSize
@@ -73,7 +73,7 @@ func (l layout) fixed() int {
 	return l.kem
 }
 
-// check refuses a message of a size that it can't have.
+// check refuses a message of a size that it cannot have.
 func (l layout) check(size int) error {
 	least := l.prefix + l.overhead + l.fixed()
 	most := least
@@ -100,7 +100,7 @@ func (l layout) payload(kem []byte, limits Limits, application []byte) ([]byte, 
 	return append(out, application...), nil
 }
 
-// split is the inverse of payload. check has seen to the size.
+// split is the inverse of payload. check has checked the size.
 func (l layout) split(payload []byte) (kem []byte, limits Limits, application []byte) {
 	kem, rest := payload[:l.kem:l.kem], payload[l.kem:]
 	if l.protected {

@@ -2,7 +2,7 @@ package handshake
 
 import "encoding/binary"
 
-// The prologue (Noise §6) is what both sides must agree on without sending it:
+// The prologue (Noise §6) is what both sides must agree on. It is not sent:
 //
 //	size  content
 //	8     "sealport"
@@ -12,8 +12,8 @@ import "encoding/binary"
 //	2+n   responder's identity
 //	2+n   binding
 //
-// Lengths are big-endian. The head has a fixed size and every field has its
-// length before it, so no two different inputs have the same bytes.
+// Lengths are big-endian. The first two fields have a fixed size and each of the
+// others begins with its length, so different inputs never have the same bytes.
 const prologueLabel = "sealport"
 
 func prologue(offer [offerSize]byte, c *Config) []byte {

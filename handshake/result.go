@@ -16,8 +16,7 @@ const (
 	HashSize = 64
 )
 
-// Result is what both sides agreed on. It prints without its secrets. TakeKeys
-// and Wipe may not be called concurrently with each other.
+// Result is the outcome of a handshake. Printing it does not show its secrets.
 type Result struct {
 	offer  Offer
 	local  keys.PublicKey
@@ -25,8 +24,8 @@ type Result struct {
 	limits Limits
 	hash   [HashSize]byte
 
-	// nil once they were taken or wiped. A function, because fmt prints those as
-	// addresses even where it can't call Format.
+	// nil after TakeKeys or Wipe. It is a function, because fmt prints functions
+	// as addresses even where it cannot call Format.
 	secrets func() *secrets
 }
 
@@ -34,29 +33,29 @@ type secrets struct {
 	send, receive [KeySize]byte
 }
 
-// Offer is the handshake that was done.
+// Offer returns the handshake that was completed.
 func (r Result) Offer() Offer { return r.offer }
 
-// Hash is Noise's handshake hash (Noise §11.2): the same on both sides and never
-// the same again, to bind what applications do above the channel to it. It is not
-// a secret.
+// Hash returns Noise's handshake hash (Noise §11.2). It is the same on both sides and
+// unique to this handshake, so that applications can bind their own protocol to the
+// channel. It is not secret.
 func (r Result) Hash() [HashSize]byte { return r.hash }
 
-// PeerStatic is the peer's static key, which it proved to hold and which
-// VerifyPeer accepted; ok is false where the pattern gives the peer none.
+// PeerStatic returns the peer's static key, which the peer has proved to hold and
+// VerifyPeer has accepted. ok is false if the peer has none in this pattern.
 func (r Result) PeerStatic() (key keys.PublicKey, ok bool) { return r.peer, !r.peer.IsZero() }
 
-// LocalStatic is the key by which the peer knows this side: of a responder in
-// rotation the one that was used. ok is false where the pattern gives it none.
+// LocalStatic returns this side's static key as the peer knows it: of a responder with
+// two keys the one that was used. ok is false if this side has none in this pattern.
 func (r Result) LocalStatic() (key keys.PublicKey, ok bool) { return r.local, !r.local.IsZero() }
 
-// PeerLimits are the limits that the peer told.
+// PeerLimits returns the Limits of the peer's [Config].
 func (r Result) PeerLimits() Limits { return r.limits }
 
-// TakeKeys copies out the keys for the two directions and clears its own: what
-// this side seals with send, the peer opens with its receive. Nonces begin at 0. The
-// arrays are the caller's to clear. Call it once: the second time, or after Wipe,
-// it panics, because zeros would be taken for keys.
+// TakeKeys copies the keys for the two directions to the caller's arrays, which the
+// caller should clear, and clears its own copies. The peer opens with its receive key
+// what this side seals with send. Nonces begin at 0. It panics if the keys were taken
+// or wiped before: zeros must not be used as keys.
 func (r *Result) TakeKeys(send, receive *[KeySize]byte) {
 	if r.secrets == nil {
 		panic("handshake: the keys were already taken or wiped")
@@ -65,7 +64,7 @@ func (r *Result) TakeKeys(send, receive *[KeySize]byte) {
 	r.Wipe()
 }
 
-// Wipe clears the keys. The rest stays. Idempotent.
+// Wipe clears the keys. The other methods still work. Wipe is idempotent.
 func (r *Result) Wipe() {
 	if r.secrets != nil {
 		*r.secrets() = secrets{}
@@ -73,7 +72,7 @@ func (r *Result) Wipe() {
 	}
 }
 
-// String describes the Result without its secrets.
+// String describes r without its secrets.
 func (r Result) String() string {
 	peer := "anonymous"
 	if key, ok := r.PeerStatic(); ok {
@@ -82,11 +81,11 @@ func (r Result) String() string {
 	return fmt.Sprintf("handshake %v with %s", r.offer, peer)
 }
 
-// GoString is String.
+// GoString returns the same as String.
 func (r Result) GoString() string { return r.String() }
 
-// Format writes String, whatever the verb.
+// Format writes the same as String for every verb.
 func (r Result) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
 
-// LogValue is String.
+// LogValue returns the same as String.
 func (r Result) LogValue() slog.Value { return slog.StringValue(r.String()) }

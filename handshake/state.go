@@ -12,21 +12,21 @@ import (
 )
 
 // State is one side of one handshake. The initiator writes the first message, and
-// then they take turns. It is not safe for concurrent use, and no call blocks,
-// except where VerifyPeer does.
+// then the sides take turns. A State must be used by one goroutine at a time. No call
+// blocks, except [State.ReadMessage] while Config.VerifyPeer does.
 //
-// The first error is final: every later call repeats it and the secrets are
-// cleared, also those of a Result from which TakeKeys has not been called.
+// The first error is final: every later call returns it. The secrets are then
+// cleared, including those of a [Result] whose keys were not taken.
 type State struct {
 	config Config
 	offer  Offer
-	header [offerSize]byte // the offer as it was on the wire
+	header [offerSize]byte // the offer as on the wire
 	dh     dh
 	rng    entropy
 	kem    kem
 	noise  *noise.HandshakeState
 
-	next       int // the message that is due, from 0
+	next       int // the next message, counted from 0
 	local      keys.PublicKey
 	peer       keys.PublicKey
 	peerLimits Limits
@@ -34,8 +34,9 @@ type State struct {
 	err        error
 }
 
-// New starts a handshake. It fails with ErrConfig if c contradicts itself or
-// leaves something out. Call Close if the handshake is given up.
+// New starts a handshake. It fails with [ErrConfig] if a setting is missing or
+// settings contradict each other. The slices of c are copied. Call [State.Close] to
+// abandon the handshake; it is not needed after an error or the end.
 func New(c Config) (*State, error) {
 	if err := c.check(); err != nil {
 		return nil, &Error{Role: c.Role, Pattern: c.Pattern, Cause: err}
@@ -47,27 +48,27 @@ func New(c Config) (*State, error) {
 	return s, nil
 }
 
-// Done reports whether the last message has been written or read, so that Result
-// has something to return.
+// Done reports whether the handshake is complete, so that [State.Result] returns the
+// result.
 func (s *State) Done() bool { return s.result != nil }
 
-// Writes reports whether it is this side's turn to write a message. It is false
-// when the State is done or has failed.
+// Writes reports whether it is this side's turn to write a message. It is false after
+// the last message and after an error.
 func (s *State) Writes() bool {
 	initiators := s.next%2 == 0
 	return s.err == nil && !s.Done() && initiators == (s.config.Role == Initiator)
 }
 
-// WriteMessage appends the next message to dst, with payload in it, and returns
-// the longer slice. dst and payload stay the caller's and must not overlap. The
-// message is at most MaxMessageSize bytes. After an error what is between dst's
-// length and capacity is undefined.
+// WriteMessage appends the next message, which contains payload, to dst and returns
+// the extended slice. payload is not kept, and dst and payload must not overlap. The
+// message has at most [MaxMessageSize] bytes. After an error the bytes between dst's
+// length and capacity are undefined.
 //
-// payload is up to MaxPayload bytes, and must be empty in the first message of XX,
-// which protects nothing. Elsewhere it is secret, but from whom, and how well the
-// peer is known by then, differs: see docs/HANDSHAKE.md, "Payloads".
+// payload has at most [MaxPayload] bytes, and must be empty in the first message of
+// XX, which is not encrypted. Other messages encrypt it, but who can read it, and how
+// well the peer is authenticated by then, differs: see docs/HANDSHAKE.md, "Payloads".
 //
-// Errors are final, and all are this side's mistakes: ErrOrder, ErrPayload.
+// Errors are final: [ErrOrder] and [ErrPayload] are mistakes on this side.
 func (s *State) WriteMessage(dst, payload []byte) ([]byte, error) {
 	if s.err != nil {
 		return nil, s.err
@@ -86,7 +87,7 @@ func (s *State) write(dst, application []byte) ([]byte, error) {
 	l := s.offer.layout(s.next)
 	var kemBytes []byte
 	switch s.next {
-	case 0: // the initiator's first: only now is it known what the prologue is
+	case 0: // the initiator's first, which determines the prologue
 		if err := s.start(hintFor(s.config.PeerStatic), s.config.Key); err != nil {
 			return nil, err
 		}
@@ -98,7 +99,7 @@ func (s *State) write(dst, application []byte) ([]byte, error) {
 			}
 			kemBytes = key
 		}
-	case 1: // the responder's: IK and NK mix the KEM's secret in this very message
+	case 1: // the responder's first, in which IK and NK mix in the KEM's secret
 		if s.offer.Hybrid {
 			ciphertext, psk, err := s.kem.answer(s.rng, s.config.PSK)
 			if err != nil {
@@ -127,12 +128,13 @@ func (s *State) write(dst, application []byte) ([]byte, error) {
 	return out, nil
 }
 
-// ReadMessage takes the peer's next message and returns the application's payload
-// in it, in a slice that is the caller's. message is not kept.
+// ReadMessage reads the peer's next message and returns the application payload in it,
+// in a slice that the caller owns. message is neither changed nor kept. ReadMessage
+// blocks while Config.VerifyPeer does.
 //
-// Errors are final: ErrOrder is this side's mistake; ErrMessageSize, ErrVersion,
-// ErrOffer, ErrAuthentication, ErrPeerKey, ErrUnknownKey and ErrPeerRefused are
-// the peer's doing, or that of somebody between.
+// Errors are final. [ErrOrder] is a mistake on this side. [ErrMessageSize],
+// [ErrVersion], [ErrOffer], [ErrAuthentication], [ErrPeerKey], [ErrUnknownKey] and
+// [ErrPeerRefused] are caused by the peer or by an attacker in between.
 func (s *State) ReadMessage(message []byte) (payload []byte, err error) {
 	if s.err != nil {
 		return nil, s.err
@@ -159,7 +161,7 @@ func (s *State) read(message []byte) ([]byte, error) {
 	}
 	prefix, message := message[:l.prefix], message[l.prefix:]
 	if l.ephemeral {
-		// Refuse a bad key here, not in the write that first computes with it.
+		// Refuse an invalid key here, not in the write that first uses it.
 		if _, err := keys.NewPublicKey(message[:dhLen]); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrPeerKey, err)
 		}
@@ -180,7 +182,7 @@ func (s *State) read(message []byte) ([]byte, error) {
 	if l.protected {
 		s.peerLimits = limits
 	}
-	// Whom we talk to comes before what else he sent.
+	// Verify the peer before using anything else that it sent.
 	if err := s.verifyPeer(application); err != nil {
 		return nil, err
 	}
@@ -198,8 +200,8 @@ func (s *State) read(message []byte) ([]byte, error) {
 	return application, nil
 }
 
-// accept is the responder's look at the offer, which must be the one it is
-// configured for, and its choice of a static key.
+// accept checks the initiator's offer, which must be the one that the responder is
+// configured for, and chooses the static key.
 func (s *State) accept(message []byte) error {
 	got, wanted, err := parseOffer(message)
 	if err != nil {
@@ -213,18 +215,18 @@ func (s *State) accept(message []byte) error {
 	case wanted == hint{} || wanted == hintFor(key.Public()):
 	case wanted == hintFor(s.config.NextKey.Public()):
 		key = s.config.NextKey
-	case s.offer.Pattern != XX: // XX shows the key that there is, and the initiator judges
+	case s.offer.Pattern != XX: // in XX the initiator decides about the key it gets
 		return ErrUnknownKey
 	}
 	return s.start(wanted, key)
 }
 
-// start begins Noise once offer and key are settled.
+// start starts Noise once offer and key are known.
 func (s *State) start(h hint, key keys.PrivateKey) (err error) {
 	s.header = s.offer.encode(h)
 	s.local = key.Public()
 	s.dh = dh{static: key, generate: s.rng.ephemeral}
-	var psk []byte // in the hybrid not before the KEM's secret is known: see mixPSK
+	var psk []byte // in the hybrid it is set by mixPSK, when the KEM's secret is known
 	if !s.offer.Hybrid {
 		psk = s.config.PSK.RevealSecretBytes()
 		defer clear(psk)
@@ -233,7 +235,7 @@ func (s *State) start(h hint, key keys.PrivateKey) (err error) {
 	return err
 }
 
-// hintFor is hintOf, and none for no key.
+// hintFor returns the hint for key, or zero for no key.
 func hintFor(key keys.PublicKey) hint {
 	if key.IsZero() {
 		return hint{}
@@ -249,14 +251,14 @@ func (s *State) finishKEM(ciphertext []byte) error {
 	return s.mixPSK(psk)
 }
 
-// mixPSK hands the hybrid's PSK to Noise, in time for the message that mixes it in.
+// mixPSK gives Noise the hybrid's PSK before the message that mixes it in.
 func (s *State) mixPSK(psk []byte) error {
 	defer clear(psk)
 	return s.noise.SetPresharedKey(psk) // copies
 }
 
-// verifyPeer asks VerifyPeer in the message that proves the peer's static key:
-// where it arrives, or the first of a responder whose key was known.
+// verifyPeer calls VerifyPeer in the message that proves the peer's static key: the
+// one that contains it, or the first one of a responder whose key was known.
 func (s *State) verifyPeer(payload []byte) error {
 	raw := s.noise.PeerStatic()
 	if len(raw) == 0 || !s.peer.IsZero() {
@@ -273,8 +275,8 @@ func (s *State) verifyPeer(payload []byte) error {
 	return nil
 }
 
-// advance goes on to the next message, or ends the handshake: first and second
-// are Noise's two CipherStates then (Noise §5.3, Split).
+// advance goes on to the next message or completes the handshake: first and second
+// are then Noise's two CipherStates (Noise §5.3, Split).
 func (s *State) advance(first, second *noise.CipherState) {
 	s.next++
 	if first == nil {
@@ -296,8 +298,8 @@ func (s *State) advance(first, second *noise.CipherState) {
 	s.forget()
 }
 
-// Result returns what the handshake agreed on: the same *Result each time. Before
-// the end it fails with ErrOrder, which is final like any error.
+// Result returns the outcome of the handshake, the same *Result each time. Before the
+// handshake is complete it fails with [ErrOrder], which is final like every error.
 func (s *State) Result() (*Result, error) {
 	if s.err != nil {
 		return nil, s.err
@@ -308,16 +310,16 @@ func (s *State) Result() (*Result, error) {
 	return s.result, nil
 }
 
-// Close gives the handshake up and clears its secrets, those in a Result too from
-// which TakeKeys has not been called. Every later call fails with ErrOrder, or
-// with the error from before. Idempotent.
+// Close abandons the handshake and clears its secrets, including those of a [Result]
+// whose keys were not taken. Every later call fails with [ErrOrder], or with the
+// earlier error. Close is idempotent.
 func (s *State) Close() {
 	if s.err == nil {
 		_ = s.fail(ErrOrder)
 	}
 }
 
-// fail makes cause final, and returns it with its circumstances.
+// fail makes cause the final error and returns it as an Error.
 func (s *State) fail(cause error) error {
 	s.err = &Error{Role: s.config.Role, Pattern: s.config.Pattern, Message: s.next + 1, Cause: cause}
 	if s.result != nil {
@@ -328,21 +330,21 @@ func (s *State) fail(cause error) error {
 	return s.err
 }
 
-// forget drops the secrets for the collector: the insides of flynn/noise,
-// crypto/ecdh and crypto/mlkem can't be cleared from here.
+// forget drops the references to the secrets: those inside flynn/noise, crypto/ecdh
+// and crypto/mlkem cannot be cleared from here.
 func (s *State) forget() {
 	s.noise, s.dh, s.kem = nil, dh{}, kem{}
 	s.config.Key, s.config.NextKey, s.config.PSK = keys.PrivateKey{}, keys.PrivateKey{}, keys.PresharedKey{}
 	s.config.VerifyPeer = nil
 }
 
-// String says what the State is at, without its secrets.
+// String describes the state of the handshake without its secrets.
 func (s *State) String() string {
 	return fmt.Sprintf("handshake %v of %v at message %d", s.config.Role, s.offer, s.next+1)
 }
 
-// GoString is String.
+// GoString returns the same as String.
 func (s *State) GoString() string { return s.String() }
 
-// Format writes String, whatever the verb.
+// Format writes the same as String for every verb.
 func (s *State) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }

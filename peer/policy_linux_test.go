@@ -382,10 +382,8 @@ func TestExecutableServedByAProcess(t *testing.T) {
 		runInside(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
 		return
 	}
-	content, err := os.ReadFile("/proc/self/exe")
-	require.NoError(t, err)
 	path := copyProgram(t)
-	served := pidfdtest.ServeFile(t, path, content)
+	served := pidfdtest.ServeFile(t, path)
 	s := newSite(t)
 	child := pidfdtest.StartFile(t, path, nil)
 	child.Do("dial", s.path)
@@ -395,8 +393,8 @@ func TestExecutableServedByAProcess(t *testing.T) {
 	requireAnswer(t, allowed, peer.Executable(path), id)
 	requireAnswer(t, unknown, peer.ExecutableDigest(ownDigest(t)), id)
 
-	served.Mu.Lock()
-	defer served.Mu.Unlock()
+	served.Hold()
+	defer served.Release()
 	again := identify(t, c)
 	requireAnswer(t, allowed, peer.Default(), again)
 	exe, err := again.Executable()

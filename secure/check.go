@@ -39,6 +39,8 @@ func (c *Config) checkValues() error {
 		return errors.New("Trust is set, but pattern NN has no keys to authorize; remove it or use pattern XX")
 	case c.RekeyInterval < 0:
 		return fmt.Errorf("RekeyInterval is %v, not positive", c.RekeyInterval)
+	case c.Transport.Security != nil:
+		return errors.New("Transport.Security is set; this package sets it")
 	case c.SkipInProcessEncryption && c.Transport.NoInProcess:
 		return errors.New("SkipInProcessEncryption and Transport.NoInProcess contradict each other")
 	}
@@ -99,9 +101,9 @@ func (c *Config) checkClient() error {
 	return nil
 }
 
-// checkClientRole refuses the settings that only hosts use.
+// checkClientRole refuses the settings that only hosts use. Package transport does
+// so for its own.
 func (c *Config) checkClientRole() error {
-	t := &c.Transport
 	for _, setting := range []struct {
 		name string
 		set  bool
@@ -110,11 +112,6 @@ func (c *Config) checkClientRole() error {
 		{"AllowAnonymous", c.AllowAnonymous},
 		{"MaxHalfOpen", c.MaxHalfOpen != 0},
 		{"MaxHalfOpenPerUser", c.MaxHalfOpenPerUser != 0},
-		{"Transport.OnError", t.OnError != nil},
-		{"Transport.Shared", t.Shared},
-		{"Transport.MaxConnections", t.MaxConnections != 0},
-		{"Transport.ReceiverPriority", t.ReceiverPriority != transport.PriorityDefault},
-		{"Transport.LogThroughput", t.LogThroughput},
 	} {
 		if setting.set {
 			return fmt.Errorf("%s is for hosts; a client does not use it", setting.name)

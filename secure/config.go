@@ -90,7 +90,7 @@ type Config struct {
 }
 
 // resolve checks a Config and fills in defaults.
-func (c *Config) resolve(role handshake.Role) (*upgrader, *transport.Config, error) {
+func (c *Config) resolve(role handshake.Role) (*security, *transport.Config, error) {
 	var s Config
 	if c != nil {
 		s = *c
@@ -106,7 +106,7 @@ func (c *Config) resolve(role handshake.Role) (*upgrader, *transport.Config, err
 	if !s.SkipInProcessEncryption {
 		t.NoInProcess = true
 	}
-	return newUpgrader(s, role), &t, nil
+	return newSecurity(s, role), &t, nil
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -6,10 +6,10 @@ import (
 	"sync"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/secure/internal/record"
-	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/secure/internal/record"
 )
 
 // Link is a sealed link.
@@ -31,7 +31,7 @@ func HalfPair(ctx context.Context, l link.Link, c *Config, role handshake.Role) 
 	if err != nil {
 		return nil, err
 	}
-	do, s := u.Client, upgrade.Side{Endpoint: "com.example.test", Self: []byte("client"), Peer: []byte("host")}
+	do, s := u.Client, conn.Side{Endpoint: "com.example.test", Self: []byte("client"), Peer: []byte("host")}
 	if role == handshake.Responder {
 		do, s.Self, s.Peer = u.Host, s.Peer, s.Self
 	}
@@ -42,13 +42,13 @@ func HalfPair(ctx context.Context, l link.Link, c *Config, role handshake.Role) 
 	return sealedLink.(*sealed), nil
 }
 
-// Renew begins a handshake within, as the timer does.
+// Rehandshake begins a rehandshake, as the timer does.
 func (l *sealed) Rehandshake() { l.beginRehandshake() }
 
-// RekeyDue has the next record preceded by a Rekey, as the timer does.
+// RekeyDue makes a Rekey precede the next record, as the timer does.
 func (l *sealed) RekeyDue() { l.rekeyDue.Store(true) }
 
-// Rehandshaking is whether a handshake within is under way.
+// Rehandshaking reports whether a rehandshake is in progress.
 func (l *sealed) Rehandshaking() bool {
 	l.next.mu.Lock()
 	defer l.next.mu.Unlock()
@@ -69,7 +69,7 @@ func (l *sealed) PeerKey() string {
 	return l.p.known.String()
 }
 
-// Stashed is whether the handshake within has met a frame for the layer above.
+// Stashed is whether a rehandshake has received a frame for the layer above.
 func (l *sealed) Stashed() bool {
 	if !l.rmu.TryLock() {
 		return false
@@ -78,7 +78,7 @@ func (l *sealed) Stashed() bool {
 	return l.stash != nil
 }
 
-// Writing is whether somebody writes or waits for room.
+// Writing is whether a call writes or waits for room.
 func (l *sealed) Writing() bool {
 	if !l.wmu.TryLock() {
 		return true
@@ -87,13 +87,13 @@ func (l *sealed) Writing() bool {
 	return false
 }
 
-// SetKey has this side show another key from the next handshake on.
+// SetKey makes this side show another key from the next handshake on.
 func (l *sealed) SetKey(key keys.PrivateKey) {
 	l.next.mu.Lock()
 	defer l.next.mu.Unlock()
-	u := *l.p.upgrader
+	u := *l.p.security
 	u.Key = key
-	l.p.upgrader = &u
+	l.p.security = &u
 }
 
 // SendRecord seals a record of any type, for hostile peers.
@@ -105,7 +105,7 @@ func (l *sealed) SendRecord(ctx context.Context, t byte, body []byte) error {
 	return l.writeLocked(ctx, record.Type(t), nil, body)
 }
 
-// BeginHandshake is a client's first message of a handshake within, which the link
+// BeginHandshake returns a client's first message of a rehandshake, which the link
 // itself knows nothing of.
 func (l *sealed) BeginHandshake() ([]byte, error) {
 	l.next.mu.Lock()
@@ -126,7 +126,7 @@ var NewHalfOpen = newHalfOpen
 // Enter is enter.
 func (h *halfOpen) Enter(ctx context.Context, uid uint32) (func(), error) { return h.enter(ctx, uid) }
 
-// Users is how many users there are places for.
+// Users is how many users have slots.
 func (h *halfOpen) Users() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

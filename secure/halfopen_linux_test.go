@@ -15,8 +15,8 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-// TestHalfOpenSlots: one user's places are no other's, and who waits for one
-// obeys his context.
+// TestHalfOpenSlots: each user has slots of its own, and waiting for one ends with the
+// context.
 func TestHalfOpenSlots(t *testing.T) {
 	h := secure.NewHalfOpen(3, 2)
 	over, cancel := context.WithCancel(t.Context())
@@ -53,19 +53,19 @@ func TestHalfOpenSlots(t *testing.T) {
 	for _, free := range leave {
 		free()
 	}
-	assert.Zero(t, h.Users(), "places of users who are gone are kept")
+	assert.Zero(t, h.Users(), "slots of users without handshakes are kept")
 }
 
-// TestFloodOfOneUser: stalled handshakes of one user, more than there are places,
-// keep neither another user out nor disturb who is connected, and are dropped
-// after HandshakeTimeout.
+// TestFloodOfOneUser: stalled handshakes of one user, more than it has slots, neither
+// keep another user out nor disturb connections, and are dropped after
+// HandshakeTimeout.
 func TestFloodOfOneUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to start processes of another user")
 	}
 	const flooder = 12_345
 	w := newWorld(t)
-	w.folder = sharedDir(t) + "/endpoints"
+	w.dir = sharedDir(t) + "/endpoints"
 	w.echo(t, hostConfig(nil, func(c *secure.Config) {
 		c.Transport.Shared = true
 		c.Transport.Peer = peer.UIDs(0, flooder)
@@ -90,8 +90,8 @@ func TestFloodOfOneUser(t *testing.T) {
 	}
 }
 
-// TestPolicyComesBeforeHandshake: who is refused by the peer policy gets that
-// answer although nobody is there to compute a handshake.
+// TestPolicyComesBeforeHandshake: a client that the peer policy refuses gets that
+// answer even if no worker is free to compute a handshake.
 func TestPolicyComesBeforeHandshake(t *testing.T) {
 	free := secure.TakeWorkers()
 	defer free()

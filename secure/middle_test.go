@@ -29,8 +29,8 @@ var types = []struct {
 	{"ready", 5, nil},
 }
 
-// deliver has to do what the man in the middle decides with records that from has
-// sealed, and requires that to refuses the first of them and everything after.
+// deliver sends to to the records that the man in the middle made of those that from
+// sealed, and requires that to refuses the first one and everything after it.
 func deliver(t *testing.T, from, to side, records ...[]byte) {
 	t.Helper()
 	for _, r := range records {
@@ -130,8 +130,8 @@ func TestReplayIsRefused(t *testing.T) {
 	deliver(t, from, to, rec)
 }
 
-// TestTruncationIsNoEnd: whoever ends a connection between the two is noticed,
-// also if he does it in good order as the carrier sees it.
+// TestTruncationIsNoEnd: a connection that a man in the middle ends is an error, also
+// if the end is graceful for the carrier.
 func TestTruncationIsNoEnd(t *testing.T) {
 	for _, hostSends := range []bool{false, true} {
 		from, to := tapped(t)
@@ -164,7 +164,7 @@ func TestNothingAfterClose(t *testing.T) {
 
 // TestNoncesNeverRepeat: equal plaintexts under equal keys and nonces would give
 // equal ciphertexts. So all ciphertexts of one plaintext must differ, across
-// rekeys, handshakes within, and sends that were given up.
+// rekeys, rehandshakes, and sends that were given up.
 func TestNoncesNeverRepeat(t *testing.T) {
 	client, host := tapped(t)
 	body := bytes.Repeat([]byte("x"), 40)
@@ -190,7 +190,7 @@ func TestNoncesNeverRepeat(t *testing.T) {
 			other.read(string(body))
 			given = 0
 		}
-		renew(t, client, host)
+		rehandshake(t, client, host)
 	}
 	for _, s := range []side{client, host} {
 		distinct := make(map[string]bool)

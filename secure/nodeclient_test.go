@@ -3,6 +3,7 @@
 package secure_test
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -25,8 +26,8 @@ func (n *nodeTest) echoHost(change func(*secure.Config)) *transport.Host[[]byte]
 	n.Helper()
 	c := n.config(change)
 	c.Transport.OnError = func(err error) { n.errs <- err }
-	h, err := secure.NewSecureHost(nodeEndpoint, func(m transport.Message[[]byte]) {
-		if !m.PeerKey().Equal(nodeKey.Public()) {
+	h, err := secure.NewSecureHost(nodeEndpoint, func(_ context.Context, m transport.Message[[]byte]) {
+		if !m.Session.PeerKey().Equal(nodeKey.Public()) {
 			n.errs <- errors.New("not Node's key")
 		}
 		// The connection may end meanwhile; then there is an error elsewhere.
@@ -41,11 +42,11 @@ func (n *nodeTest) echoHost(change func(*secure.Config)) *transport.Host[[]byte]
 func nodeClient(t *testing.T, v nodeVariant, change func(*secure.Config), bridge ...string) (*nodeTest, *transport.Host[[]byte]) {
 	t.Helper()
 	// The host has to be there when Node begins.
-	early := &nodeTest{T: t, nodeVariant: v, folder: filepath.Join(t.TempDir(), "endpoints"), errs: make(chan error, 16), ctx: t.Context()}
+	early := &nodeTest{T: t, nodeVariant: v, dir: filepath.Join(t.TempDir(), "endpoints"), errs: make(chan error, 16), ctx: t.Context()}
 	needNode(t)
 	h := early.echoHost(change)
-	n := startNode(t, v, func(s *nodeSetup) { s.Folder = early.folder }, bridge...)
-	n.folder, n.errs = early.folder, early.errs
+	n := startNode(t, v, func(s *nodeSetup) { s.Dir = early.dir }, bridge...)
+	n.dir, n.errs = early.dir, early.errs
 	return n, h
 }
 
@@ -60,7 +61,7 @@ func TestNodeIsClient(t *testing.T) {
 			n.talk()
 
 			stats := n.do("stats", nil)
-			require.Equal(t, 3, stats.Renewals)
+			require.Equal(t, 3, stats.Rehandshakes)
 			require.Equal(t, 3, stats.Records[recordSwitch])
 			require.Positive(t, stats.Records[recordRekey], "the host has changed its key")
 
@@ -229,8 +230,8 @@ func TestNodeIsRefused(t *testing.T) {
 	})
 }
 
-// TestNodeRenewsTooOften: a host bounds what a client makes it compute.
-func TestNodeRenewsTooOften(t *testing.T) {
+// TestNodeRehandshakesTooOften: a host bounds what a client makes it compute.
+func TestNodeRehandshakesTooOften(t *testing.T) {
 	n, _ := nodeClient(t, nodeVariants[0], nil)
 	n.do("connect", nil)
 	begin := time.Now()

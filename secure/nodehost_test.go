@@ -78,10 +78,10 @@ func TestNodeIsHost(t *testing.T) {
 			require.Equal(t, content(77, 7), got)
 
 			// The client's, while it talks.
-			for stats := n.do("stats", nil); stats.Renewals < 2 || stats.Records[recordRekey] < 10; stats = n.do("stats", nil) {
+			for stats := n.do("stats", nil); stats.Rehandshakes < 2 || stats.Records[recordRekey] < 10; stats = n.do("stats", nil) {
 				require.NoError(t, n.ctx.Err())
 				n.tell(map[string]any{"do": "echo", "count": 1})
-				n.exchange(c, []int{100}, stats.Renewals)
+				n.exchange(c, []int{100}, stats.Rehandshakes)
 			}
 
 			require.NoError(t, c.Close())

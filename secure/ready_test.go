@@ -12,9 +12,9 @@ import (
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mem"
-	"github.com/sealport/sealport/secure/internal/record"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/secure"
+	"github.com/sealport/sealport/secure/internal/record"
 	"github.com/sealport/sealport/transport"
 )
 
@@ -97,7 +97,7 @@ func TestClientWaitsForReady(t *testing.T) {
 		"ready, not sealed":  {raw("\x05\x00\x00\x00" + "0123456789abcdef"), broken},
 		"nothing in a frame": {raw(""), broken},
 		"dies":               {func(_ *testing.T, l *mem.Link, _ *record.Sealer) { l.Kill() }, gone},
-		"ends in good order": {func(t *testing.T, l *mem.Link, _ *record.Sealer) {
+		"ends gracefully": {func(t *testing.T, l *mem.Link, _ *record.Sealer) {
 			require.NoError(t, l.CloseWrite(t.Context()))
 		}, gone},
 	} {
@@ -149,8 +149,8 @@ func (undecided) Verify(ctx context.Context, _ string, _ keys.PublicKey) error {
 	return ctx.Err()
 }
 
-// TestUndecidedHost: a constructor does not return before the host has judged, and
-// not later than HandshakeTimeout.
+// TestUndecidedHost: a constructor does not return before the host has authorized the
+// key, and not later than HandshakeTimeout.
 func TestUndecidedHost(t *testing.T) {
 	w := newWorld(t)
 	h := w.echo(t, hostConfig(nil, func(c *secure.Config) {
@@ -158,12 +158,12 @@ func TestUndecidedHost(t *testing.T) {
 		c.Transport.HandshakeTimeout = limit
 	}))
 	client := clientConfig(nil, func(c *secure.Config) { c.Transport.HandshakeTimeout = 100 * time.Millisecond })
-	_, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+	_, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(client))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.Zero(t, h.Stats().Accepted)
 }
 
-// TestReadyIsFirst: of an XX host, and nobody else says it.
+// TestReadyIsFirst: Ready is the first record of an XX host, and of no other side.
 func TestReadyIsFirst(t *testing.T) {
 	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK, handshake.NK, handshake.NN} {
 		t.Run(pattern.String(), func(t *testing.T) {
@@ -200,8 +200,8 @@ func TestReadyOutOfTurn(t *testing.T) {
 				c.read("x")
 				return h, c
 			},
-			"host after a renewal": func(t *testing.T, c, h side) (side, side) {
-				renew(t, c, h)
+			"host after a rehandshake": func(t *testing.T, c, h side) (side, side) {
+				rehandshake(t, c, h)
 				return h, c
 			},
 		} {

@@ -9,11 +9,11 @@ import (
 
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/secure/internal/record"
 	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/secure/internal/record"
 )
 
-// A rehandshake (docs/PROTOCOL.md, "Renewal") replaces both keys while messages
+// A rehandshake (docs/PROTOCOL.md, "Rehandshake") replaces both keys while messages
 // continue. Its messages travel in Handshake records. Each side changes its sending
 // key right after a Switch record, which it sends when its part of the handshake is
 // done, and its receiving key at the peer's Switch. A rehandshake binds the hash of

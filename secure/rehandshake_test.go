@@ -23,8 +23,8 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-// renew does a handshake within, reading on the host's side, where somebody has to.
-func renew(t *testing.T, client, host side) {
+// rehandshake does a rehandshake, and reads on the host's side, which it needs.
+func rehandshake(t *testing.T, client, host side) {
 	t.Helper()
 	before := client.HandshakeHash()
 	client.Rehandshake()
@@ -40,13 +40,13 @@ func settle(t *testing.T, client, host side, before string) {
 		_, err := host.ReadFrame(ctx)
 		read <- err
 	}()
-	require.Eventually(t, func() bool { return renewed(client.Link, host.Link, before) }, limit, tick)
+	require.Eventually(t, func() bool { return rehandshaken(client.Link, host.Link, before) }, limit, tick)
 	cancel()
 	require.ErrorIs(t, await(t, read), context.Canceled)
 }
 
-// renewed reports whether a handshake has ended on both sides.
-func renewed(client, host *secure.Link, before string) bool {
+// rehandshaken reports whether a rehandshake has ended on both sides.
+func rehandshaken(client, host *secure.Link, before string) bool {
 	now := client.HandshakeHash()
 	return now != before && now == host.HandshakeHash() && !client.Rehandshaking() && !host.Rehandshaking()
 }
@@ -65,7 +65,7 @@ func TestRehandshake(t *testing.T) {
 			defer h.Close()
 			client, host := side{c, ta, t}, side{h, tb, t}
 			first, peers := client.HandshakeHash(), client.PeerKey()+host.PeerKey()
-			renew(t, client, host)
+			rehandshake(t, client, host)
 			assert.NotEqual(t, first, client.HandshakeHash())
 			assert.Equal(t, peers, client.PeerKey()+host.PeerKey())
 			client.write("up")
@@ -82,7 +82,7 @@ func TestRehandshakeWhileMessagesGoOn(t *testing.T) {
 	c, h := pairOver(t, x, y)
 	defer c.Close()
 	defer h.Close()
-	const renewals = 8
+	const rehandshakes = 8
 	done := make(chan struct{})
 	var all, writers sync.WaitGroup
 	for _, pair := range [][2]*secure.Link{{c, h}, {h, c}} {
@@ -125,7 +125,7 @@ func TestRehandshakeWhileMessagesGoOn(t *testing.T) {
 		})
 	}
 	hashes := map[string]bool{c.HandshakeHash(): true}
-	for range renewals {
+	for range rehandshakes {
 		c.Rehandshake()
 		ok := assert.Eventually(t, func() bool {
 			return !c.Rehandshaking() && !h.Rehandshaking() && !hashes[c.HandshakeHash()] && c.HandshakeHash() == h.HandshakeHash()
@@ -138,7 +138,7 @@ func TestRehandshakeWhileMessagesGoOn(t *testing.T) {
 	close(done)
 	writers.Wait()
 	all.Wait()
-	assert.Len(t, hashes, renewals+1)
+	assert.Len(t, hashes, rehandshakes+1)
 }
 
 // TestRehandshakeWaitsForUnreadReplies: a client that does not read what the host has
@@ -344,7 +344,7 @@ func TestHostileRehandshakes(t *testing.T) {
 				read <- err
 			}()
 			var ended error
-			for ended == nil && !renewed(client.Link, host.Link, before) {
+			for ended == nil && !rehandshaken(client.Link, host.Link, before) {
 				select {
 				case ended = <-read:
 				case <-time.After(tick):
@@ -365,7 +365,7 @@ func TestHostileRehandshakes(t *testing.T) {
 	})
 }
 
-// fickle trusts until it is told not to, and tells nobody.
+// fickle trusts until it is told not to, and calls no OnRevoke function.
 type fickle struct {
 	keys.Trust
 	mu sync.Mutex
@@ -398,7 +398,7 @@ func TestRehandshakeAsksAgain(t *testing.T) {
 	defer h.Close()
 	client, host := side{c, ta, t}, side{h, tb, t}
 	trust.set(keys.ErrTrustFile)
-	renew(t, client, host)
+	rehandshake(t, client, host)
 	trust.set(keys.ErrUntrusted)
 	client.Rehandshake()
 	host.fails(secure.ErrRevoked, keys.ErrUntrusted)

@@ -58,46 +58,21 @@ var layer = transporttest.Layer{
 	Points:  typed[transporttest.Point](),
 	Refs:    typed[*transporttest.Ref](),
 	Secure:  true,
-	Listen: func(endpoint string, cfg *transport.Config) (transporttest.Listener, error) {
-		l, err := secure.Listen(endpoint, hostConfig(cfg, ofSuite))
-		if err != nil {
-			return nil, err
-		}
-		return listener{l}, nil
+	Listen: func(endpoint string, cfg *transport.Config) (*transport.Listener, error) {
+		return secure.Listen(endpoint, hostConfig(cfg, ofSuite))
 	},
-	Dial: func(ctx context.Context, endpoint string, cfg *transport.Config) (transporttest.Conn, error) {
-		return orNil[transporttest.Conn](secure.Dial(ctx, endpoint, clientConfig(cfg, ofSuite)))
+	Dial: func(ctx context.Context, endpoint string, cfg *transport.Config) (*transport.Conn, error) {
+		return secure.Dial(ctx, endpoint, clientConfig(cfg, ofSuite))
 	},
-}
-
-type listener struct{ *transport.Listener }
-
-func (l listener) Accept(ctx context.Context) (transporttest.Conn, error) {
-	return orNil[transporttest.Conn](l.Listener.Accept(ctx))
 }
 
 func typed[T any]() transporttest.Typed[T] {
 	return transporttest.Typed[T]{
-		NewHost: func(endpoint string, codec transport.Codec[T], handler func(transport.Message[T]), cfg *transport.Config) (transporttest.Host, error) {
-			if codec == nil {
-				return orNil[transporttest.Host](secure.NewSecureHost(endpoint, handler, hostConfig(cfg, ofSuite)))
-			}
-			return orNil[transporttest.Host](secure.NewSecureHostWithCodec(endpoint, codec, handler, hostConfig(cfg, ofSuite)))
+		NewHost: func(endpoint string, s transport.Service[T], cfg *transport.Config) (*transport.Host[T], error) {
+			return secure.NewSecureHostWithService(endpoint, s, hostConfig(cfg, ofSuite))
 		},
-		NewClient: func(ctx context.Context, endpoint string, codec transport.Codec[T], cfg *transport.Config) (transporttest.Client[T], error) {
-			if codec == nil {
-				return orNil[transporttest.Client[T]](secure.NewSecureClient[T](ctx, endpoint, clientConfig(cfg, ofSuite)))
-			}
-			return orNil[transporttest.Client[T]](secure.NewSecureClientWithCodec(ctx, endpoint, codec, clientConfig(cfg, ofSuite)))
+		NewClient: func(ctx context.Context, endpoint string, codec transport.Codec[T], cfg *transport.Config) (*transport.Client[T], error) {
+			return secure.NewSecureClientWithCodec(ctx, endpoint, codec, clientConfig(cfg, ofSuite))
 		},
 	}
-}
-
-// orNil makes an interface of what a constructor returned: nil on error.
-func orNil[I any](v any, err error) (I, error) {
-	if err != nil {
-		var none I
-		return none, err
-	}
-	return v.(I), nil
 }

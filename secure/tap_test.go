@@ -13,8 +13,8 @@ import (
 	"github.com/sealport/sealport/secure"
 )
 
-// tap is a man in the middle: the link of one side, who sees every record that
-// this side writes, and can keep records back and bring in others.
+// tap is a man in the middle: the link of one side, which sees every record that
+// this side writes, and can keep records and insert others.
 type tap struct {
 	link.Link
 	mu      sync.Mutex

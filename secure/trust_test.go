@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -21,17 +22,17 @@ import (
 
 var otherKey = fixedKey(3)
 
-// world is an endpoint, with its folder, and what hosts there report.
+// world is an endpoint, with its dir, and what hosts there report.
 type world struct {
 	endpoint string
-	folder   string
+	dir      string
 	failures chan error
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{endpoint: endpoint, failures: make(chan error, 100)}
 	var own string
-	if own, w.folder = transporttest.Place(t); w.folder == "" {
+	if own, w.dir = transporttest.Place(t); w.dir == "" {
 		w.endpoint = own
 	}
 	return w
@@ -39,7 +40,7 @@ func newWorld(t *testing.T) *world {
 
 // in puts a configuration into the world.
 func (w *world) in(c *secure.Config) *secure.Config {
-	c.Transport.Folder = w.folder
+	c.Transport.Dir = w.dir
 	return c
 }
 
@@ -50,10 +51,10 @@ func (w *world) serving(c *secure.Config) *secure.Config {
 }
 
 // echo is a host that answers each message with the sender's key.
-func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[string] {
+func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[[]byte] {
 	t.Helper()
-	h, err := secure.NewSecureHost(w.endpoint, func(m transport.Message[string]) {
-		_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.PeerKey()))
+	h, err := secure.NewSecureHost(w.endpoint, func(ctx context.Context, m transport.Message[[]byte]) {
+		_ = m.Reply(ctx, fmt.Appendf(m.Body, " from %v", m.Session.PeerKey()))
 	}, w.serving(c))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, h.Close()) })
@@ -111,7 +112,7 @@ func TestUntrustedClientIsRefused(t *testing.T) {
 			handled := w.echo(t, host)
 			client.Key = otherKey
 			w.refused(t, client, keys.ErrUntrusted)
-			_, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			_, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(client))
 			require.ErrorIs(t, err, secure.ErrHandshake)
 			require.ErrorIs(t, err, transport.ErrPeerGone)
 			require.ErrorIs(t, await(t, w.failures), keys.ErrUntrusted)
@@ -133,7 +134,7 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 			allowed := keys.Allow(clientKey.Public())
 			host.Trust = allowed
 			w.echo(t, host)
-			c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			c, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(client))
 			require.NoError(t, err)
 			begun := time.Now()
 			allowed.Remove(clientKey.Public())
@@ -149,12 +150,75 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 			defer cancel()
-			err = c.Send(ctx, "in vain")
+			err = c.Send(ctx, []byte("in vain"))
 			require.ErrorIs(t, err, transport.ErrDisconnected)
 			require.ErrorIs(t, err, secure.ErrHandshake, "why there is no host")
 			require.NoError(t, c.Close())
 		})
 	}
+}
+
+// A host that refuses an unknown key logs what its allow file needs, and the client
+// hears that its key was not accepted.
+func TestRefusedKeyIsLogged(t *testing.T) {
+	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK} {
+		t.Run(pattern.String(), func(t *testing.T) {
+			w := newWorld(t)
+			client, host := configsOf(pattern)
+			file := filepath.Join(t.TempDir(), "allowed")
+			require.NoError(t, os.WriteFile(file, nil, 0o600))
+			allowed, err := keys.OpenAllowFile(file)
+			require.NoError(t, err)
+			log := newLog()
+			host.Trust, host.Transport.Logger = allowed, slog.New(log)
+			w.echo(t, host)
+
+			_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(client))
+			require.ErrorIs(t, err, secure.ErrHandshake)
+			key := clientKey.Public().String()
+			require.ErrorContains(t, err, "the host did not accept this client's")
+			require.ErrorContains(t, err, key)
+
+			refused := await(t, w.failures)
+			var unknown *keys.UntrustedError
+			require.ErrorAs(t, refused, &unknown)
+			require.Equal(t, keys.UntrustedError{Key: clientKey.Public(), File: file}, *unknown)
+			logged := await(t, log.warnings)
+			require.Equal(t, "client key refused", logged.message)
+			require.Equal(t, w.endpoint, logged.attrs["endpoint"])
+			require.Equal(t, file, logged.attrs["file"])
+			require.Contains(t, logged.attrs["peer"], fmt.Sprint("pid ", os.Getpid()))
+
+			// The attributes are what an administrator needs.
+			require.NoError(t, os.WriteFile(logged.attrs["file"], []byte(logged.attrs["key"]+" client\n"), 0o600))
+			require.NoError(t, allowed.Reload())
+			w.accepted(t, client)
+		})
+	}
+}
+
+// keyLog is a slog.Handler that passes warnings on.
+type keyLog struct{ warnings chan warning }
+
+type warning struct {
+	message string
+	attrs   map[string]string
+}
+
+func newLog() *keyLog { return &keyLog{warnings: make(chan warning, 100)} }
+
+func (l *keyLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l *keyLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *keyLog) WithGroup(string) slog.Handler            { return l }
+
+func (l *keyLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Level < slog.LevelWarn {
+		return nil
+	}
+	w := warning{message: r.Message, attrs: make(map[string]string)}
+	r.Attrs(func(a slog.Attr) bool { w.attrs[a.Key] = a.Value.String(); return true })
+	l.warnings <- w
+	return nil
 }
 
 func TestUntrustedHostIsRefused(t *testing.T) {
@@ -253,14 +317,14 @@ func TestClientHearsOfRevokedHost(t *testing.T) {
 	w.echo(t, hostConfig(nil))
 	known, err := keys.TrustOnFirstUse(filepath.Join(t.TempDir(), "hosts"))
 	require.NoError(t, err)
-	c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = known })))
+	c, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = known })))
 	require.NoError(t, err)
 	waiting := make(chan error)
 	go func() {
 		_, err := c.Receive(hung(t))
 		waiting <- err
 	}()
-	require.NoError(t, c.Send(hung(t), "x"))
+	require.NoError(t, c.Send(hung(t), []byte("x")))
 	require.NoError(t, await(t, waiting))
 	go func() {
 		_, err := c.Receive(hung(t))
@@ -347,11 +411,11 @@ func TestDisagreementIsRefused(t *testing.T) {
 func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 	for _, inProcess := range []bool{false, true} {
 		w := newWorld(t)
-		plain := &transport.Config{Folder: w.folder, NoInProcess: !inProcess}
+		plain := &transport.Config{Dir: w.dir, NoInProcess: !inProcess}
 		skip := func(c *secure.Config) { c.SkipInProcessEncryption = inProcess }
 
 		h := w.echo(t, hostConfig(nil, skip))
-		_, err := transport.NewClient[string](hung(t), w.endpoint, plain)
+		_, err := transport.NewClient[[]byte](hung(t), w.endpoint, plain)
 		require.ErrorIs(t, err, transport.ErrMode)
 		assert.Contains(t, err.Error(), "constructors of package secure")
 		if !inProcess {
@@ -359,9 +423,9 @@ func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 		}
 		require.NoError(t, h.Close())
 
-		p, err := transport.NewHost(w.endpoint, func(transport.Message[string]) {}, plain)
+		p, err := transport.NewHost(w.endpoint, func(context.Context, transport.Message[[]byte]) {}, plain)
 		require.NoError(t, err)
-		_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, skip)))
+		_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, skip)))
 		require.ErrorIs(t, err, transport.ErrMode)
 		assert.Contains(t, err.Error(), "constructors of package transport")
 		require.NoError(t, p.Close())

@@ -14,9 +14,9 @@ import (
 
 // Neither sending nor receiving a []byte allocates, both ends counted.
 func TestBytesDoNotAllocate(t *testing.T) {
-	cfg := &transport.Config{Folder: filepath.Join(t.TempDir(), "endpoints"), NoInProcess: true}
+	cfg := &transport.Config{Dir: filepath.Join(t.TempDir(), "endpoints"), NoInProcess: true}
 	handled := make(chan int, 1)
-	host, err := transport.NewHost("com.example.test", func(m transport.Message[[]byte]) {
+	host, err := transport.NewHost("com.example.test", func(_ context.Context, m transport.Message[[]byte]) {
 		if len(m.Body) == 0 {
 			assert.NoError(t, m.Reply(context.Background(), m.Body))
 			return

@@ -184,7 +184,7 @@ func benchPlace(b testing.TB) string { return filepath.Join(b.TempDir(), "e") }
 // folders: there it has a name of its own.
 func benchConfig(folder string) (endpoint string, cfg *transport.Config) {
 	if runtime.GOOS != "darwin" {
-		return benchEndpoint, &transport.Config{Folder: folder}
+		return benchEndpoint, &transport.Config{Dir: folder}
 	}
 	h := fnv.New64a()
 	_, _ = io.WriteString(h, folder)

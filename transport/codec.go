@@ -1,31 +1,85 @@
 package transport
 
 import (
-	"encoding"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
 )
 
 // Codec turns values into bytes and back. Both methods may be called by several
-// goroutines at a time.
+// goroutines at a time. A panic in one of them is an error of that message:
+// [ErrEncode] or [ErrDecode].
+//
+// A Codec that also has a method
+//
+//	ContentName() string
+//
+// says by it what its bytes are, such as "proto:acme.Order": 1 to 128 bytes of
+// printable ASCII, the same at each call. A Codec without one is "custom".
 type Codec[T any] interface {
 	// Append appends the encoding of v to b. It may keep v, not b.
 	Append(b []byte, v T) ([]byte, error)
 
 	// Decode returns the value that b encodes. b comes from another process:
 	// it may be anything, and is overwritten when the message's handler has
-	// returned. A panic counts as an error.
+	// returned.
 	Decode(b []byte) (T, error)
 }
 
-// CodecOf returns the codec for a type where none is given: []byte as it is,
-// string as its bytes, then what the type itself does (encoding.BinaryAppender
-// or BinaryMarshaler, and BinaryUnmarshaler on its pointer), else JSON. It
-// returns ErrConfig for types that JSON can't represent, such as channels.
+// CodecOf returns the codec that T has where none is given. It is chosen from
+// the type alone, the first of these that fits:
+//
+//   - "bytes", for []byte: as it is, without a copy where none is needed. A nil
+//     slice arrives empty.
+//   - "string", for string: its bytes, whatever they are.
+//   - "binary", for a type with methods of its own, or on its pointer:
+//     UnmarshalBinary ([encoding.BinaryUnmarshaler]) and AppendBinary
+//     ([encoding.BinaryAppender]) or MarshalBinary ([encoding.BinaryMarshaler]).
+//     A nil pointer does not encode.
+//   - "json", for a type of which [encoding/json] loses nothing.
+//
+// A method that a struct has from an embedded field is not its own, unless that
+// field, not a pointer, is all that the struct has.
+//
+// # What JSON carries
+//
+// What JSON would leave out or change is an error, never a quiet change. If the
+// type is the cause, CodecOf returns [ErrConfig]: unexported fields, two fields of
+// one name, also where an embedded struct has one of them, methods from embedded
+// fields, one of MarshalJSON and UnmarshalJSON (or MarshalText and UnmarshalText)
+// without the other, MarshalJSON on the pointer of a type that is a map's value
+// (encoding/json does not call it there), pointers to pointers, interfaces with
+// methods, channels, functions, complex numbers, and map keys that do not come
+// back. A field tagged `json:"-"` is left out as its author asked. Recursive
+// types are fine.
+//
+// If the value is the cause, sending it returns [ErrEncode]: strings and map keys
+// that are not UTF-8, NaN and infinities, what holds itself or nests deeper than
+// 10,000 levels, in an any everything but nil, bool, float64, string, []any and
+// map[string]any, pointers to what is null in JSON (such as a nil slice), what
+// omitempty or omitzero drops although it is not the zero value (such as an empty
+// slice that is not nil), a json.RawMessage that is nil or not compact, an empty
+// json.Number, and a time whose zone is not whole minutes from UTC.
+//
+// A nil slice or map arrives as nil and an empty one as empty. Pointers to one
+// value arrive as pointers to copies of it. Types with methods of their own
+// arrive as these make them: a [time.Time] keeps its instant and its offset from
+// UTC, not the name of its zone nor its monotonic reading.
+//
+// Decoding is strict: unknown fields, data after the value, and text that is not
+// UTF-8 are [ErrDecode]. Fields that are missing are zero; of a field that comes
+// twice, the last counts.
+//
+// # Costs
+//
+// Encoding JSON walks each value once before encoding/json does, if its type has
+// anything that depends on the value; types with MarshalText methods, and types
+// with MarshalJSON methods behind a pointer, are asked twice. CodecOf examines the
+// type at each call; it does not block.
 //
 // A decoded []byte is valid until the handler returns; other values own what
-// they hold.
+// they hold. A value that several goroutines send must not change meanwhile.
 func CodecOf[T any]() (Codec[T], error) {
 	if c, ok := any(rawCodec{}).(Codec[T]); ok {
 		return c, nil
@@ -33,88 +87,48 @@ func CodecOf[T any]() (Codec[T], error) {
 	if c, ok := any(stringCodec{}).(Codec[T]); ok {
 		return c, nil
 	}
-	if c, ok := binaryCodecOf[T](); ok {
-		return c, nil
+	c, err := binaryCodecOf[T]()
+	if err == nil && c == nil {
+		c, err = jsonCodecOf[T]()
 	}
-	var zero T
-	if _, err := json.Marshal(zero); err != nil {
-		return nil, fmt.Errorf("%w: no codec for %T: %w", ErrConfig, zero, err)
+	if err != nil {
+		return nil, fmt.Errorf("%w: no codec for %v: %w", ErrConfig, reflect.TypeFor[T](), err)
 	}
-	return jsonCodec[T]{}, nil
+	return c, nil
 }
 
 type rawCodec struct{}
 
 func (rawCodec) Append(b []byte, v []byte) ([]byte, error) { return append(b, v...), nil }
 func (rawCodec) Decode(b []byte) ([]byte, error)           { return b, nil }
+func (rawCodec) ContentName() string                       { return "bytes" }
 
 type stringCodec struct{}
 
 func (stringCodec) Append(b []byte, v string) ([]byte, error) { return append(b, v...), nil }
 func (stringCodec) Decode(b []byte) (string, error)           { return string(b), nil }
+func (stringCodec) ContentName() string                       { return "string" }
 
-type jsonCodec[T any] struct{}
+// maxContentName is the length in bytes of the longest content name.
+const maxContentName = 128
 
-func (jsonCodec[T]) Append(b []byte, v T) ([]byte, error) {
-	p, err := json.Marshal(v)
-	return append(b, p...), err
-}
-
-func (jsonCodec[T]) Decode(b []byte) (v T, err error) {
-	err = json.Unmarshal(b, &v)
-	return v, err
-}
-
-// binaryCodec uses the methods of the type itself. T is a value type whose
-// pointer decodes, or such a pointer.
-type binaryCodec[T any] struct {
-	append func(b []byte, v T) ([]byte, error)
-	target func(v *T) encoding.BinaryUnmarshaler // makes what v points to, if it is a pointer
-}
-
-func (c binaryCodec[T]) Append(b []byte, v T) ([]byte, error) { return c.append(b, v) }
-
-func (c binaryCodec[T]) Decode(b []byte) (v T, err error) {
-	err = c.target(&v).UnmarshalBinary(b)
-	return v, err
-}
-
-func binaryCodecOf[T any]() (Codec[T], bool) {
-	var c binaryCodec[T]
-	var zero T
-	switch _, isValue := any(&zero).(encoding.BinaryUnmarshaler); {
-	case isValue:
-		c.target = func(v *T) encoding.BinaryUnmarshaler { return any(v).(encoding.BinaryUnmarshaler) }
-	case reflect.TypeFor[T]().Kind() == reflect.Pointer:
-		if _, ok := any(zero).(encoding.BinaryUnmarshaler); !ok {
-			return nil, false
-		}
-		elem := reflect.TypeFor[T]().Elem()
-		c.target = func(v *T) encoding.BinaryUnmarshaler {
-			*v = reflect.New(elem).Interface().(T)
-			return any(*v).(encoding.BinaryUnmarshaler)
-		}
-	default:
-		return nil, false
+// contentName is what c calls its bytes. A name that does not fit the hello is
+// ErrConfig.
+func contentName[T any](c Codec[T]) (string, error) {
+	named, ok := any(c).(interface{ ContentName() string })
+	if !ok {
+		return "custom", nil
 	}
-	// The methods may be on the value or on its pointer.
-	if _, ok := any(zero).(encoding.BinaryAppender); ok {
-		c.append = func(b []byte, v T) ([]byte, error) { return any(v).(encoding.BinaryAppender).AppendBinary(b) }
-	} else if _, ok := any(&zero).(encoding.BinaryAppender); ok {
-		c.append = func(b []byte, v T) ([]byte, error) { return any(&v).(encoding.BinaryAppender).AppendBinary(b) }
-	} else if _, ok := any(zero).(encoding.BinaryMarshaler); ok {
-		c.append = func(b []byte, v T) ([]byte, error) { return marshal(b, any(v).(encoding.BinaryMarshaler)) }
-	} else if _, ok := any(&zero).(encoding.BinaryMarshaler); ok {
-		c.append = func(b []byte, v T) ([]byte, error) { return marshal(b, any(&v).(encoding.BinaryMarshaler)) }
-	} else {
-		return nil, false
+	name := named.ContentName()
+	if name == "" || len(name) > maxContentName {
+		return "", fmt.Errorf("%w: the content name of %T has %d bytes; it needs 1 to %d", ErrConfig, c, len(name), maxContentName)
 	}
-	return c, true
-}
-
-func marshal(b []byte, m encoding.BinaryMarshaler) ([]byte, error) {
-	p, err := m.MarshalBinary()
-	return append(b, p...), err
+	for i := range len(name) {
+		if name[i] < ' ' || name[i] > '~' {
+			return "", fmt.Errorf("%w: the content name %q of %T is not printable ASCII", ErrConfig, name, c)
+		}
+	}
+	return name, nil
 }
 
 // coder is a codec with the way around it for []byte, whose bytes are the
@@ -134,13 +148,17 @@ func newCoder[T any](c Codec[T]) coder[T] {
 	return k
 }
 
-// encode is Append with its failure named.
-func (k *coder[T]) encode(b []byte, v T) ([]byte, error) {
-	b, err := k.Append(b, v)
-	if err != nil {
+// encode is Append with its failures and panics named.
+func (k *coder[T]) encode(b []byte, v T) (out []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			out, err = nil, fmt.Errorf("%w: %w", ErrEncode, panicked(r))
+		}
+	}()
+	if out, err = k.Append(b, v); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEncode, err)
 	}
-	return b, nil
+	return out, nil
 }
 
 // decode is Decode with its panics caught: the bytes come from another process.
@@ -150,23 +168,21 @@ func (k *coder[T]) decode(b []byte) (v T, err error) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("the codec panicked: %v", r)
+			var none T
+			v, err = none, panicked(r)
 		}
 	}()
-	return k.Decode(b)
+	if v, err = k.Decode(b); errors.Is(err, io.EOF) {
+		// The message ended, not the connection, which io.EOF means to callers.
+		err = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err)
+	}
+	return v, err
 }
 
-// contentName is replaced at the merge.
-func contentName[T any](c Codec[T]) (string, error) {
-	switch any(c).(type) {
-	case rawCodec:
-		return "bytes", nil
-	case stringCodec:
-		return "string", nil
-	case jsonCodec[T]:
-		return "json", nil
-	case binaryCodec[T]:
-		return "binary", nil
+// panicked is the error that a codec's panic becomes.
+func panicked(r any) error {
+	if err, ok := r.(error); ok {
+		return fmt.Errorf("the codec panicked: %w", err)
 	}
-	return "custom", nil
+	return fmt.Errorf("the codec panicked: %v", r)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link/ring"
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/transport/internal/priority"
 )
@@ -264,9 +265,15 @@ func (s *settings) engine(content string) *conn.Config {
 // was not made. id may be nil.
 func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
 	var refused *peer.RefusedError
-	if errors.As(err, &refused) {
+	var untrusted *keys.UntrustedError
+	switch {
+	case errors.As(err, &refused):
 		s.log.Warn("peer refused", "endpoint", endpoint, "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)
-	} else {
+	case errors.As(err, &untrusted):
+		// The whole key, as a trust file takes it.
+		err = &ConnError{Peer: id, Err: err}
+		s.log.Warn("client key refused", "endpoint", endpoint, "key", untrusted.Key.String(), "file", untrusted.File, "peer", id)
+	default:
 		err = &ConnError{Peer: id, Err: err}
 		s.log.Warn("connection error", "endpoint", endpoint, "peer", id, "err", err)
 	}

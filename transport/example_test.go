@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +19,7 @@ import (
 // A host and a client, usually in two programs. Within one, as here, Send is a
 // call of the handler.
 func ExampleNewHost() {
-	host, err := transport.NewHost("com.example.greeter", func(m transport.Message[string]) {
+	host, err := transport.NewHost("com.example.greeter", func(_ context.Context, m transport.Message[string]) {
 		fmt.Println("host:", m.Body)
 	}, nil)
 	if err != nil {
@@ -40,7 +42,7 @@ func ExampleNewHost() {
 // Messages of a struct travel as JSON; the host answers with Reply.
 func ExampleNewClient() {
 	type sum struct{ A, B, Result int }
-	host, err := transport.NewHost("com.example.adder", func(m transport.Message[sum]) {
+	host, err := transport.NewHost("com.example.adder", func(_ context.Context, m transport.Message[sum]) {
 		m.Body.Result = m.Body.A + m.Body.B
 		if err := m.Reply(context.Background(), m.Body); err != nil {
 			log.Print(err)
@@ -139,15 +141,26 @@ func (indented) Decode(b []byte) (v map[string]int, err error) {
 	return v, err
 }
 
-func ExampleNewHostWithCodec() {
-	host, err := transport.NewHostWithCodec("com.example.counts", indented{}, func(m transport.Message[map[string]int]) {
-		fmt.Println(m.Body)
+// ContentName tells apart what is not the same: a client with another codec is
+// refused when it connects.
+func (indented) ContentName() string { return "json:counts" }
+
+func ExampleNewHostWithService() {
+	host, err := transport.NewHostWithService("com.example.counts", transport.Service[map[string]int]{
+		Codec: indented{},
+		OnConnect: func(_ context.Context, s *transport.Session[map[string]int]) error {
+			s.SetValue("guest") // whatever the application wants to know of it
+			return nil
+		},
+		Handle: func(_ context.Context, m transport.Message[map[string]int]) {
+			fmt.Println(m.Session.Value(), "has", m.Body)
+		},
 	}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	client, err := transport.NewClientWithCodec(ctx, "com.example.counts", indented{}, &transport.Config{NoInProcess: true})
+	client, err := transport.NewClientWithCodec(ctx, "com.example.counts", indented{}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -160,33 +173,54 @@ func ExampleNewHostWithCodec() {
 	if err := client.Close(); err != nil { // would say if something was lost
 		log.Fatal(err)
 	}
-	// Output: map[apples:3]
+	// Output: guest has map[apples:3]
 }
 
-// Clients of types and codecs that the host does not know are told by its error
-// hook, and do no harm.
+// A client with other messages than the host's is refused when it connects.
 func ExampleNewClientWithCodec() {
-	failed := make(chan error, 1)
-	host, err := transport.NewHost("com.example.strict", func(m transport.Message[map[string]int]) {
+	host, err := transport.NewHost("com.example.strict", func(_ context.Context, m transport.Message[string]) {
 		fmt.Println("host:", m.Body)
-	}, &transport.Config{NoInProcess: true, OnError: func(err error) { failed <- err }})
+	}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer host.Close()
-	text, err := transport.CodecOf[string]()
+	_, err = transport.NewClientWithCodec(context.Background(), "com.example.strict", indented{}, nil)
+	fmt.Println(errors.Is(err, transport.ErrType))
+	// Output: true
+}
+
+func ExampleHost_Publish() {
+	type price struct{ Cents int }
+	host, err := transport.NewHost("com.example.ticker", func(context.Context, transport.Message[price]) {}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer host.Close()
 	ctx := context.Background()
-	client, err := transport.NewClientWithCodec(ctx, "com.example.strict", text, nil)
+	client, err := transport.NewClient[price](ctx, "com.example.ticker", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer client.Close()
-	if err := client.Send(ctx, "not JSON"); err != nil {
+	if err := client.Send(ctx, price{}); err != nil { // so that the host knows it
 		log.Fatal(err)
 	}
-	fmt.Println(errors.Is(<-failed, transport.ErrDecode))
-	// Output: true
+	for len(slices.Collect(host.Sessions())) == 0 {
+		runtime.Gosched()
+	}
+	for _, cents := range []int{1999, 2003} {
+		if err := host.Publish(ctx, price{cents}, transport.DropOldest); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for p, err := range client.Messages(ctx) {
+		fmt.Println(p.Cents, err)
+		if p.Cents == 2003 {
+			break
+		}
+	}
+	// Output:
+	// 1999 <nil>
+	// 2003 <nil>
 }

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -16,7 +17,7 @@ type sealport struct{}
 
 func (sealport) serve(folder string, handle func(size int), ready func()) {
 	endpoint, cfg := benchConfig(folder)
-	_, err := transport.NewHost(endpoint, func(m transport.Message[[]byte]) {
+	_, err := transport.NewHost(endpoint, func(_ context.Context, m transport.Message[[]byte]) {
 		if len(m.Body) == marker {
 			check(m.Reply(background, m.Body))
 			return

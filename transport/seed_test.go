@@ -137,7 +137,7 @@ func seedHost(role, folder string) {
 func serveSeed[T string | []byte](folder string, isNext func(T, int) bool) {
 	endpoint, cfg := benchConfig(folder)
 	var count, bytes, ordered int
-	_, err := transport.NewHost(endpoint, func(m transport.Message[T]) {
+	_, err := transport.NewHost(endpoint, func(_ context.Context, m transport.Message[T]) {
 		if len(m.Body) == 0 {
 			check(m.Reply(context.Background(), T(seedAnswer(count, bytes, ordered))))
 			return

@@ -1,7 +1,6 @@
 package transport_test
 
 import (
-	"context"
 	"os"
 	"testing"
 
@@ -26,46 +25,10 @@ var layer = transporttest.Layer{
 	Notes:   typed[transporttest.Note](),
 	Points:  typed[transporttest.Point](),
 	Refs:    typed[*transporttest.Ref](),
-	Listen: func(endpoint string, cfg *transport.Config) (transporttest.Listener, error) {
-		l, err := transport.Listen(endpoint, cfg)
-		if err != nil {
-			return nil, err
-		}
-		return listener{l}, nil
-	},
-	Dial: func(ctx context.Context, endpoint string, cfg *transport.Config) (transporttest.Conn, error) {
-		return orNil[transporttest.Conn](transport.Dial(ctx, endpoint, cfg))
-	},
-}
-
-type listener struct{ *transport.Listener }
-
-func (l listener) Accept(ctx context.Context) (transporttest.Conn, error) {
-	return orNil[transporttest.Conn](l.Listener.Accept(ctx))
+	Listen:  transport.Listen,
+	Dial:    transport.Dial,
 }
 
 func typed[T any]() transporttest.Typed[T] {
-	return transporttest.Typed[T]{
-		NewHost: func(endpoint string, codec transport.Codec[T], handler func(transport.Message[T]), cfg *transport.Config) (transporttest.Host, error) {
-			if codec == nil {
-				return orNil[transporttest.Host](transport.NewHost(endpoint, handler, cfg))
-			}
-			return orNil[transporttest.Host](transport.NewHostWithCodec(endpoint, codec, handler, cfg))
-		},
-		NewClient: func(ctx context.Context, endpoint string, codec transport.Codec[T], cfg *transport.Config) (transporttest.Client[T], error) {
-			if codec == nil {
-				return orNil[transporttest.Client[T]](transport.NewClient[T](ctx, endpoint, cfg))
-			}
-			return orNil[transporttest.Client[T]](transport.NewClientWithCodec(ctx, endpoint, codec, cfg))
-		},
-	}
-}
-
-// orNil makes an interface of what a constructor returned: nil on error.
-func orNil[I any](v any, err error) (I, error) {
-	if err != nil {
-		var none I
-		return none, err
-	}
-	return v.(I), nil
+	return transporttest.Typed[T]{NewHost: transport.NewHostWithService[T], NewClient: transport.NewClientWithCodec[T]}
 }

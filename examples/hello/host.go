@@ -28,7 +28,7 @@ type part struct {
 
 // serve makes the host: plain, or secure with a key that nobody else ever sees.
 // From here on the two are the same.
-func (p part) serve(handle func(transport.Message[note])) (*transport.Host[note], keys.PublicKey, error) {
+func (p part) serve(handle func(context.Context, transport.Message[note])) (*transport.Host[note], keys.PublicKey, error) {
 	if p.Client.IsZero() {
 		h, err := transport.NewHost(p.Endpoint, handle, nil)
 		return h, keys.PublicKey{}, err
@@ -44,7 +44,7 @@ func host(p part) error {
 	out := &screen{w: bufio.NewWriter(os.Stdout)}
 	arrived := newTally() // one client, so one handler at a time
 
-	h, public, err := p.serve(func(m transport.Message[note]) {
+	h, public, err := p.serve(func(_ context.Context, m transport.Message[note]) {
 		switch m.Body.kind {
 		case line:
 			if arrived.lines == 0 {
@@ -88,10 +88,10 @@ func host(p part) error {
 // key that the client has proved to hold.
 func introduce(p part, m transport.Message[note]) {
 	key := ""
-	if k := m.PeerKey(); !k.IsZero() {
+	if k := m.Session.PeerKey(); !k.IsZero() {
 		key = "\n" + column + "with the key " + k.Fingerprint()
 	}
-	fmt.Fprintf(os.Stderr, label+"pid %d hears %v%s\n", p.Name+" host", os.Getpid(), m.Peer, key)
+	fmt.Fprintf(os.Stderr, label+"pid %d hears %v%s\n", p.Name+" host", os.Getpid(), m.Session.Peer(), key)
 }
 
 // tellReady tells the client's process, which waits for it, that we serve, and

@@ -50,7 +50,7 @@ func ask(ctx context.Context, args []string) error {
 		Key:   key,
 		Trust: trust,
 		// The default policy would take a host of our own user's too.
-		Transport: transport.Config{Folder: *folder, Peer: users(*user)},
+		Transport: transport.Config{Dir: *folder, Peer: users(*user)},
 	})
 	if err != nil {
 		return err

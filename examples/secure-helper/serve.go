@@ -66,7 +66,7 @@ func serve(ctx context.Context, args []string) error {
 		Key:   key,
 		Trust: trust,
 		Transport: transport.Config{
-			Folder: *folder,
+			Dir:    *folder,
 			Shared: true, // others may knock; Peer and Trust decide
 			// First who, which costs nothing, then with which program.
 			Peer: peer.AllOf(users(*user), peer.Executable(*executable)),
@@ -103,14 +103,14 @@ type helper struct {
 
 // handle answers one question and logs who asked it: by the kernel's word and by
 // key, never by what the message says.
-func (h *helper) handle(m transport.Message[message]) {
+func (h *helper) handle(_ context.Context, m transport.Message[message]) {
 	text, err := h.answer(m)
 	reply := message{Text: text}
 	if err != nil {
 		reply = message{Error: err.Error()}
 	}
 	h.log.Info("asked", "verb", m.Body.Verb, "name", m.Body.Name,
-		"by", m.Peer, "key", m.PeerKey().Fingerprint(), "error", reply.Error)
+		"by", m.Session.Peer(), "key", m.Session.PeerKey().Fingerprint(), "error", reply.Error)
 	ctx, cancel := context.WithTimeout(context.Background(), replyTimeout)
 	defer cancel()
 	if err := m.Reply(ctx, reply); err != nil {
@@ -134,10 +134,10 @@ func (h *helper) answer(m transport.Message[message]) (string, error) {
 
 // who tells a client what its words are taken for.
 func who(m transport.Message[message]) (string, error) {
-	program, err := m.Peer.Executable()
+	program, err := m.Session.Peer().Executable()
 	if err != nil {
 		return "", err
 	}
-	t := m.Peer.Token()
-	return fmt.Sprintf("pid %d\nuid %d\nprogram %s\nkey %s", t.PID(), t.RUID(), program.Path, m.PeerKey().Fingerprint()), nil
+	t := m.Session.Peer().Token()
+	return fmt.Sprintf("pid %d\nuid %d\nprogram %s\nkey %s", t.PID(), t.RUID(), program.Path, m.Session.PeerKey().Fingerprint()), nil
 }

@@ -1,6 +1,7 @@
 package transporttest
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"testing"
@@ -19,7 +20,7 @@ func testConfig(t *testing.T, l Layer) {
 		name string
 		set  func(*transport.Config)
 	}{
-		{"relative folder", func(c *transport.Config) { c.Folder = "endpoints" }},
+		{"relative folder", func(c *transport.Config) { c.Dir = "endpoints" }},
 		{"buffer not a power of two", func(c *transport.Config) { c.BufferSize = 100_000 }},
 		{"buffer too small", func(c *transport.Config) { c.BufferSize = transport.MinBufferSize / 2 }},
 		{"buffer too large", func(c *transport.Config) { c.BufferSize = 2 * transport.MaxBufferSize }},
@@ -42,23 +43,23 @@ func testConfig(t *testing.T, l Layer) {
 			cfg := e.config(row.set)
 			_, err := l.Listen(e.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
-			_, err = l.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) {}, cfg)
+			_, err = l.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) {}), cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			_, err = l.Dial(context30(t), e.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			_, err = l.Strings.NewClient(context30(t), e.endpoint, nil, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
-			assert.NoDirExists(t, e.folder)
+			assert.NoDirExists(t, e.dir)
 		})
 	}
 	t.Run("no handler", func(t *testing.T) {
 		e := newEnv(t, l, variants[0])
-		_, err := l.Strings.NewHost(e.endpoint, nil, nil, e.config())
+		_, err := l.Strings.NewHost(e.endpoint, transport.Service[string]{}, e.config())
 		assert.ErrorIs(t, err, transport.ErrConfig)
 	})
 	t.Run("extremes that are allowed", func(t *testing.T) {
 		e := newEnv(t, l, variants[0])
-		h, err := l.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) {}, e.config(func(c *transport.Config) {
+		h, err := l.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) {}), e.config(func(c *transport.Config) {
 			c.BufferSize, c.MaxMessageSize = transport.MinBufferSize, transport.LargestMaxMessageSize
 			c.MaxConnections, c.HandshakeTimeout, c.HighPerformanceThreshold = 1, 1<<62, -1
 			c.Logger = slog.New(slog.DiscardHandler)
@@ -71,10 +72,10 @@ func testConfig(t *testing.T, l Layer) {
 		if e.simulated() {
 			simulate(t)
 		}
-		cfg := e.config(func(c *transport.Config) { c.Folder = t.TempDir() })
+		cfg := e.config(func(c *transport.Config) { c.Dir = t.TempDir() })
 		_, err := l.Listen(e.endpoint, cfg)
 		assert.ErrorIs(t, err, errors.ErrUnsupported)
-		_, err = l.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) {}, cfg)
+		_, err = l.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) {}), cfg)
 		assert.ErrorIs(t, err, errors.ErrUnsupported)
 		_, err = l.Dial(context30(t), e.endpoint, cfg)
 		assert.ErrorIs(t, err, errors.ErrUnsupported)

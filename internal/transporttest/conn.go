@@ -37,12 +37,12 @@ var connTests = []test{
 }
 
 // conns connects two Conns.
-func conns(t *testing.T, e *env) (server, client Conn) {
+func conns(t *testing.T, e *env) (server, client *transport.Conn) {
 	t.Helper()
 	return connsOf(t, e, e.config(), e.config())
 }
 
-func connsOf(t *testing.T, e *env, serving, dialling *transport.Config) (server, client Conn) {
+func connsOf(t *testing.T, e *env, serving, dialling *transport.Config) (server, client *transport.Conn) {
 	t.Helper()
 	ctx := context30(t)
 	l, err := e.Listen(e.endpoint, serving)
@@ -71,7 +71,7 @@ func testDuplex(t *testing.T, e *env) {
 	assert.Equal(t, a.Peer().Token(), b.Peer().Token(), "both are this process")
 	ctx := context30(t)
 	var all sync.WaitGroup
-	for _, c := range []Conn{a, b} {
+	for _, c := range []*transport.Conn{a, b} {
 		all.Go(func() {
 			for i := range n {
 				assert.NoError(t, c.Send(ctx, fmt.Append(nil, i)))

@@ -98,8 +98,8 @@ func pipe() int {
 // hostileHost listens in an endpoint's place and gives each client the answer
 // that it is told, or none.
 func hostileHost(e *env, how string) {
-	must(os.Mkdir(e.folder, 0o700))
-	must(os.Chdir(e.folder))
+	must(os.Mkdir(e.dir, 0o700))
+	must(os.Chdir(e.dir))
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	must(err)
 	must(unix.Bind(fd, &unix.SockaddrUnix{Name: e.endpoint + ".sock"}))

@@ -56,7 +56,8 @@ func setupBytes(carrier byte, ring uint32, hello []byte) []byte {
 func helloBytes(version uint16, mode, status byte, most uint64) []byte {
 	b := binary.LittleEndian.AppendUint16([]byte("sealport"), version)
 	b = append(b, mode, status, 0, 0, 0, 0)
-	return binary.LittleEndian.AppendUint64(b, most)
+	b = binary.LittleEndian.AppendUint64(b, most)
+	return append(append(b, 5), "bytes"...)
 }
 
 // inMode is data with the layer's mode in its hello, where that says plain.
@@ -86,18 +87,22 @@ var badBeginnings = map[string][]byte{
 	"too long":                setupBytes(0, 0, make([]byte, 2000)),
 	"longest":                 make([]byte, 60_000),
 	"not a hello":             setupBytes(0, 0, []byte(strings.Repeat("x", 24))),
+	"hello without content":   setupBytes(0, 0, goodHello[:24]),
+	"content cut off":         setupBytes(0, 0, goodHello[:len(goodHello)-1]),
+	"content with a NUL":      setupBytes(0, 0, append(append([]byte{}, goodHello[:24]...), 1, 0)),
+	"another content":         setupBytes(0, 0, append(append([]byte{}, goodHello[:24]...), 4, 'j', 's', 'o', 'n')),
 	"another version":         setupBytes(0, 0, helloBytes(77, 0, 0, 1<<20)),
 	"another mode":            setupBytes(0, 0, helloBytes(1, 200, 0, 1<<20)),
 	"receives nothing":        setupBytes(0, 0, helloBytes(1, 0, 0, 0)),
 }
 
-func socketPath(e *env) string { return filepath.Join(e.folder, e.endpoint+".sock") }
+func socketPath(e *env) string { return filepath.Join(e.dir, e.endpoint+".sock") }
 
 // dialRaw connects as a client does, without saying anything.
 func dialRaw(e *env) int {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	must(err)
-	folder, err := os.Open(e.folder) // a test's folder may be too long for a socket's path
+	folder, err := os.Open(e.dir) // a test's folder may be too long for a socket's path
 	must(err)
 	path := "/proc/self/fd/" + strconv.Itoa(int(folder.Fd())) + "/" + e.endpoint + ".sock"
 	must(unix.Connect(fd, &unix.SockaddrUnix{Name: path}))
@@ -166,7 +171,7 @@ func testHostileClients(t *testing.T, e *env) {
 		ways = append(ways, how)
 	}
 	failures := make(chan error, 1000)
-	h := host(t, e.Bytes, func(m transport.Message[[]byte]) {
+	h := host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) {
 		if string(m.Body) == "good" {
 			assert.NoError(t, m.Reply(context.Background(), m.Body))
 		}
@@ -201,7 +206,7 @@ func testHostileClients(t *testing.T, e *env) {
 // others need not wait for that.
 func testSilentClients(t *testing.T, e *env) {
 	failures := make(chan error, 100)
-	h := host(t, e.Bytes, func(m transport.Message[[]byte]) {
+	h := host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) {
 		assert.NoError(t, m.Reply(context.Background(), m.Body))
 	}, e.config(func(c *transport.Config) {
 		c.HandshakeTimeout = 300 * time.Millisecond
@@ -272,7 +277,9 @@ func testNeverReads(t *testing.T, e *env) {
 func announcer(e *env, _ string) {
 	ctx := context.Background()
 	for _, total := range []uint64{1 << 63, ^uint64(0), transport.DefaultMaxMessageSize + 1} {
-		out, err := rendezvous.Dial(ctx, e.endpoint, goodHello, rendezvous.Options{Folder: e.folder, Attested: e.config().Attested})
+		carrier, err := rendezvous.System()
+		must(err)
+		out, err := carrier.Dial(ctx, e.endpoint, goodHello, rendezvous.Options{Dir: e.dir, Attested: e.config().Attested})
 		must(err)
 		l, err := out.Link()
 		must(err)
@@ -291,7 +298,7 @@ func testAnnouncesTooMuch(t *testing.T, e *env) {
 		return // frames are records there; see package message's fuzz target
 	}
 	failures := make(chan error, 10)
-	host(t, e.Bytes, func(transport.Message[[]byte]) {}, e.config(func(c *transport.Config) {
+	host(t, e.Bytes, func(context.Context, transport.Message[[]byte]) {}, e.config(func(c *transport.Config) {
 		c.OnError = func(err error) { failures <- err }
 	}))
 	before := heap()
@@ -330,7 +337,7 @@ func testPassedOn(t *testing.T, e *env) {
 		return // shared memory can't tell, and an heir has no key to make records with
 	}
 	failures, got := make(chan error, 10), make(chan string, 10)
-	host(t, e.Strings, func(m transport.Message[string]) { got <- m.Body }, e.config(func(c *transport.Config) {
+	host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) { got <- string(m.Body) }, e.config(func(c *transport.Config) {
 		c.OnError = func(err error) { failures <- err }
 	}))
 	p := e.start(t, "passer", "")
@@ -342,11 +349,11 @@ func testPassedOn(t *testing.T, e *env) {
 
 // A stream socket in the endpoint's place is no endpoint.
 func testPlainSocket(t *testing.T, e *env) {
-	require.NoError(t, os.Mkdir(e.folder, 0o700))
+	require.NoError(t, os.Mkdir(e.dir, 0o700))
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	defer unix.Close(fd)
-	t.Chdir(e.folder)
+	t.Chdir(e.dir)
 	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: e.endpoint + ".sock"}))
 	require.NoError(t, unix.Listen(fd, 1))
 	_, err = e.Dial(context30(t), e.endpoint, e.config())

@@ -32,43 +32,11 @@ type Host interface {
 	Close() error
 }
 
-// Client is a Client[T].
-type Client[T any] interface {
-	Send(ctx context.Context, v T) error
-	Receive(ctx context.Context) (T, error)
-	Flush(ctx context.Context) error
-	Peer() *peer.Identity
-	Endpoint() string
-	Stats() transport.Stats
-	Close() error
-}
-
-// Conn is a Conn.
-type Conn interface {
-	Send(ctx context.Context, p []byte) error
-	Receive(ctx context.Context) ([]byte, error)
-	Flush(ctx context.Context) error
-	CloseWrite(ctx context.Context) error
-	Close() error
-	Peer() *peer.Identity
-	Endpoint() string
-	MaxMessageSize() int
-	Gone() <-chan struct{}
-	Stats() transport.Stats
-}
-
-// Listener is a Listener.
-type Listener interface {
-	Accept(ctx context.Context) (Conn, error)
-	Endpoint() string
-	Close() error
-}
-
 // Typed are the constructors for one type of message. A nil codec stands for
 // the one that belongs to the type.
 type Typed[T any] struct {
-	NewHost   func(endpoint string, codec transport.Codec[T], handler func(transport.Message[T]), cfg *transport.Config) (Host, error)
-	NewClient func(ctx context.Context, endpoint string, codec transport.Codec[T], cfg *transport.Config) (Client[T], error)
+	NewHost   func(endpoint string, s transport.Service[T], cfg *transport.Config) (*transport.Host[T], error)
+	NewClient func(ctx context.Context, endpoint string, codec transport.Codec[T], cfg *transport.Config) (*transport.Client[T], error)
 
 	endpoint string // that the test uses
 }
@@ -86,8 +54,8 @@ type Layer struct {
 	// back while the peer is behind, as attested ones do.
 	Secure bool
 
-	Listen func(endpoint string, cfg *transport.Config) (Listener, error)
-	Dial   func(ctx context.Context, endpoint string, cfg *transport.Config) (Conn, error)
+	Listen func(endpoint string, cfg *transport.Config) (*transport.Listener, error)
+	Dial   func(ctx context.Context, endpoint string, cfg *transport.Config) (*transport.Conn, error)
 }
 
 // Note is a message that travels as JSON.
@@ -138,18 +106,18 @@ var (
 
 // variant is a way between host and client. All of them must behave alike.
 type variant struct {
-	name     string
-	set      func(*transport.Config)
-	shortcut bool // no connection in between, so no Listen and Dial
-	mach     bool // endpoints are Mach services: no folder
-	most     int  // bytes that one direction holds, by the documents
+	name   string
+	set    func(*transport.Config)
+	inside bool // client and host are in this process, and use no kernel
+	mach   bool // endpoints are Mach services: no directory
+	most   int  // bytes that one direction holds, by the documents
 }
 
 var (
 	inMemory  = variant{name: "memory", set: kernelOnly, most: 2 << 20}
 	attested  = variant{name: "attested", set: func(c *transport.Config) { c.NoInProcess, c.Attested = true, true }, most: 2 << 20}
 	machPorts = variant{name: "mach", set: kernelOnly, mach: true, most: mach.QueueLimitMax*machlink.MaxFrame + 1<<20}
-	inProcess = variant{name: "in-process", set: func(*transport.Config) {}, shortcut: true, mach: runtime.GOOS == "darwin"}
+	inProcess = variant{name: "in-process", set: func(*transport.Config) {}, inside: true, mach: runtime.GOOS == "darwin", most: 1 << 20}
 )
 
 func kernelOnly(c *transport.Config) { c.NoInProcess = true }
@@ -170,13 +138,14 @@ var variants = func() []variant {
 // are not on it.
 func (v variant) simulated() bool { return v.mach && runtime.GOOS != "darwin" }
 
-// env is what one test works with: an endpoint and a folder of its own. Mach has
-// no folders, and launchd may take a moment to forget a name.
+// env is what one test works with: an endpoint and a directory of its own. Mach has
+// no directories, and launchd may take a moment to forget a name.
 type env struct {
 	Layer
 	variant
 	endpoint string
-	folder   string // "" where endpoints are Mach services
+	dir      string             // "" where endpoints are Mach services
+	carrier  rendezvous.Carrier // of the simulated kernel; nil: the system's
 }
 
 const (
@@ -193,9 +162,12 @@ const (
 
 func newEnv(t *testing.T, l Layer, v variant) *env {
 	e := &env{Layer: l, variant: v}
-	endpoint, folder := Place(t)
+	endpoint, dir := Place(t)
 	if !v.mach {
-		e.folder = folder
+		e.dir = dir
+	}
+	if v.simulated() {
+		e.carrier = simulate(t)
 	}
 	e.at(endpoint)
 	return e
@@ -203,14 +175,14 @@ func newEnv(t *testing.T, l Layer, v variant) *env {
 
 var endpoints atomic.Int64
 
-// Place returns the name of an endpoint and its folder, for no other test. The
-// folder does not exist yet; it is "" where endpoints have none.
-func Place(t testing.TB) (endpoint, folder string) {
+// Place returns the name of an endpoint and its directory, for no other test. The
+// directory does not exist yet; it is "" where endpoints have none.
+func Place(t testing.TB) (endpoint, dir string) {
 	t.Helper()
 	if runtime.GOOS == "linux" {
-		folder = filepath.Join(t.TempDir(), "endpoints")
+		dir = filepath.Join(t.TempDir(), "endpoints")
 	}
-	return fmt.Sprintf("com.example.test.%d.%d", os.Getpid(), endpoints.Add(1)), folder
+	return fmt.Sprintf("com.example.test.%d.%d", os.Getpid(), endpoints.Add(1)), dir
 }
 
 // at gives the env and what it makes their endpoint.
@@ -223,10 +195,10 @@ func (e *env) at(endpoint string) {
 // self is this process as its peers see it.
 func (e *env) self(t *testing.T) *peer.Identity {
 	t.Helper()
-	c, err := rendezvous.Self()
-	require.NoError(t, err)
 	identify := peer.Self
-	if c != nil {
+	if e.carrier != nil {
+		c, err := e.carrier.Self()
+		require.NoError(t, err)
 		identify = func() (*peer.Identity, error) { return peer.Identify(c) }
 	}
 	id, err := identify()
@@ -237,7 +209,7 @@ func (e *env) self(t *testing.T) *peer.Identity {
 
 // config is the variant's configuration with changes.
 func (e *env) config(changes ...func(*transport.Config)) *transport.Config {
-	c := &transport.Config{Folder: e.folder}
+	c := &transport.Config{Dir: e.dir, Carrier: e.carrier}
 	e.set(c)
 	for _, change := range changes {
 		change(c)
@@ -266,8 +238,8 @@ func Run(t *testing.T, l Layer) {
 		t.Run(v.name, func(t *testing.T) {
 			for _, c := range v.tests() {
 				t.Run(c.name, func(t *testing.T) {
-					if v.simulated() {
-						simulate(t)
+					if c.waits() {
+						t.Parallel()
 					}
 					c.run(t, newEnv(t, l, v))
 				})
@@ -280,17 +252,15 @@ func Run(t *testing.T, l Layer) {
 // tests are those that a variant has to pass.
 func (v variant) tests() []test {
 	switch {
-	case v.shortcut:
-		return typedTests
-	case v.simulated():
+	case v.inside, v.simulated():
 		return slices.Concat(typedTests, connTests)
 	}
 	return slices.Concat(typedTests, connTests, wireTests, processTests, idleTests)
 }
 
-// simulate has endpoints be services of a simulated Mach kernel, with this
-// process as its only task, and checks in the end that nothing is left there.
-func simulate(t *testing.T) {
+// simulate returns the carrier of a simulated Mach kernel, with this process as its
+// only task, and checks in the end that nothing is left there.
+func simulate(t *testing.T) rendezvous.Carrier {
 	t.Helper()
 	k := machtest.New()
 	task := k.NewTask(mach.AuditToken{
@@ -298,12 +268,11 @@ func simulate(t *testing.T) {
 		// Not every kernel fills in the others.
 		5: uint32(os.Getpid()),
 	})
-	restore := rendezvous.Simulate(task)
 	t.Cleanup(func() {
-		restore()
 		assert.Equal(t, machtest.Usage{}, task.Usage(), "rights or memory left:\n%s", task.Describe())
 		assert.Zero(t, k.LivePorts())
 	})
+	return rendezvous.Mach(task)
 }
 
 // test is one behaviour.
@@ -311,3 +280,7 @@ type test struct {
 	name string
 	run  func(t *testing.T, e *env)
 }
+
+// waits reports whether the test mostly waits for time to pass, so that it runs
+// beside others of its kind.
+func (c test) waits() bool { return c.name == "Throughput" || c.name == "IdleCostsNothing" }

@@ -19,7 +19,7 @@ func testShutdownDrains(t *testing.T, e *env) {
 		const n = 500
 		var handled int
 		first, free := make(chan struct{}), make(chan struct{})
-		h := host(t, e.Strings, func(m transport.Message[string]) {
+		h := host(t, e.Strings, func(_ context.Context, m transport.Message[string]) {
 			if handled++; handled == 1 {
 				close(first)
 				<-free
@@ -38,13 +38,8 @@ func testShutdownDrains(t *testing.T, e *env) {
 			sent <- err
 		}()
 		<-first
-		if e.shortcut {
-			close(free) // its Send waits for the handler
-		}
 		require.NoError(t, await(t, sent))
-		if !e.shortcut {
-			close(free)
-		}
+		close(free)
 		require.NoError(t, h.Shutdown(ctx))
 		require.Equal(t, n, handled, "round %d", round)
 		require.NoError(t, c.Close(), "nothing was lost, so there is nothing to report")
@@ -57,7 +52,7 @@ func testShutdownNew(t *testing.T, e *env) {
 	for round := range e.repeat(200) {
 		ctx := context30(t)
 		handled := 0
-		h, err := e.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) { handled++ }, e.config())
+		h, err := e.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) { handled++ }), e.config())
 		require.NoError(t, err)
 		c, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config())
 		require.NoError(t, err)
@@ -72,7 +67,7 @@ func testShutdownNew(t *testing.T, e *env) {
 // When its context ends, Shutdown does what Close does.
 func testShutdownContext(t *testing.T, e *env) {
 	entered, free := make(chan struct{}), make(chan struct{})
-	h := host(t, e.Strings, func(transport.Message[string]) {
+	h := host(t, e.Strings, func(context.Context, transport.Message[string]) {
 		close(entered)
 		<-free
 	}, e.config())
@@ -95,12 +90,9 @@ func testShutdownContext(t *testing.T, e *env) {
 // What clients have sent and no handler has seen is lost at Close, and they are
 // told how much.
 func testCloseTells(t *testing.T, e *env) {
-	if e.shortcut {
-		return // Send returns when the handler has, so nothing is ever lost
-	}
 	entered, free := make(chan struct{}), make(chan struct{})
 	first := true
-	h := host(t, e.Strings, func(m transport.Message[string]) {
+	h := host(t, e.Strings, func(_ context.Context, m transport.Message[string]) {
 		if first {
 			first = false
 			close(entered)
@@ -139,17 +131,14 @@ func testCloseTells(t *testing.T, e *env) {
 // A client that closes the moment after its host has gone, and has not noticed,
 // says what is lost all the same.
 func testCloseReports(t *testing.T, e *env) {
-	if e.shortcut {
-		return // a Send there has been handled
-	}
 	for range 30 {
 		l, err := e.Listen(e.endpoint, e.config())
 		require.NoError(t, err)
-		c, ctx := client(t, e.Strings, e.config()), context30(t)
+		c, ctx := client(t, e.Bytes, e.config()), context30(t)
 		server, err := l.Accept(ctx)
 		require.NoError(t, err)
-		require.NoError(t, c.Send(ctx, "one"))
-		require.NoError(t, c.Send(ctx, "two"))
+		require.NoError(t, c.Send(ctx, []byte("one")))
+		require.NoError(t, c.Send(ctx, []byte("two")))
 		require.NoError(t, server.Close())
 		require.ErrorIs(t, c.Close(), transport.ErrDisconnected)
 		require.NoError(t, l.Close())
@@ -159,7 +148,7 @@ func testCloseReports(t *testing.T, e *env) {
 // A client whose host ends finds the next one, and says when it has none.
 func testNextHost(t *testing.T, e *env) {
 	got := make(chan string, 4)
-	handler := func(m transport.Message[string]) { got <- m.Body }
+	handler := func(_ context.Context, m transport.Message[string]) { got <- m.Body }
 	h := host(t, e.Strings, handler, e.config())
 	c, ctx := client(t, e.Strings, e.config()), context30(t)
 	for round := range 5 {
@@ -183,7 +172,7 @@ func testNextHost(t *testing.T, e *env) {
 }
 
 func testReceiveAcrossHosts(t *testing.T, e *env) {
-	handler := func(m transport.Message[string]) {
+	handler := func(_ context.Context, m transport.Message[string]) {
 		assert.NoError(t, m.Reply(context.Background(), m.Body+" 1"))
 		assert.NoError(t, m.Reply(context.Background(), m.Body+" 2"))
 	}
@@ -225,7 +214,7 @@ func testQuiet(t *testing.T, e *env) {
 	}
 	for round := range 40 {
 		ctx := context30(t)
-		h, err := e.Strings.NewHost(e.endpoint, nil, func(transport.Message[string]) {}, e.config(quiet))
+		h, err := e.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) {}), e.config(quiet))
 		require.NoError(t, err)
 		c, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config())
 		require.NoError(t, err)
@@ -240,10 +229,10 @@ func testQuiet(t *testing.T, e *env) {
 }
 
 func testInUse(t *testing.T, e *env) {
-	handler := func(transport.Message[string]) {}
+	handler := func(context.Context, transport.Message[string]) {}
 	h := host(t, e.Strings, handler, e.config())
 	for _, other := range []*transport.Config{e.config(), e.config(func(c *transport.Config) { c.NoInProcess = !c.NoInProcess })} {
-		_, err := e.Strings.NewHost(e.endpoint, nil, handler, other)
+		_, err := e.Strings.NewHost(e.endpoint, service(handler), other)
 		require.ErrorIs(t, err, transport.ErrEndpointInUse)
 		_, err = e.Listen(e.endpoint, other)
 		require.ErrorIs(t, err, transport.ErrEndpointInUse)
@@ -262,7 +251,7 @@ func testNoHost(t *testing.T, e *env) {
 	_, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config())
 	require.ErrorIs(t, err, transport.ErrNoHost)
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	h := host(t, e.Strings, func(transport.Message[string]) {}, e.config())
+	h := host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config())
 	_, err = e.Strings.NewClient(ctx, e.endpoint+".other", nil, e.config())
 	require.ErrorIs(t, err, transport.ErrNoHost)
 	require.NoError(t, h.Close())
@@ -271,7 +260,7 @@ func testNoHost(t *testing.T, e *env) {
 	for _, name := range []string{"", ".x", "a/b", "a b", string(make([]byte, 128))} {
 		_, err = e.Strings.NewClient(ctx, name, nil, e.config())
 		require.ErrorIs(t, err, transport.ErrInvalidEndpoint, "%q", name)
-		_, err = e.Strings.NewHost(name, nil, func(transport.Message[string]) {}, e.config())
+		_, err = e.Strings.NewHost(name, service(func(context.Context, transport.Message[string]) {}), e.config())
 		require.ErrorIs(t, err, transport.ErrInvalidEndpoint, "%q", name)
 	}
 }

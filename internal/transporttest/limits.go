@@ -14,18 +14,18 @@ import (
 )
 
 func testBusy(t *testing.T, e *env) {
-	host(t, e.Strings, func(transport.Message[string]) {}, e.config(func(c *transport.Config) { c.MaxConnections = 2 }))
+	host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config(func(c *transport.Config) { c.MaxConnections = 2 }))
 	first, second := client(t, e.Strings, e.config()), client(t, e.Strings, e.config())
 	_, err := e.Strings.NewClient(context30(t), e.endpoint, nil, e.config())
 	require.ErrorIs(t, err, transport.ErrBusy)
-	for _, c := range []Client[string]{first, second} {
+	for _, c := range []*transport.Client[string]{first, second} {
 		require.NoError(t, c.Send(context30(t), "undisturbed"))
 	}
 }
 
 // A place that a client has left is soon free again.
 func testBusyFree(t *testing.T, e *env) {
-	host(t, e.Strings, func(transport.Message[string]) {}, e.config(func(c *transport.Config) { c.MaxConnections = 1 }))
+	host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config(func(c *transport.Config) { c.MaxConnections = 1 }))
 	for range 20 {
 		require.EventuallyWithT(t, func(t *assert.CollectT) {
 			c, err := e.Strings.NewClient(context.Background(), e.endpoint, nil, e.config())
@@ -39,7 +39,7 @@ func testBusyFree(t *testing.T, e *env) {
 func testLimits(t *testing.T, e *env) {
 	a, b := connsOf(t, e, e.config(func(c *transport.Config) { c.MaxMessageSize = 100 }),
 		e.config(func(c *transport.Config) { c.MaxMessageSize = 200 }))
-	for _, c := range []Conn{a, b} {
+	for _, c := range []*transport.Conn{a, b} {
 		assert.Equal(t, 100, c.MaxMessageSize())
 		require.ErrorIs(t, c.Send(context30(t), make([]byte, 101)), transport.ErrMessageTooLarge)
 		require.NoError(t, c.Send(context30(t), make([]byte, 100)))
@@ -59,7 +59,7 @@ func testEitherAttests(t *testing.T, e *env) {
 	plain := e.config(func(c *transport.Config) { c.Attested = false })
 	for _, pair := range [][2]*transport.Config{{attested, plain}, {plain, attested}, {attested, attested}} {
 		e := newEnv(t, e.Layer, e.variant)
-		pair[0].Folder, pair[1].Folder = e.folder, e.folder
+		pair[0].Dir, pair[1].Dir = e.dir, e.dir
 		before := len(leaktest.Mappings())
 		a, b := connsOf(t, e, pair[0], pair[1])
 		assert.Len(t, leaktest.Mappings(), before, "an attested connection has no shared memory")
@@ -90,7 +90,7 @@ func testBufferSizes(t *testing.T, e *env) {
 // testThroughput waits for the log's record of a second.
 func testThroughput(t *testing.T, e *env) {
 	log := logBook{arrived: make(chan slog.Record, 100)}
-	host(t, e.Strings, func(transport.Message[string]) {}, e.config(func(c *transport.Config) {
+	host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config(func(c *transport.Config) {
 		c.LogThroughput, c.Logger = true, slog.New(&log)
 	}))
 	c, ctx := client(t, e.Strings, e.config()), context30(t)

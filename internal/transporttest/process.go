@@ -18,7 +18,7 @@ import (
 const (
 	roleVariable     = "SEALPORT_TEST_ROLE"
 	endpointVariable = "SEALPORT_TEST_ENDPOINT"
-	folderVariable   = "SEALPORT_TEST_FOLDER"
+	dirVariable      = "SEALPORT_TEST_FOLDER"
 	variantVariable  = "SEALPORT_TEST_VARIANT"
 	argumentVariable = "SEALPORT_TEST_ARGUMENT"
 )
@@ -37,7 +37,7 @@ func (e *env) start(t *testing.T, role, argument string) *process {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	p := &process{cmd: exec.Command(self), lines: make(chan string, 64)}
-	p.cmd.Env = append(os.Environ(), roleVariable+"="+role, endpointVariable+"="+e.endpoint, folderVariable+"="+e.folder,
+	p.cmd.Env = append(os.Environ(), roleVariable+"="+role, endpointVariable+"="+e.endpoint, dirVariable+"="+e.dir,
 		variantVariable+"="+e.variant.name, argumentVariable+"="+argument)
 	p.cmd.Stderr = os.Stderr
 	p.in, err = p.cmd.StdinPipe()
@@ -122,7 +122,7 @@ func play(l Layer, role string) {
 		say("failed: no part %q", role)
 		os.Exit(1)
 	}
-	e := &env{Layer: l, folder: os.Getenv(folderVariable)}
+	e := &env{Layer: l, dir: os.Getenv(dirVariable)}
 	e.at(os.Getenv(endpointVariable))
 	for _, v := range variants {
 		if v.name == os.Getenv(variantVariable) {

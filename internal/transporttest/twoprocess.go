@@ -71,9 +71,9 @@ func testKilledSender(t *testing.T, e *env) {
 
 // echoHost answers, and can be told to say how many connections it has.
 func echoHost(e *env, _ string) {
-	h, err := e.Bytes.NewHost(e.endpoint, nil, func(m transport.Message[[]byte]) {
+	h, err := e.Bytes.NewHost(e.endpoint, service(func(_ context.Context, m transport.Message[[]byte]) {
 		must(m.Reply(context.Background(), m.Body))
-	}, e.config())
+	}), e.config())
 	must(err)
 	say("ready")
 	for {
@@ -115,7 +115,7 @@ func crowd(e *env, argument string) {
 	ctx := context.Background()
 	size, err := strconv.Atoi(argument)
 	must(err)
-	clients := make([]Client[[]byte], size)
+	clients := make([]*transport.Client[[]byte], size)
 	var all sync.WaitGroup
 	for i := range clients {
 		all.Go(func() {
@@ -152,7 +152,7 @@ func testManyConnections(t *testing.T, e *env) {
 	if e.mach {
 		size = 100 // launchd looks the name up for each
 	}
-	h := host(t, e.Bytes, func(m transport.Message[[]byte]) {
+	h := host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) {
 		assert.NoError(t, m.Reply(context.Background(), m.Body))
 	}, e.config(func(c *transport.Config) { c.HandshakeTimeout = limit }))
 	p := e.start(t, "crowd", strconv.Itoa(size))

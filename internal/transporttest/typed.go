@@ -42,21 +42,26 @@ var typedTests = []test{
 	{"RefusedByHost", testRefusedByHost},
 	{"RefusedByClient", testRefusedByClient},
 	{"ReceiverPriority", testPriority},
-	{"ShortcutIsACall", testShortcut},
-	{"NoShortcut", testNoShortcut},
+	{"InProcessUsesNoKernel", testInside},
+	{"NoInProcessUsesTheKernel", testNotInside},
 }
 
 // host makes a host whose end is the test's end.
-func host[T any](t *testing.T, of Typed[T], handler func(transport.Message[T]), cfg *transport.Config) Host {
+func host[T any](t *testing.T, of Typed[T], handler func(context.Context, transport.Message[T]), cfg *transport.Config) Host {
 	t.Helper()
-	h, err := of.NewHost(of.endpoint, nil, handler, cfg)
+	h, err := of.NewHost(of.endpoint, service(handler), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, h.Close()) })
 	return h
 }
 
+// service is one that handles messages and no more.
+func service[T any](handler func(context.Context, transport.Message[T])) transport.Service[T] {
+	return transport.Service[T]{Handle: handler}
+}
+
 // client makes a client whose end is the test's end.
-func client[T any](t *testing.T, of Typed[T], cfg *transport.Config) Client[T] {
+func client[T any](t *testing.T, of Typed[T], cfg *transport.Config) *transport.Client[T] {
 	t.Helper()
 	c, err := of.NewClient(context30(t), of.endpoint, nil, cfg)
 	require.NoError(t, err)
@@ -88,7 +93,7 @@ func await[T any](t *testing.T, from <-chan T) (v T) {
 func testOrder(t *testing.T, e *env) {
 	const n = 10_000
 	got := make(chan string, n)
-	host(t, e.Strings, func(m transport.Message[string]) { got <- m.Body }, e.config())
+	host(t, e.Strings, func(_ context.Context, m transport.Message[string]) { got <- m.Body }, e.config())
 	c := client(t, e.Strings, e.config())
 	assert.Equal(t, e.endpoint, c.Endpoint())
 	ctx := context30(t)
@@ -107,7 +112,7 @@ func testClientsInOrder(t *testing.T, e *env) {
 	const clients, n = 8, 500
 	type one struct{ from, number int }
 	got := make(chan one, clients*n)
-	host(t, e.Notes, func(m transport.Message[Note]) { got <- one{len(m.Body.Tags), m.Body.Number} }, e.config())
+	host(t, e.Notes, func(_ context.Context, m transport.Message[Note]) { got <- one{len(m.Body.Tags), m.Body.Number} }, e.config())
 	var senders sync.WaitGroup
 	for i := range clients {
 		c := client(t, e.Notes, e.config())
@@ -132,7 +137,7 @@ func testClientsInOrder(t *testing.T, e *env) {
 func testConcurrentSends(t *testing.T, e *env) {
 	const senders, n = 6, 30
 	got := make(chan string, senders*n)
-	host(t, e.Bytes, func(m transport.Message[[]byte]) {
+	host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) {
 		for _, b := range m.Body {
 			if b != m.Body[0] {
 				got <- "mixed up"
@@ -171,7 +176,7 @@ func testConcurrentSends(t *testing.T, e *env) {
 }
 
 func testReply(t *testing.T, e *env) {
-	host(t, e.Strings, func(m transport.Message[string]) {
+	host(t, e.Strings, func(_ context.Context, m transport.Message[string]) {
 		for i := range len(m.Body) {
 			assert.NoError(t, m.Reply(context.Background(), m.Body[:i+1]))
 		}
@@ -193,7 +198,7 @@ func testReply(t *testing.T, e *env) {
 
 func testReplyLater(t *testing.T, e *env) {
 	later := make(chan transport.Message[string], 1)
-	host(t, e.Strings, func(m transport.Message[string]) { later <- m }, e.config())
+	host(t, e.Strings, func(_ context.Context, m transport.Message[string]) { later <- m }, e.config())
 	c, ctx := client(t, e.Strings, e.config()), context30(t)
 	require.NoError(t, c.Send(ctx, "question"))
 	m := await(t, later)
@@ -214,7 +219,7 @@ func testReplyLater(t *testing.T, e *env) {
 func testSizes(t *testing.T, e *env) {
 	sizes := []int{0, 1, 7, 8, 9, 4095, 4096, 16<<10 - 4, 16 << 10, 64<<10 - 1, 64 << 10, 64<<10 + 1,
 		64<<10 + 248, 64<<10 + 256, 128<<10 - 20, 128 << 10, 256 << 10, 1 << 20, 3<<20 + 17}
-	host(t, e.Bytes, func(m transport.Message[[]byte]) {
+	host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) {
 		assert.NoError(t, m.Reply(context.Background(), m.Body))
 	}, e.config())
 	c, ctx := client(t, e.Bytes, e.config()), context30(t)
@@ -251,7 +256,7 @@ func testTooLarge(t *testing.T, e *env) {
 			if limited == "client" {
 				hostConfig, clientConfig = clientConfig, hostConfig
 			}
-			host(t, e.Bytes, func(m transport.Message[[]byte]) { got <- len(m.Body) }, hostConfig)
+			host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) { got <- len(m.Body) }, hostConfig)
 			c, ctx := client(t, e.Bytes, clientConfig), context30(t)
 			require.ErrorIs(t, c.Send(ctx, make([]byte, size+1)), transport.ErrMessageTooLarge)
 			require.NoError(t, c.Send(ctx, make([]byte, size)))
@@ -262,7 +267,7 @@ func testTooLarge(t *testing.T, e *env) {
 
 func testPeer(t *testing.T, e *env) {
 	got := make(chan *peer.Identity, 1)
-	host(t, e.Strings, func(m transport.Message[string]) { got <- m.Peer }, e.config())
+	host(t, e.Strings, func(_ context.Context, m transport.Message[string]) { got <- m.Session.Peer() }, e.config())
 	c := client(t, e.Strings, e.config())
 	require.NoError(t, c.Send(context30(t), "who am I?"))
 	self := e.self(t)
@@ -274,18 +279,13 @@ func testPeer(t *testing.T, e *env) {
 func testStats(t *testing.T, e *env) {
 	const n = 1000
 	done := make(chan struct{}, n)
-	h := host(t, e.Bytes, func(m transport.Message[[]byte]) {
-		if !e.shortcut {
-			assert.NoError(t, m.Reply(context.Background(), m.Body[:1]))
-		}
+	h := host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) {
+		assert.NoError(t, m.Reply(context.Background(), m.Body[:1]))
 		done <- struct{}{}
 	}, e.config())
 	c, ctx := client(t, e.Bytes, e.config()), context30(t)
 	for range n {
 		require.NoError(t, c.Send(ctx, make([]byte, 3)))
-		if e.shortcut {
-			continue
-		}
 		_, err := c.Receive(ctx)
 		require.NoError(t, err)
 	}
@@ -297,10 +297,6 @@ func testStats(t *testing.T, e *env) {
 		assert.EqualValues(t, n, s.ReceivedMessages)
 		assert.Zero(t, s.DecodeErrors)
 		assert.Zero(t, s.Refused)
-		if e.shortcut {
-			assert.Zero(t, s.Accepted)
-			return
-		}
 		assert.EqualValues(t, n, s.SentMessages)
 		assert.EqualValues(t, 3*n, s.ReceivedBytes)
 		assert.EqualValues(t, n, s.SentBytes)

@@ -87,7 +87,7 @@ func Run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	endpoint := flags.String("endpoint", "", "its `name`")
 	hello := flags.String("hello", "", "the client's hello, `hexadecimal`")
 	var o rendezvous.Options
-	flags.StringVar(&o.Folder, "folder", "", "where endpoints are")
+	flags.StringVar(&o.Dir, "dir", "", "the `directory` of the endpoint")
 	flags.BoolVar(&o.Attested, "attested", false, "use the socket, not memory")
 	b := &bridge{in: bufio.NewReader(in), out: bufio.NewWriter(out)}
 	flags.IntVar(&b.flipIn, "flip-in", 0, "change a bit of the peer's `n`th frame")
@@ -106,7 +106,11 @@ func Run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 }
 
 func (b *bridge) client(ctx context.Context, endpoint string, hello []byte, o rendezvous.Options) error {
-	out, err := rendezvous.Dial(ctx, endpoint, hello, o)
+	carrier, err := rendezvous.System()
+	if err != nil {
+		return err
+	}
+	out, err := carrier.Dial(ctx, endpoint, hello, o)
 	if err != nil {
 		return err
 	}
@@ -126,7 +130,11 @@ func (b *bridge) client(ctx context.Context, endpoint string, hello []byte, o re
 }
 
 func (b *bridge) host(ctx context.Context, endpoint string, o rendezvous.Options) error {
-	listener, err := rendezvous.Listen(endpoint, o)
+	carrier, err := rendezvous.System()
+	if err != nil {
+		return err
+	}
+	listener, err := carrier.Listen(endpoint, o)
 	if err != nil {
 		return err
 	}

@@ -1,18 +1,20 @@
-// Package record seals and opens records: what a secure connection puts into the
-// frames of its link. It is bytes in, bytes out, one Sealer and one Opener for
+// Package record seals and opens records, which a secure connection puts into the
+// frames of its link. It converts bytes only, with one [Sealer] and one [Opener] for
 // each direction.
 //
-// docs/PROTOCOL.md, "Records", fixes every byte. A record is
+// docs/PROTOCOL.md, "Records", specifies every byte. A record is
 //
-//	type (1) ‖ 0 (1) ‖ skip (2, little endian) ‖ ChaCha20-Poly1305(plaintext)
+//	type (1) ‖ 0 (1) ‖ skip (2, little-endian) ‖ ChaCha20-Poly1305(plaintext)
 //
-// Its nonce is a counter that both sides keep and that never travels: whatever is
-// left out, repeated, moved or comes from elsewhere does not open. The first four
-// bytes and the length of the plaintext are authenticated with it.
+// Its nonce is a counter that both sides keep and that is not sent: a record that is
+// dropped, repeated, moved or from another connection does not open. The first four
+// bytes and the length of the plaintext are authenticated too.
 //
-// Records are sealed from and opened in private memory only: x/crypto reads the
-// ciphertext twice, so that a peer who could change it meanwhile would get
-// plaintext that nobody authenticated.
+// Records must be sealed from and opened in private memory: x/crypto reads the
+// ciphertext twice, so a peer that can change it in between would choose the
+// plaintext.
+//
+// A Sealer or Opener must be used by one goroutine at a time. No call blocks.
 package record
 
 import (
@@ -25,7 +27,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// Type is what a record is for.
+// Type says what a record contains.
 type Type byte
 
 // The types.
@@ -33,8 +35,8 @@ const (
 	Data      Type = 0 // the plaintext is a frame of the layer above
 	Close     Type = 1 // the end of this direction; empty
 	Rekey     Type = 2 // the next record has the next key (Noise §4.2, REKEY); empty
-	Handshake Type = 3 // a message of a handshake that will replace the keys
-	Switch    Type = 4 // the next record has the key of that handshake; empty
+	Handshake Type = 3 // a message of a rehandshake, which will replace the keys
+	Switch    Type = 4 // the next record has the key of the rehandshake; empty
 	Ready     Type = 5 // the responder has accepted the initiator's key; empty
 
 	types = 6
@@ -47,41 +49,39 @@ const (
 	KeySize    = chacha20poly1305.KeySize
 )
 
-// A key is replaced by the next (Rekey) after so many records or bytes, whichever
-// comes first. ChaCha20-Poly1305 itself would allow far more (RFC 9001 §6.6: no
-// limit for confidentiality); it is to bound what a stolen key opens.
+// A key is replaced (Rekey) after this many records or bytes, whichever comes first.
+// ChaCha20-Poly1305 would allow far more (RFC 9001 §6.6: no limit for
+// confidentiality); the limits bound what a stolen key opens.
 const (
 	RekeyRecords = 1 << 22
 	RekeyBytes   = 1 << 32
 
-	// DueSkip: so many records abandoned in a row make a Rekey due, which the
-	// caller keeps until it is sent, long before there is no room for their
-	// number.
+	// DueSkip is the number of records abandoned in a row after which a Rekey is
+	// due. The caller keeps that record until it is sent, long before the number
+	// of abandoned records no longer fits.
 	DueSkip = 1 << 15
 
-	// hardFactor: an Opener refuses a peer who goes on for so many times as
-	// long with one key.
+	// hardFactor is how many times these limits an Opener lets a peer use a key
+	// before it refuses the records.
 	hardFactor = 2
 )
 
 var (
-	// ErrOpen means that a record does not open: it was changed, left out,
-	// repeated, moved, or belongs to another connection or direction. Final.
+	// ErrOpen means that a record does not open: it was changed, repeated, moved
+	// or follows a dropped one, or it belongs to another connection or direction.
 	ErrOpen = errors.New("record does not authenticate")
 
-	// ErrMalformed means that a record, though authentic, breaks the protocol.
-	// Final.
+	// ErrMalformed means that a record is authentic and violates the protocol.
 	ErrMalformed = errors.New("malformed record")
 
-	// ErrExhausted means that the counter has come to its end. Final.
+	// ErrExhausted means that the counter has reached its end.
 	ErrExhausted = errors.New("record counter exhausted")
 )
 
-// lastNonce is the last counter for records; the one behind it is Noise's for
-// REKEY (§4.2).
+// lastNonce is the last counter for records. Noise uses the next one for REKEY (§4.2).
 const lastNonce = math.MaxUint64 - 1
 
-// state is what both directions have in common.
+// state is the part that Sealer and Opener share.
 type state struct {
 	aead    cipher.AEAD
 	counter uint64 // of the next record
@@ -89,7 +89,7 @@ type state struct {
 	bytes   uint64
 	err     error
 
-	// Scratch that would escape to the heap for each record.
+	// Buffers that would otherwise escape to the heap for each record.
 	nonce [chacha20poly1305.NonceSize]byte
 	ad    [HeaderSize + 4]byte
 }
@@ -97,7 +97,7 @@ type state struct {
 func (s *state) setKey(key *[KeySize]byte) {
 	aead, err := chacha20poly1305.New(key[:])
 	if err != nil {
-		panic("record: " + err.Error()) // only for a key of another length
+		panic("record: " + err.Error()) // fails only for a key of another length
 	}
 	s.aead, s.counter, s.records, s.bytes = aead, 0, 0, 0
 }
@@ -113,13 +113,13 @@ func (s *state) rekey() {
 	clear(sealed)
 }
 
-// nonceOf is four zero bytes and the counter, little endian (Noise §12.3).
+// nonceOf returns four zero bytes and the counter, little-endian (Noise §12.3).
 func (s *state) nonceOf(counter uint64) []byte {
 	binary.LittleEndian.PutUint64(s.nonce[4:], counter)
 	return s.nonce[:]
 }
 
-// adOf is what is authenticated with a plaintext of n bytes.
+// adOf returns the associated data for a plaintext of n bytes.
 func (s *state) adOf(header []byte, n int) []byte {
 	copy(s.ad[:], header)
 	binary.LittleEndian.PutUint32(s.ad[HeaderSize:], uint32(n))
@@ -131,25 +131,25 @@ func (s *state) count(n int) {
 	s.bytes += uint64(n)
 }
 
-// Sealer makes the records of one direction. It is used by one goroutine at a
+// Sealer seals the records of one direction. It must be used by one goroutine at a
 // time.
 type Sealer struct {
 	state
 	skip uint16 // records sealed since the last that was sent
 }
 
-// NewSealer returns a Sealer. The key stays the caller's to clear.
+// NewSealer returns a Sealer. key is not kept; the caller should clear it.
 func NewSealer(key *[KeySize]byte) *Sealer {
 	s := &Sealer{}
 	s.setKey(key)
 	return s
 }
 
-// Seal appends a record to dst. The plaintext is head followed by body; neither
-// may overlap with dst. The caller says by Sent or Abandoned what has become of
-// the record before the next is sealed.
+// Seal appends a record to dst and returns the extended slice. The plaintext is head
+// followed by body; neither is kept, and neither may overlap dst. The caller calls
+// [Sealer.Sent] or [Sealer.Abandoned] before it seals the next record.
 //
-// It fails with ErrExhausted, finally.
+// It fails with [ErrExhausted], which is final.
 func (s *Sealer) Seal(dst []byte, t Type, head, body []byte) ([]byte, error) {
 	if s.err != nil {
 		return nil, s.err
@@ -168,17 +168,17 @@ func (s *Sealer) Seal(dst []byte, t Type, head, body []byte) ([]byte, error) {
 		plain = dst[at+HeaderSize:]
 	}
 	dst = s.aead.Seal(dst[:at+HeaderSize], s.nonceOf(s.counter), plain, ad)
-	// Whatever becomes of the record, its nonce is used.
+	// The nonce is used even if the record is never sent.
 	s.counter++
 	s.count(n)
 	return dst, nil
 }
 
-// Sent is called when the last record is on its way.
+// Sent says that the last record was sent.
 func (s *Sealer) Sent() { s.skip = 0 }
 
-// Abandoned is called when the last record will not be sent: its nonce is left
-// out, and the next record says so.
+// Abandoned says that the last record will not be sent: its nonce is skipped, and the
+// next record says so.
 func (s *Sealer) Abandoned() { s.skip++ }
 
 // Due reports whether a Rekey record should be sent before the next.
@@ -186,28 +186,30 @@ func (s *Sealer) Due() bool {
 	return s.records >= RekeyRecords || s.bytes >= RekeyBytes || s.skip >= DueSkip
 }
 
-// Rekey is called after a Rekey record was sent.
+// Rekey replaces the key after a Rekey record was sent.
 func (s *Sealer) Rekey() { s.rekey() }
 
-// Replace is called after a Switch record was sent. The key stays the caller's to
-// clear.
+// Replace replaces the key after a Switch record was sent. key is not kept; the caller
+// should clear it.
 func (s *Sealer) Replace(key *[KeySize]byte) { s.setKey(key) }
 
-// Opener opens the records of one direction. It is used by one goroutine at a
+// Opener opens the records of one direction. It must be used by one goroutine at a
 // time.
 type Opener struct{ state }
 
-// NewOpener returns an Opener. The key stays the caller's to clear.
+// NewOpener returns an Opener. key is not kept; the caller should clear it.
 func NewOpener(key *[KeySize]byte) *Opener {
 	o := &Opener{}
 	o.setKey(key)
 	return o
 }
 
-// Open opens a record, appends its plaintext to dst and returns its type and the
-// longer slice. dst must not overlap with frame, which is left as it was. After
-// Rekey it has the next key. Errors are final: ErrOpen, ErrMalformed,
-// ErrExhausted.
+// Open opens a record, appends its plaintext to dst, and returns its type and the
+// extended slice. frame is neither changed nor kept, and dst must not overlap it. A
+// Rekey record replaces the key.
+//
+// It fails with [ErrOpen], [ErrMalformed] or [ErrExhausted]. The first error is final:
+// every later call returns it.
 func (o *Opener) Open(dst, frame []byte) (Type, []byte, error) {
 	if o.err != nil {
 		return 0, nil, o.err
@@ -248,5 +250,6 @@ func (o *Opener) open(dst, frame []byte) (Type, []byte, error) {
 	return t, plain, nil
 }
 
-// Replace is called after a Switch record. The key stays the caller's to clear.
+// Replace replaces the key after a Switch record. key is not kept; the caller should
+// clear it.
 func (o *Opener) Replace(key *[KeySize]byte) { o.setKey(key) }

@@ -69,7 +69,7 @@ class Peer {
 
   start () {
     const c = this.config
-    const args = [...c.bridge.slice(1), '-endpoint', c.endpoint, '-folder', c.folder]
+    const args = [...c.bridge.slice(1), '-endpoint', c.endpoint, '-dir', c.dir]
     if (c.host) args.push('-host')
     else args.push('-hello', hello(c.most).toString('hex'))
     this.carrier = new Carrier(c.bridge[0], args)

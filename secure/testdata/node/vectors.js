@@ -1,5 +1,5 @@
 // Checks secure/testdata/vectors.json with this implementation: both sides of each
-// connection, every byte that they send. The folder's parent has the file.
+// connection, every byte that they send. The parent directory has the file.
 
 import assert from 'node:assert/strict'
 import fs from 'node:fs'

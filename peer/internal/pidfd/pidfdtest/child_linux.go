@@ -130,6 +130,7 @@ func serve(extra map[string]func([]string) (string, error)) int {
 		run, ok := map[string]func([]string) (string, error){
 			"dial": s.dial, "adopt": s.adopt, "hello": s.hello, "hello-as": s.helloAs,
 			"exec": s.exec, "setresuid": setresid(syscall.Setresuid), "setresgid": setresid(syscall.Setresgid), "spawn": s.spawn, "exit": s.exit, "hide": hide,
+			"serve-fuse": s.fuse.open, "hold-fuse": s.fuse.hold, "release-fuse": s.fuse.release,
 		}[words[0]]
 		if !ok {
 			run, ok = extra[words[0]]
@@ -154,6 +155,7 @@ func serve(extra map[string]func([]string) (string, error)) int {
 type server struct {
 	conn     *Conn
 	children []*exec.Cmd
+	fuse     fuse
 }
 
 // dial PATH connects.
@@ -200,7 +202,7 @@ func setresid(set func(real, effective, saved int) error) func([]string) (string
 }
 
 // spawn PATH starts a child of the child that dials and says hello, and returns
-// its pid. It stays until this one ends in good order, and beyond after exit.
+// its pid. It stays until this one ends, and outlives it after exit.
 func (s *server) spawn(args []string) (string, error) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env, cmd.Stderr = os.Environ(), os.Stderr

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -25,43 +26,64 @@ const (
 	fuseMaxWrite  = 128 << 10
 )
 
-// ServedFile is an executable file whose contents this process serves by FUSE.
-type ServedFile struct {
-	// Mu can be held to keep the server from answering.
-	Mu sync.Mutex
-
-	dev     int
-	content []byte
-	done    chan struct{}
-}
+// ServedFile is a copy of the test's program whose contents come from user space:
+// a child serves it by FUSE. It has to be another process. While a file is being
+// executed, the thread that started it waits in vfork with its processor held, so
+// that with GOMAXPROCS=1 a server in this process could never answer.
+type ServedFile struct{ server *Child }
 
 // ServeFile mounts a served file over the file at path. The test must run in a
 // mount namespace of its own.
-func ServeFile(t testing.TB, path string, content []byte) *ServedFile {
+func ServeFile(t testing.TB, path string) ServedFile {
 	t.Helper()
-	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
 		t.Skipf("needs FUSE: %v", err)
 	}
-	s := &ServedFile{dev: dev, content: content, done: make(chan struct{})}
-	options := fmt.Sprintf("fd=%d,rootmode=%o,user_id=%d,group_id=%d", dev, unix.S_IFREG|0o755, os.Getuid(), os.Getgid())
+	defer dev.Close() // the server has its own
+	s := ServedFile{Start(t, nil, dev)}
+	options := fmt.Sprintf("fd=%d,rootmode=%o,user_id=%d,group_id=%d", dev.Fd(), unix.S_IFREG|0o755, os.Getuid(), os.Getgid())
 	if err := unix.Mount("test", path, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
-		unix.Close(dev)
 		t.Skipf("needs FUSE: %v", err)
 	}
-	go s.serve()
 	t.Cleanup(func() {
 		if err := unix.Unmount(path, 0); err != nil {
 			t.Errorf("unmount: %v", err)
 		}
-		<-s.done // the kernel has said that nothing more comes
-		unix.Close(dev)
 	})
+	s.server.Do("serve-fuse", 3)
 	return s
 }
 
-func (s *ServedFile) serve() {
-	defer close(s.done)
+// Hold keeps the server from answering until Release.
+func (s ServedFile) Hold() { s.server.Do("hold-fuse") }
+
+// Release lets the server answer again.
+func (s ServedFile) Release() { s.server.Do("release-fuse") }
+
+// fuse is the server in the child.
+type fuse struct {
+	mu      sync.Mutex // held while the server must not answer
+	dev     int
+	content []byte
+}
+
+// open serves the program by the FUSE device with this descriptor.
+func (s *fuse) open(args []string) (_ string, err error) {
+	if s.dev, err = strconv.Atoi(args[0]); err != nil {
+		return "", err
+	}
+	if s.content, err = os.ReadFile("/proc/self/exe"); err != nil {
+		return "", err
+	}
+	go s.serve() // until the file is unmounted, or with this process
+	return "", nil
+}
+
+func (s *fuse) hold([]string) (string, error)    { s.mu.Lock(); return "", nil }
+func (s *fuse) release([]string) (string, error) { s.mu.Unlock(); return "", nil }
+
+func (s *fuse) serve() {
 	b := make([]byte, fuseMaxWrite+4096)
 	for {
 		n, err := unix.Read(s.dev, b)
@@ -75,9 +97,9 @@ func (s *ServedFile) serve() {
 		if opcode == fuseForget {
 			continue
 		}
-		s.Mu.Lock()
+		s.mu.Lock()
 		body, errno := s.answer(opcode, b[fuseInHeader:n])
-		s.Mu.Unlock()
+		s.mu.Unlock()
 		reply := binary.NativeEndian.AppendUint32(nil, uint32(fuseOutHeader+len(body)))
 		reply = binary.NativeEndian.AppendUint32(reply, uint32(-int32(errno)))
 		reply = append(reply, b[8:16]...) // the request's number
@@ -85,7 +107,7 @@ func (s *ServedFile) serve() {
 	}
 }
 
-func (s *ServedFile) answer(opcode uint32, in []byte) ([]byte, unix.Errno) {
+func (s *fuse) answer(opcode uint32, in []byte) ([]byte, unix.Errno) {
 	e := binary.NativeEndian
 	switch opcode {
 	case fuseInit:

@@ -8,8 +8,8 @@ import (
 	"runtime"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/upgrade"
 	"github.com/sealport/sealport/keys"
 )
 
@@ -17,53 +17,53 @@ import (
 // so that a flood of them leaves a processor to the established connections.
 var workers = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 
-// upgrader implements upgrade.Upgrader.
-type upgrader struct {
+// security implements conn.Security.
+type security struct {
 	Config
 	role     handshake.Role
 	halfOpen *halfOpen
 }
 
-var _ upgrade.Upgrader = (*upgrader)(nil)
+var _ conn.Security = (*security)(nil)
 
-func newUpgrader(c Config, role handshake.Role) *upgrader {
-	return &upgrader{Config: c, role: role, halfOpen: newHalfOpen(c.MaxHalfOpen, c.MaxHalfOpenPerUser)}
+func newSecurity(c Config, role handshake.Role) *security {
+	return &security{Config: c, role: role, halfOpen: newHalfOpen(c.MaxHalfOpen, c.MaxHalfOpenPerUser)}
 }
 
-// Enter implements upgrade.Upgrader.
-func (u *upgrader) Enter(ctx context.Context, uid uint32) (func(), error) {
+// Enter implements conn.Security.
+func (u *security) Enter(ctx context.Context, uid uint32) (func(), error) {
 	return u.halfOpen.enter(ctx, uid)
 }
 
-// Client implements upgrade.Upgrader.
-func (u *upgrader) Client(ctx context.Context, l link.Link, s upgrade.Side) (link.Link, upgrade.Result, error) {
+// Client implements conn.Security.
+func (u *security) Client(ctx context.Context, l link.Link, s conn.Side) (link.Link, conn.Proof, error) {
 	return u.run(ctx, l, s, nil)
 }
 
-// Host implements upgrade.Upgrader.
-func (u *upgrader) Host(ctx context.Context, l link.Link, s upgrade.Side) (link.Link, upgrade.Result, error) {
+// Host implements conn.Security.
+func (u *security) Host(ctx context.Context, l link.Link, s conn.Side) (link.Link, conn.Proof, error) {
 	first, err := l.ReadFrame(ctx)
 	if err != nil {
-		return nil, upgrade.Result{}, errors.Join(failed(err), discard(l))
+		return nil, conn.Proof{}, errors.Join(failed(err), discard(l))
 	}
 	return u.run(ctx, l, s, first)
 }
 
 // run does the handshake and makes the link. A host has read the first message. On
 // error it closes l.
-func (u *upgrader) run(ctx context.Context, l link.Link, s upgrade.Side, first []byte) (link.Link, upgrade.Result, error) {
+func (u *security) run(ctx context.Context, l link.Link, s conn.Side, first []byte) (link.Link, conn.Proof, error) {
 	pattern, err := u.pattern(first)
 	keySent := false
-	fail := func(err error) (link.Link, upgrade.Result, error) {
+	fail := func(err error) (link.Link, conn.Proof, error) {
 		if keySent && hungUp(err) {
-			return nil, upgrade.Result{}, errors.Join(keyRefused(pattern, u.Key.Public()), discard(l))
+			return nil, conn.Proof{}, errors.Join(keyRefused(pattern, u.Key.Public()), discard(l))
 		}
-		return nil, upgrade.Result{}, errors.Join(failed(err), discard(l))
+		return nil, conn.Proof{}, errors.Join(failed(err), discard(l))
 	}
 	if err != nil {
 		return fail(err)
 	}
-	p := parameters{upgrader: u, ctx: ctx, side: s, pattern: pattern}
+	p := parameters{security: u, ctx: ctx, side: s, pattern: pattern}
 	st, err := handshake.New(p.config())
 	if err != nil {
 		return fail(err)
@@ -104,7 +104,7 @@ func (u *upgrader) run(ctx context.Context, l link.Link, s upgrade.Side, first [
 
 // step reads msg, if there is one, and writes the next message, if it is this
 // side's turn. A host computes as one of the workers.
-func (u *upgrader) step(ctx context.Context, st *handshake.State, msg []byte, read bool) (answer []byte, err error) {
+func (u *security) step(ctx context.Context, st *handshake.State, msg []byte, read bool) (answer []byte, err error) {
 	if u.role == handshake.Responder {
 		select {
 		case workers <- struct{}{}:
@@ -156,7 +156,7 @@ func (p parameters) authorize(key keys.PublicKey) error {
 
 // pattern is this side's pattern, or the anonymous one if a host allows it and the
 // first message asks for it.
-func (u *upgrader) pattern(first []byte) (handshake.Pattern, error) {
+func (u *security) pattern(first []byte) (handshake.Pattern, error) {
 	if u.role == handshake.Initiator || !u.AllowAnonymous {
 		return u.Pattern, nil
 	}
@@ -172,9 +172,9 @@ func (u *upgrader) pattern(first []byte) (handshake.Pattern, error) {
 
 // parameters are what the handshakes of one connection have in common.
 type parameters struct {
-	*upgrader
+	*security
 	ctx     context.Context // of the current handshake, for Trust
-	side    upgrade.Side
+	side    conn.Side
 	pattern handshake.Pattern
 	binding []byte         // hash of the previous handshake
 	known   keys.PublicKey // the peer's key in the previous handshake
@@ -227,10 +227,10 @@ func (p parameters) sendsKey() bool {
 	return p.role == handshake.Initiator && (p.pattern == handshake.XX || p.pattern == handshake.IK)
 }
 
-func resultOf(res *handshake.Result) upgrade.Result {
+func resultOf(res *handshake.Result) conn.Proof {
 	key, _ := res.PeerStatic()
 	hash := res.Hash()
-	return upgrade.Result{Key: key, Hash: hash[:]}
+	return conn.Proof{Key: key, Hash: hash[:]}
 }
 
 // hungUp reports whether the other side closed the connection.
@@ -268,10 +268,10 @@ func discard(l link.Link) error {
 	return l.Close()
 }
 
-// Local implements upgrade.Upgrader. The same process holds both private keys, so
+// Local implements conn.Security. The same process holds both private keys, so
 // only trust remains to be checked.
-func (u *upgrader) Local(ctx context.Context, endpoint string, other upgrade.Upgrader) (ofHost, ofClient upgrade.Result, err error) {
-	h, ok := other.(*upgrader)
+func (u *security) Local(ctx context.Context, endpoint string, other conn.Security) (ofHost, ofClient conn.Proof, err error) {
+	h, ok := other.(*security)
 	if !ok || !u.SkipInProcessEncryption || !h.SkipInProcessEncryption {
 		return ofHost, ofClient, fmt.Errorf("secure: %w: both sides must set SkipInProcessEncryption", ErrHandshake)
 	}
