@@ -33,7 +33,7 @@ const (
 	toHost, toClient = 0, 512 // control blocks
 	tailWord         = 0
 	headWord         = 128
-	takenWord        = 136
+	drainedWord      = 136
 	readerWaits      = 256
 	writerWaits      = 384
 	toHostData       = 4096

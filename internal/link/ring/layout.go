@@ -10,7 +10,7 @@ const (
 
 	offTail           = 0 * lineSize // u64
 	offHead           = 1 * lineSize // u64
-	offTaken          = 1*lineSize + 8
+	offDrained        = 1*lineSize + 8
 	offConsumerWaits  = 2 * lineSize // u32
 	offProducerWaits  = 3 * lineSize // u32
 	controlSize       = 4 * lineSize // one direction

@@ -270,7 +270,7 @@ func (l *Link) WaitDrained(ctx context.Context) error {
 		} else if state&stateGone != 0 {
 			return link.ErrPeerGone
 		}
-		if !l.out.ArmTaken() {
+		if !l.out.ArmDrained() {
 			return nil
 		}
 		select {

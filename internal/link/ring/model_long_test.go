@@ -10,9 +10,9 @@ import (
 
 // Scenarios of the model, each small enough for a complete search in seconds.
 var (
-	takerScenario = []string{"-DFRAMES=2", "-DTAKES=1", "-DSPARE=0", "-DDEATHS=0"}
-	deathScenario = []string{"-DFRAMES=2", "-DTAKES=0", "-DSPARE=1", "-DDEATHS=1"}
-	bothScenario  = []string{"-DFRAMES=1", "-DTAKES=1", "-DSPARE=0", "-DDEATHS=1"}
+	drainScenario = []string{"-DFRAMES=2", "-DDRAINS=1", "-DSPARE=0", "-DDEATHS=0"}
+	deathScenario = []string{"-DFRAMES=2", "-DDRAINS=0", "-DSPARE=1", "-DDEATHS=1"}
+	bothScenario  = []string{"-DFRAMES=1", "-DDRAINS=1", "-DSPARE=0", "-DDEATHS=1"}
 )
 
 // What Spin finds wrong.
@@ -25,7 +25,7 @@ const (
 func TestModelHoldsInAllScenarios(t *testing.T) {
 	needModelTools(t)
 	for name, scenario := range map[string][]string{
-		"taker": takerScenario, "death": deathScenario, "both": bothScenario,
+		"drain": drainScenario, "death": deathScenario, "both": bothScenario,
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := searchModel(t, scenario, "-O1 -DSAFETY")
@@ -57,15 +57,15 @@ func TestModelNeedsEachPart(t *testing.T) {
 		{"NO_FENCE_SLEEP", deathScenario, sleepsForEver},
 		{"NO_FENCE_RELEASE", deathScenario, sleepsForEver},
 		{"NO_FENCE_ROOM", deathScenario, sleepsForEver},
-		{"NO_FENCE_TAKEN", takerScenario, sleepsForEver},
+		{"NO_FENCE_DRAINED", drainScenario, sleepsForEver},
 		{"NO_RECHECK_SLEEP", deathScenario, sleepsForEver},
 		{"NO_RECHECK_ROOM", deathScenario, sleepsForEver},
-		{"NO_RECHECK_TAKEN", takerScenario, sleepsForEver},
+		{"NO_RECHECK_DRAINED", drainScenario, sleepsForEver},
 		{"NO_WAKE_CONSUMER", deathScenario, sleepsForEver},
 		{"NO_WAKE_PRODUCER", deathScenario, sleepsForEver},
 		{"NO_TOKEN", deathScenario, sleepsForEver},
-		{"TAKE_BACK", takerScenario, sleepsForEver},
-		{"WAKE_ONE", takerScenario, sleepsForEver},
+		{"TAKE_BACK", drainScenario, sleepsForEver},
+		{"WAKE_ONE", drainScenario, sleepsForEver},
 		{"LATE_STATE", deathScenario, loses},
 	} {
 		t.Run(row.without, func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 // the ring to be drained. The others are searched with the build tag "long".
 func TestModelHolds(t *testing.T) {
 	needModelTools(t)
-	out := searchModel(t, []string{"-DFRAMES=1", "-DTAKES=0", "-DSPARE=0", "-DDEATHS=1"}, "-O0 -DSAFETY")
+	out := searchModel(t, []string{"-DFRAMES=1", "-DDRAINS=0", "-DSPARE=0", "-DDEATHS=1"}, "-O0 -DSAFETY")
 	assertHolds(t, out)
 }
 

@@ -30,7 +30,7 @@ const (
 	// yields its processor before it sleeps: some 10 to 20 µs in all.
 	localYields = 50
 
-	// rateWindow is how long the rate is measured before it is judged.
+	// rateWindow is how long the rate is measured before it is compared with the threshold.
 	rateWindow = 2 * time.Millisecond
 )
 
@@ -135,7 +135,7 @@ func (p *poller) spin(in *Consumer, state *atomic.Uint32) (start time.Time, foun
 		if i%clockEvery != 0 {
 			continue
 		}
-		runtime.Gosched() // whoever is ready has more to do than we
+		runtime.Gosched() // goroutines that are ready go first
 		now := time.Now()
 		if start.IsZero() {
 			start = now

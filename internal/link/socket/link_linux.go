@@ -31,15 +31,15 @@ const (
 	lastBuffer = 208 << 10
 )
 
-// behindShare: the peer is behind when more than this share of the send buffer
-// waits for it.
-const behindShare = 4
+// backlogShare: the peer is backlogged when more than 1/backlogShare of the send
+// buffer waits for it.
+const backlogShare = 4
 
 // The kernel has no event for "the peer has received everything", so WaitDrained
-// looks again and again, in growing steps.
+// polls, at growing intervals.
 const (
-	takenFirst = 50 * time.Microsecond
-	takenMost  = 10 * time.Millisecond
+	drainFirst = 50 * time.Microsecond
+	drainMost  = 10 * time.Millisecond
 )
 
 // hangUpLook is how often the receiver looks for the peer's end while it waits for
@@ -66,8 +66,8 @@ type Link struct {
 	stopped     atomic.Bool // Interrupt was called
 	interrupted chan struct{}
 	writeEnded  atomic.Bool
-	handing     atomic.Bool // the receiver has a frame that nobody has dealt with
-	reset       atomic.Bool // the peer went without reading everything
+	handing     atomic.Bool // the receiver has a frame that has not been dealt with
+	reset       atomic.Bool // the peer closed without reading everything
 	gone        chan struct{}
 	received    chan struct{} // closed when the receiver has ended
 	closed      bool
@@ -126,7 +126,7 @@ func (l *Link) receive() {
 		frame, err := l.receiveFrame(buf)
 		switch {
 		case err == nil && ended:
-			// The peer does not keep to its own end; nobody reads it.
+			// A frame after the end marker: the peer breaks the protocol. Drop it.
 		case err == nil:
 			if !l.handOver(frame, look) {
 				return
@@ -176,7 +176,7 @@ func (l *Link) hungUp() {
 	select {
 	case <-l.gone:
 	default:
-		if l.sock.TakeReset() {
+		if l.sock.ClearReset() {
 			l.reset.Store(true)
 		}
 		close(l.gone)
@@ -208,7 +208,7 @@ func (l *Link) receiveFrame(buf []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: datagram of kind %d", link.ErrProtocol, buf[0])
 }
 
-// attest compares the kernel's word on the sender of a datagram with the hello.
+// attest compares the credentials of a datagram with those of the hello.
 func (l *Link) attest(ctl *Control) error {
 	if !ctl.HasCred || ctl.Cred != l.cred.Message {
 		return fmt.Errorf("%w: pid %d uid %d gid %d, the connection is of pid %d uid %d gid %d", link.ErrPeerChanged,
@@ -318,12 +318,12 @@ func (l *Link) MaxFrame() int { return MaxFrame }
 // costs a system call.
 func (l *Link) Backlogged() bool {
 	n, err := l.sock.Unsent()
-	return err == nil && n > l.limit/behindShare
+	return err == nil && n > l.limit/backlogShare
 }
 
 // WaitDrained implements link.Link.
 func (l *Link) WaitDrained(ctx context.Context) error {
-	for wait := takenFirst; l.Backlogged(); wait = min(2*wait, takenMost) {
+	for wait := drainFirst; l.Backlogged(); wait = min(2*wait, drainMost) {
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
@@ -374,7 +374,7 @@ func (l *Link) HungUp() bool {
 	if !l.sock.HungUp() {
 		return false
 	}
-	if l.sock.TakeReset() {
+	if l.sock.ClearReset() {
 		l.reset.Store(true)
 		return true
 	}

@@ -91,7 +91,7 @@ func serviceNameOf(k mach.Kernel) string {
 func serviceName(ctx context.Context, k mach.Kernel, _ clients) (_ string, err error) {
 	name := serviceNameOf(k) + ".name"
 	if _, _, _, err := machlink.Dial(ctx, k, name, nil); !errors.Is(err, machlink.ErrNotFound) {
-		return "", fmt.Errorf("looking up what nobody offers: %v", err)
+		return "", fmt.Errorf("looking up a name that no process offers: %v", err)
 	}
 	ln, err := machlink.Listen(k, name)
 	if err != nil {

@@ -178,13 +178,13 @@ func TestHostileMessages(t *testing.T) {
 		"frame on control": {func(a *attacker) error {
 			return a.sendTo(a.hostControl, idFrame, nil, payload(0))
 		}, link.ErrProtocol},
-		"taken more than sent": {func(a *attacker) error {
+		"drained more than sent": {func(a *attacker) error {
 			return a.sendTo(a.hostControl, idTaken, nil, word(1))
 		}, link.ErrProtocol},
-		"taken 2^64-1": {func(a *attacker) error {
+		"drained 2^64-1": {func(a *attacker) error {
 			return a.sendTo(a.hostControl, idTaken, nil, word(1<<64-1))
 		}, link.ErrProtocol},
-		"taken cut off": {func(a *attacker) error {
+		"drained cut off": {func(a *attacker) error {
 			return a.sendTo(a.hostControl, idTaken, nil, []byte{0, 0, 0, 0})
 		}, link.ErrProtocol},
 		"frame after exec": {func(a *attacker) error {
@@ -197,7 +197,7 @@ func TestHostileMessages(t *testing.T) {
 		"frame after setegid": {func(a *attacker) error { return a.speakAs(2, 0) }, link.ErrPeerChanged},
 		"frame after setuid":  {func(a *attacker) error { return a.speakAs(3, 0) }, link.ErrPeerChanged},
 		"frame after setgid":  {func(a *attacker) error { return a.speakAs(4, 0) }, link.ErrPeerChanged},
-		"taken by another pid": {func(a *attacker) error {
+		"drained by another pid": {func(a *attacker) error {
 			tok := token(201)
 			a.task.SetToken(tok)
 			return a.sendTo(a.hostControl, idTaken, nil, word(0))
@@ -230,7 +230,7 @@ func TestHostileMessages(t *testing.T) {
 	}
 }
 
-// TestAuditSessionIsNotIdentity: who logs in again keeps his connections.
+// TestAuditSessionIsNotIdentity: a user that logs in again keeps the connections.
 func TestAuditSessionIsNotIdentity(t *testing.T) {
 	_, host, a := attack(t)
 	for _, word := range []int{0, 6} {

@@ -362,7 +362,7 @@ func TestHungUpAtOnce(t *testing.T) {
 					_, err := host.ReadFrame(testContext(t))
 					require.NoError(t, err)
 				}
-				// Who gives up says what he has dealt with.
+				// A reader that gives up acknowledges what it has dealt with.
 				_, err := host.ReadFrame(ended)
 				require.ErrorIs(t, err, context.Canceled)
 				end(t, m, host)
