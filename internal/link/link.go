@@ -35,7 +35,7 @@ var (
 	// ErrPeerChanged means that a frame was sent by a process other than
 	// the one that sent the hello, or by that one with other user or group ids
 	// (attested carriers only). Final.
-	ErrPeerChanged = errors.New("frame sent by another process than the peer")
+	ErrPeerChanged = errors.New("frame sent by a process other than the peer")
 )
 
 // Link is one end of a duplex connection that carries frames.

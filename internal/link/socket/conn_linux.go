@@ -15,12 +15,12 @@ import (
 
 // ErrTruncated means that a datagram or its control data was larger than what
 // is expected here.
-var ErrTruncated = errors.New("socket: datagram or control data larger than expected")
+var ErrTruncated = errors.New("datagram or control data larger than expected")
 
 // ErrReset is returned once in place of io.EOF if the peer closed its end while
 // datagrams from this side waited there, not received. Datagrams that it sent
 // before are returned after it.
-var ErrReset = errors.New("socket: peer closed without reading everything")
+var ErrReset = errors.New("peer closed without reading everything")
 
 // longAgo is a deadline that makes blocked calls return.
 var longAgo = time.Unix(1, 0)
