@@ -10,7 +10,7 @@ func Project() Rules {
 			// What knows nothing of the others.
 			{
 				"internal/boundaries", "internal/cred", "internal/ctxlock", "internal/leaktest",
-				"internal/remember", "internal/wire", "keys/internal/bech32", "keys/internal/safefile",
+				"internal/remember", "keys/internal/bech32", "keys/internal/safefile",
 				"peer/internal/codesign", "peer/internal/filedigest", "secure/internal/record",
 			},
 			// Kernels, and the interface of carriers.
@@ -20,7 +20,7 @@ func Project() Rules {
 			},
 			{
 				"internal/link/linktest", "internal/link/mach/machtest", "internal/link/socket", "peer/internal/codesign/codesource",
-				"peer/internal/codesign/security", "peer/internal/peercred", "peer/internal/pidfd/pidfdtest",
+				"internal/wire", "peer/internal/codesign/security", "peer/internal/peercred", "peer/internal/pidfd/pidfdtest",
 				"transport/internal/priority",
 			},
 			// Carriers of frames.

@@ -5,6 +5,7 @@ package linktest
 import (
 	"testing"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/internal/link"
 )
 
@@ -57,9 +58,11 @@ func Run(t *testing.T, c Carrier) {
 		{"CloseIsIdempotent", testCloseTwice},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := snapshot()
+			before := leaktest.Take()
 			test.run(t, c)
-			before.check(t)
+			for _, left := range before.Left() {
+				t.Errorf("left behind: %s", left)
+			}
 		})
 	}
 }
