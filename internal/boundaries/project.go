@@ -19,8 +19,8 @@ func Project() Rules {
 				"peer/internal/codesign/codesigntest", "peer/internal/pidfd",
 			},
 			{
-				"internal/link/linktest", "internal/link/mach/machtest", "internal/link/socket", "peer/internal/codesign/codesource",
-				"internal/wire", "peer/internal/codesign/security", "peer/internal/peercred", "peer/internal/pidfd/pidfdtest",
+				"internal/link/linktest", "internal/link/mach/machtest", "internal/link/socket", "internal/wire",
+				"peer/internal/codesign/codesource", "peer/internal/codesign/security", "peer/internal/pidfd/pidfdtest",
 				"transport/internal/priority",
 			},
 			// Carriers of frames.
@@ -30,7 +30,7 @@ func Project() Rules {
 			{"peer", "peer/coderequirement"},
 			{"keys"},
 			{"handshake"},
-			{"internal/upgrade", "internal/conn"},
+			{"internal/conn"},
 			{"transport"},
 			// The suite that both of them pass; the carrier of secure's tests with Node.
 			{"internal/transporttest", "secure/internal/nodetest"},
