@@ -156,7 +156,7 @@ func startNode(t *testing.T, v nodeVariant, change func(*nodeSetup), bridge ...s
 		Pattern:   v.pattern.String(),
 		Hybrid:    !v.classical,
 		Endpoint:  nodeEndpoint,
-		Folder:       n.folder,
+		Folder:    n.folder,
 		SecretKey: hex.EncodeToString(nodeSecret),
 		Trusted:   hex.EncodeToString(nodeGoKey.Public().Bytes()),
 		Most:      nodeMaxMessage,
@@ -262,7 +262,7 @@ var nodeSizes = []int{0, 1, 2, 1000, 64 << 10, 65_792 - 24, 65_792 - 23, 300 << 
 
 func (n *nodeTest) transport() transport.Config {
 	return transport.Config{
-		Dir:               n.folder,
+		Dir:            n.folder,
 		Attested:       n.attested,
 		MaxMessageSize: nodeMaxMessage,
 	}

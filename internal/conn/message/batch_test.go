@@ -69,6 +69,8 @@ func TestBatchWithMessageTooLarge(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, want, string(p))
 		}
+		// What was coalesced is counted after it was written.
+		require.NoError(t, a.Flush(hung(t)))
 		assert.EqualValues(t, 2, a.Counters().SentMessages)
 	})
 }
