@@ -29,6 +29,7 @@ func TestBatchSharesFrames(t *testing.T) {
 		n, err = a.SendBatch(hung(t), nil)
 		require.NoError(t, err)
 		require.Zero(t, n)
+		require.NoError(t, a.Flush(hung(t)))
 		assert.EqualValues(t, 3, a.Counters().SentMessages)
 		assert.EqualValues(t, 8, a.Counters().SentBytes)
 	})
