@@ -113,7 +113,7 @@ func testBadCodec(t *testing.T, e *env) {
 	require.Equal(t, "last", await(t, got))
 	assert.Empty(t, got)
 	assert.EqualValues(t, 2, h.Stats().DecodeErrors)
-	assert.True(t, log.has("connection error", ""), "the log knows nothing of it")
+	assert.True(t, log.has("message error", ""), "the log knows nothing of it")
 
 	// The client's own Receive tells it, and goes on too.
 	_, err = c.Receive(ctx)
@@ -123,7 +123,15 @@ func testBadCodec(t *testing.T, e *env) {
 	assert.Equal(t, "fine", v)
 }
 
-// Two programs that do not agree on the type: errors, not garbage.
+// misnamed sends bytes as if they were encoded by the type.
+type misnamed struct{}
+
+func (misnamed) Append(b []byte, v []byte) ([]byte, error) { return append(b, v...), nil }
+func (misnamed) Decode(b []byte) ([]byte, error)           { return b, nil }
+func (misnamed) ContentName() string                       { return "binary" }
+
+// Two programs that have the same content, but not the same type: errors, not
+// garbage.
 func testDecodeError(t *testing.T, e *env) {
 	e = newEnv(t, e.Layer, e.variant)
 	failures := make(chan error, 8)
@@ -131,7 +139,10 @@ func testDecodeError(t *testing.T, e *env) {
 	host(t, e.Points, func(_ context.Context, m transport.Message[Point]) { got <- m.Body }, e.config(func(c *transport.Config) {
 		c.OnError = func(err error) { failures <- err }
 	}))
-	c, ctx := client(t, e.Bytes, e.config()), context30(t)
+	ctx := context30(t)
+	c, err := e.Bytes.NewClient(ctx, e.endpoint, misnamed{}, e.config())
+	require.NoError(t, err)
+	defer c.Close()
 	require.NoError(t, c.Send(ctx, []byte("seven b")))
 	require.ErrorIs(t, await(t, failures), errPointSize)
 	require.NoError(t, c.Send(ctx, bytes.Repeat([]byte{1}, 8)))
