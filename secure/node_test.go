@@ -199,7 +199,7 @@ type nodeAnswer struct {
 	SHA256       string `json:"sha256"`
 	End          string `json:"end"`
 	Left         int    `json:"left"`
-	Rehandshakes int    `json:"renewals"`
+	Rehandshakes int    `json:"rehandshakes"`
 	Records      []int  `json:"records"` // received, by type
 	Skipped      int    `json:"skipped"`
 }

@@ -120,7 +120,7 @@ func (n *nodeTest) talk() {
 			many[i] = i
 		}
 		send(many...)
-		n.do("renew", nil)
+		n.do("rehandshake", nil)
 		receive(many...)
 		send(13)
 		receive(13)
@@ -236,7 +236,7 @@ func TestNodeRehandshakesTooOften(t *testing.T) {
 	n.do("connect", nil)
 	begin := time.Now()
 	count := 0
-	for n.try("renew", nil).Error == "" {
+	for n.try("rehandshake", nil).Error == "" {
 		count++
 		require.Less(t, count, 200)
 	}

@@ -10,7 +10,7 @@ func Project() Rules {
 			// What knows nothing of the others.
 			{
 				"internal/boundaries", "internal/cred", "internal/ctxlock", "internal/leaktest",
-				"internal/remember", "internal/wire", "keys/internal/bech32", "keys/internal/safefile",
+				"internal/remember", "keys/internal/bech32", "keys/internal/safefile",
 				"peer/internal/codesign", "peer/internal/filedigest", "secure/internal/record",
 			},
 			// Kernels, and the interface of carriers.
@@ -19,7 +19,7 @@ func Project() Rules {
 				"peer/internal/codesign/codesigntest", "peer/internal/pidfd",
 			},
 			{
-				"internal/link/linktest", "internal/link/mach/machtest", "internal/link/socket", "peer/internal/codesign/codesource",
+				"internal/link/linktest", "internal/link/mach/machtest", "internal/wire", "internal/link/socket", "peer/internal/codesign/codesource",
 				"peer/internal/codesign/security", "peer/internal/peercred", "peer/internal/pidfd/pidfdtest",
 				"transport/internal/priority",
 			},
@@ -30,7 +30,7 @@ func Project() Rules {
 			{"peer", "peer/coderequirement"},
 			{"keys"},
 			{"handshake"},
-			{"internal/upgrade", "internal/conn"},
+			{"internal/conn"},
 			{"transport"},
 			// The suite that both of them pass; the carrier of secure's tests with Node.
 			{"internal/transporttest", "secure/internal/nodetest"},

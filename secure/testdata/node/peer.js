@@ -157,11 +157,11 @@ class Peer {
 
   async rekey () { this.session.rekey() }
 
-  async renew () {
-    const before = this.session.stats.renewals
-    this.session.beginRenewal()
-    await this.until(() => this.session.stats.renewals > before || this.session.ended)
-    if (this.session.stats.renewals === before) throw new Error(`the connection has ended: ${this.session.ended}`)
+  async rehandshake () {
+    const before = this.session.stats.rehandshakes
+    this.session.beginRehandshake()
+    await this.until(() => this.session.stats.rehandshakes > before || this.session.ended)
+    if (this.session.stats.rehandshakes === before) throw new Error(`the connection has ended: ${this.session.ended}`)
   }
 
   async next () {
