@@ -42,6 +42,7 @@ func deliver(t *testing.T, from, to side, records ...[]byte) {
 // TestTamperedRecordIsRefused: every byte of a record of every type, every length
 // of it, and every other type for it.
 func TestTamperedRecordIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, typ := range types {
 		t.Run(typ.name, func(t *testing.T) {
 			var changed []func(rec []byte) []byte
@@ -77,6 +78,7 @@ func TestTamperedRecordIsRefused(t *testing.T) {
 // TestRecordOutOfPlaceIsRefused: authentic records, but in another order, twice,
 // not at all, of the other direction or of another connection.
 func TestRecordOutOfPlaceIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, typ := range types {
 		for _, hostSends := range []bool{false, true} {
 			for name, attack := range map[string]func(x, next, earlier, back, foreign []byte) [][]byte{
@@ -166,6 +168,7 @@ func TestNothingAfterClose(t *testing.T) {
 // equal ciphertexts. So all ciphertexts of one plaintext must differ, across
 // rekeys, rehandshakes, and sends that were given up.
 func TestNoncesNeverRepeat(t *testing.T) {
+	t.Parallel()
 	client, host := tapped(t)
 	body := bytes.Repeat([]byte("x"), 40)
 	over, cancel := context.WithCancel(t.Context())
@@ -209,6 +212,7 @@ func TestNoncesNeverRepeat(t *testing.T) {
 // TestGivingUpSendsIsNoEnd: more sends in a row that end with their context than a
 // record can say were left out.
 func TestGivingUpSendsIsNoEnd(t *testing.T) {
+	t.Parallel()
 	a, b := mem.Pair()
 	c, h := pairOver(t, a, b)
 	defer c.Close()

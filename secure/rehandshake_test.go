@@ -78,11 +78,12 @@ func TestRehandshake(t *testing.T) {
 
 // TestRehandshakeWhileMessagesGoOn: in both directions, in order, over shared memory.
 func TestRehandshakeWhileMessagesGoOn(t *testing.T) {
+	t.Parallel()
 	x, y, _, _ := transporttest.Rings(t, 64<<10)
 	c, h := pairOver(t, x, y)
 	defer c.Close()
 	defer h.Close()
-	const rehandshakes = 8
+	const rehandshakes = 4
 	done := make(chan struct{})
 	var all, writers sync.WaitGroup
 	for _, pair := range [][2]*secure.Link{{c, h}, {h, c}} {
@@ -236,6 +237,7 @@ func TestRehandshakeWithPeerThatGoes(t *testing.T) {
 // TestCloseDuringRehandshake leaves nothing behind (TestMain looks) and does not hang,
 // at whatever moment it comes.
 func TestCloseDuringRehandshake(t *testing.T) {
+	t.Parallel()
 	for round := range 200 {
 		a, b := mem.Pair()
 		c, h := pairOver(t, a, b)

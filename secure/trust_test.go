@@ -127,6 +127,7 @@ func TestUntrustedClientIsRefused(t *testing.T) {
 // A Client whose key the host gives up does not call again and again, as fast as
 // it can.
 func TestUntrustedClientBacksOff(t *testing.T) {
+	t.Parallel()
 	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK} {
 		t.Run(pattern.String(), func(t *testing.T) {
 			w := newWorld(t)
@@ -268,6 +269,7 @@ func TestTrustOnFirstUse(t *testing.T) {
 // A line that is taken out of a file ends the connection that lives by it, and no
 // other.
 func TestAllowFileRevokes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	path := filepath.Join(t.TempDir(), "allowed")
 	write := func(text string) {

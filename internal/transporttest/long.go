@@ -2,5 +2,5 @@
 
 package transporttest
 
-// repeat is how often a test does what it does n times in a plain run.
-func (e *env) repeat(n int) int { return n }
+// long is whether the whole suite runs over every layer.
+const long = true
