@@ -9,10 +9,9 @@ import (
 	"github.com/sealport/sealport/handshake"
 )
 
-// requireRefused checks what must hold after an attack on message i: it is
-// refused with a final error by whoever first can tell, and the two honest sides
-// do not both believe that they are done. Who has sent the last message can't
-// know yet, so that one side may be.
+// requireRefused checks what must hold after an attack on a message: the first side
+// that can notice it fails with a final error, so the two honest sides are not both
+// done. The sender of the last message cannot notice, so one side may be done.
 func requireRefused(t testing.TB, client, host *handshake.State, o outcome, at string) {
 	t.Helper()
 	switch {

@@ -130,7 +130,7 @@ func TestOtherVersionIsRefused(t *testing.T) {
 	}
 }
 
-// TestDowngradeIsRefused has somebody in the middle who turns the offer of a
+// TestDowngradeIsRefused has an attacker in the middle who turns the offer of a
 // hybrid into one without, for a host that would serve that.
 func TestDowngradeIsRefused(t *testing.T) {
 	for _, v := range variants {
@@ -149,7 +149,7 @@ func TestDowngradeIsRefused(t *testing.T) {
 				if v.pattern == handshake.XX && !v.psk {
 					return m[:8+32] // the offer and e, as a classical client has it
 				}
-				// With an encrypted payload the key can't be cut out
+				// With an encrypted payload the key cannot be cut out
 				// of it, but a tag of the right size can be kept.
 				return append(m[:8+32:8+32], m[len(m)-map[handshake.Pattern]int{handshake.XX: 16, handshake.IK: 48 + 12 + 16, handshake.NK: 12 + 16}[v.pattern]:]...)
 			})
@@ -203,7 +203,7 @@ func TestWrongHostKeyIsRefused(t *testing.T) {
 		requireFailed(t, host, o.hostErr)
 		require.ErrorIs(t, o.hostErr, handshake.ErrUnknownKey)
 
-		// An impostor that does not give up at the hint can't read on.
+		// An impostor that ignores the hint cannot read on.
 		client, host = pair(t, c, h)
 		hostHint := func() []byte {
 			c2, _ := v.configs()
@@ -222,5 +222,34 @@ func TestWrongHostKeyIsRefused(t *testing.T) {
 		})
 		requireFailed(t, host, o.hostErr)
 		require.ErrorIs(t, o.hostErr, handshake.ErrAuthentication)
+	}
+}
+
+// TestMalformedOffersAreRefused has one thing wrong in each offer.
+func TestMalformedOffersAreRefused(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		message []byte
+		want    error
+	}{
+		{"short", []byte{1, 0, 1, 0, 0, 0, 0}, handshake.ErrMessageSize},
+		{"version 2", []byte{2, 0, 1, 0, 0, 0, 0, 0}, handshake.ErrVersion},
+		{"unknown pattern", []byte{1, 4, 1, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"unknown flag", []byte{1, 0, 1 | 4, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"reserved byte", []byte{1, 0, 1, 1, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"hybrid NN", []byte{1, 3, 1 | 2, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"NN without PSK", []byte{1, 3, 0, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"NN with hint", []byte{1, 3, 2, 0, 1, 1, 1, 1}, handshake.ErrOffer},
+		{"IK without hint", []byte{1, 1, 1, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+		{"NK without hint", []byte{1, 2, 1, 0, 0, 0, 0, 0}, handshake.ErrOffer},
+	} {
+		offer, err := handshake.ReadOffer(row.message)
+		require.ErrorIs(t, err, row.want, row.name)
+		require.ErrorIs(t, err, handshake.ErrHandshake, row.name)
+		require.Zero(t, offer, row.name)
+	}
+	for _, good := range [][]byte{{1, 0, 0, 0, 0, 0, 0, 0}, {1, 0, 3, 0, 1, 1, 1, 1}, {1, 1, 1, 0, 1, 1, 1, 1}, {1, 3, 2, 0, 0, 0, 0, 0}} {
+		_, err := handshake.ReadOffer(good)
+		require.NoError(t, err)
 	}
 }

@@ -61,3 +61,57 @@ func Example() {
 	// Noise_XXpsk3_25519_ChaChaPoly_BLAKE2b with ML-KEM-768
 	// true true
 }
+
+// A side without keys, which knows a secret. New refuses settings that contradict
+// each other.
+func ExampleNew() {
+	config := handshake.Config{
+		Role:              handshake.Initiator,
+		Pattern:           handshake.NN,
+		Endpoint:          "com.example.greeter",
+		InitiatorIdentity: []byte("the client as the kernel knows it"),
+		ResponderIdentity: []byte("the host as the kernel knows it"),
+	}
+	_, err := handshake.New(config)
+	fmt.Println(errors.Is(err, handshake.ErrConfig), err)
+
+	config.PSK = keys.GeneratePreshared()
+	client, err := handshake.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(client.Writes(), client)
+	// Output:
+	// true handshake: invalid configuration: PSK is missing: NN needs one
+	// true handshake initiator of Noise_NNpsk0_25519_ChaChaPoly_BLAKE2b at message 1
+}
+
+// A responder that looks at what the initiator asks for before it chooses its Config.
+func ExampleReadOffer() {
+	hostKey := keys.Generate()
+	client, err := handshake.New(handshake.Config{
+		Role:              handshake.Initiator,
+		Pattern:           handshake.NK,
+		PeerStatic:        hostKey.Public(),
+		VerifyPeer:        func(keys.PublicKey, []byte) error { return nil }, // PeerStatic is the only key
+		Endpoint:          "com.example.greeter",
+		InitiatorIdentity: []byte("the client as the kernel knows it"),
+		ResponderIdentity: []byte("the host as the kernel knows it"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	first, err := client.WriteMessage(nil, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	offer, err := handshake.ReadOffer(first)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(offer.Pattern, offer.Hybrid, offer.PSK)
+	// Output:
+	// NK true false
+}

@@ -51,8 +51,8 @@ func OpenAllowFile(path string) (*AllowFile, error) {
 	if err := f.Reload(); err != nil {
 		return nil, err
 	}
-	// Removed later means that nobody is trusted; missing from the start is a
-	// wrong path.
+	// A file that is removed later trusts no key. One that is missing from the
+	// start is a wrong path.
 	if f.file.stamp.IsZero() {
 		return nil, &trustFileError{path, fs.ErrNotExist}
 	}

@@ -299,7 +299,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 		require.NotContains(t, text, form)
 	}
 
-	// What is printed can't be read back as a key.
+	// What is printed cannot be parsed as a key.
 	_, err = keys.ParsePrivateKey(key.String())
 	require.ErrorIs(t, err, keys.ErrMalformedKey)
 }

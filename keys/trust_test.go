@@ -135,7 +135,7 @@ func TestRevokedMayCallBack(t *testing.T) {
 }
 
 // TestAllowListConcurrently is for the race detector, and checks that each
-// subscription ends in exactly one call: nobody cancels.
+// subscription ends in exactly one call: none is cancelled.
 func TestAllowListConcurrently(t *testing.T) {
 	l := keys.Allow()
 	a := public(t, 1)

@@ -66,7 +66,7 @@ func TestAllowFileFollowsTheFile(t *testing.T) {
 	require.NoError(t, verify(a))
 	require.Equal(t, 1, ofB.calls())
 
-	// A slip admits nobody and ends nothing.
+	// An editing mistake admits no peer and disconnects none.
 	var live counter
 	f.OnRevoke("x", a, live.call)
 	put(t, path, allowLines(b)+"sealport1oops\n")
@@ -85,7 +85,7 @@ func TestAllowFileFollowsTheFile(t *testing.T) {
 	require.NoError(t, os.Chmod(path, 0o644))
 	require.NoError(t, verify(a))
 
-	// A file that is gone trusts nobody.
+	// A missing file trusts no key.
 	require.NoError(t, os.Remove(path))
 	requireRefused(t, verify(a), a, path)
 	require.Equal(t, 1, live.calls())
@@ -259,7 +259,7 @@ func TestKnownHostsRefuses(t *testing.T) {
 		require.ErrorIs(t, err, keys.ErrTrustFile, name)
 		left, err := os.ReadFile(path)
 		require.NoError(t, err)
-		require.Equal(t, content, string(left), "what can't be understood is left alone")
+		require.Equal(t, content, string(left), "an unusable file is left unchanged")
 	}
 
 	put(t, path, "one "+a.String()+"\n")

@@ -30,7 +30,7 @@ func TestCodePolicies(t *testing.T) {
 	kernels := map[string]*codesigntest.Kernel{
 		"app":    {Flags: valid | runtime, Identifier: "com.example", Team: "ABCDE12345", CDHash: hash, Category: codesign.CategoryDeveloperID},
 		"system": {Flags: valid | codesign.FlagPlatform, Identifier: "com.apple.ls", Category: codesign.CategoryPlatform},
-		// Ad hoc: whoever signs writes what he likes, and no certificate says so.
+		// Ad hoc: the signer writes anything, and no certificate confirms it.
 		"adhoc":    {Flags: valid | codesign.FlagAdhoc | debuggable, Identifier: "com.example", Team: "ABCDE12345", CDHash: hash, Category: codesign.CategoryNone},
 		"old":      {Flags: valid | runtime | codesign.FlagDebugged, Identifier: "com.example", Team: "ABCDE12345", NoCategory: true},
 		"unsigned": {Unsigned: true},
@@ -86,7 +86,7 @@ func TestSignatureOfAGoneProcess(t *testing.T) {
 	require.ErrorIs(t, peer.Check(t.Context(), peer.Anyone(), id), peer.ErrGone)
 }
 
-// TestWithoutASourceCodePoliciesRefuse: nobody can ask the kernel.
+// TestWithoutASourceCodePoliciesRefuse: there is no kernel to ask.
 func TestWithoutASourceCodePoliciesRefuse(t *testing.T) {
 	id := tokenIdentity(t)
 	for _, p := range []peer.Policy{peer.TeamID("X"), peer.CodeRequirement("anchor apple"), peer.NotDebuggable(), peer.Executable("/bin/sh")} {

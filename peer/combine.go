@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// AllOf says yes if all policies do. It evaluates them in order and stops at the
-// first that does not say yes, whose answer is its own: put the cheap and the
-// strict ones first. Without any policies it refuses.
+// AllOf accepts a peer that all policies accept. It evaluates them in order and stops
+// at the first that does not accept, whose answer it returns: put cheap and strict ones
+// first. Without policies it refuses.
 func AllOf(policies ...Policy) Policy { return all{list{"AllOf", clone(policies)}} }
 
-// AnyOf says yes as soon as one of the policies does, and no if all say no: one that
-// cannot be evaluated does not keep another from saying yes. Without any policies
-// it refuses.
+// AnyOf accepts a peer that one of the policies accepts, even if others cannot be
+// evaluated. It evaluates them in order and stops at the first that accepts. It
+// refuses, so that [Not] of it accepts, only if all do. Without policies it refuses.
 func AnyOf(policies ...Policy) Policy { return anyOf{list{"AnyOf", clone(policies)}} }
 
-// Not says yes where p says no. Where p cannot be evaluated it can't either.
+// Not accepts a peer that p refuses. Where p cannot be evaluated, neither can Not.
 //
-// Beware of what a process can rid itself of: a peer can leave its supplementary
-// groups, so Not(Groups("guests")) keeps nobody out.
+// It gives no protection against what a process can give up: a peer can leave its
+// supplementary groups, so Not(Groups("guests")) keeps no peer out.
 func Not(p Policy) Policy { return not{list{"Not", []Policy{p}}} }
 
 type (
@@ -28,47 +28,47 @@ type (
 	not   struct{ list }
 )
 
-func (p all) judge(ctx context.Context, id *Identity) judgement {
+func (p all) evaluate(ctx context.Context, id *Identity) result {
 	if err := p.defectHere(); err != nil {
 		return undecided(err)
 	}
 	for _, m := range p.members {
-		if j := m.judge(ctx, id); j.verdict != yes {
-			return j
+		if r := m.evaluate(ctx, id); r.verdict != accepts {
+			return r
 		}
 	}
-	return judgement{verdict: yes}
+	return accepted
 }
 
-func (p anyOf) judge(ctx context.Context, id *Identity) judgement {
+func (p anyOf) evaluate(ctx context.Context, id *Identity) result {
 	if err := p.defectHere(); err != nil {
 		return undecided(err)
 	}
-	best := no
+	best := refuses
 	var reasons []error
 	for _, m := range p.members {
-		j := m.judge(ctx, id)
-		if j.verdict == yes {
-			return j
+		r := m.evaluate(ctx, id)
+		if r.verdict == accepts {
+			return r
 		}
-		best = max(best, j.verdict)
-		reasons = append(reasons, j.reason)
+		best = max(best, r.verdict)
+		reasons = append(reasons, r.reason)
 	}
-	return judgement{best, alternatives(reasons)}
+	return result{best, alternatives(reasons)}
 }
 
-func (p not) judge(ctx context.Context, id *Identity) judgement {
+func (p not) evaluate(ctx context.Context, id *Identity) result {
 	if err := p.defectHere(); err != nil {
 		return undecided(err)
 	}
-	j := p.members[0].judge(ctx, id)
-	switch j.verdict {
-	case yes:
-		return judgement{no, fmt.Errorf("%s: it holds", p)}
-	case no:
-		return judgement{verdict: yes}
+	r := p.members[0].evaluate(ctx, id)
+	switch r.verdict {
+	case accepts:
+		return result{refuses, fmt.Errorf("%s: the rule holds", p)}
+	case refuses:
+		return accepted
 	}
-	return judgement{unknowable, fmt.Errorf("%s: %w", p, j.reason)}
+	return result{unknowable, fmt.Errorf("%s: %w", p, r.reason)}
 }
 
 // list is what combinators are made of.
@@ -95,20 +95,20 @@ func (l list) defect() error {
 	}
 	for _, m := range l.members {
 		if err := m.defect(); err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
+			return err // it names its rule
 		}
 	}
 	return nil
 }
 
-// defectHere leaves the members' own defects to their judgement.
+// defectHere leaves the members' own defects to their evaluation.
 func (l list) defectHere() error {
 	if len(l.members) == 0 {
-		return fmt.Errorf("%s without members: %w", l.name, ErrPolicy)
+		return fmt.Errorf("%w: %s without members", ErrPolicy, l.name)
 	}
 	for _, m := range l.members {
 		if m == nil {
-			return fmt.Errorf("%s of nil: %w", l.name, ErrPolicy)
+			return fmt.Errorf("%w: %s of nil", ErrPolicy, l.name)
 		}
 	}
 	return nil

@@ -17,16 +17,17 @@ const (
 	SHA256 = "sha256"
 
 	// VeritySHA256 and VeritySHA512 are fs-verity's digests of a file, as
-	// "fsverity measure" prints them: the kernel guards the file's contents by
-	// them and tells them at once. Linux only.
+	// "fsverity measure" prints them: the kernel enforces them when the file is
+	// read, and returns them at once. Linux only.
 	VeritySHA256 = "fsverity-sha256"
 	VeritySHA512 = "fsverity-sha512"
 )
 
-// ErrDigest means that a text is not a digest.
-var ErrDigest = errors.New("malformed digest")
+// ErrDigest means that a text is not a digest, or a Digest is zero.
+var ErrDigest = errors.New("peer: malformed digest")
 
-// Digest is the digest of an executable's contents. It is comparable.
+// Digest is the digest of an executable's contents. It is comparable. The zero
+// Digest is that of nothing. Make one with [ParseDigest] or [Identity.Digest].
 type Digest struct {
 	Algorithm string // SHA256, VeritySHA256 or VeritySHA512
 	sum       string // raw bytes, in a string to be comparable
@@ -36,7 +37,7 @@ type Digest struct {
 var digestSize = map[string]int{SHA256: 32, VeritySHA256: 32, VeritySHA512: 64}
 
 // ParseDigest reads "sha256:…", "fsverity-sha256:…" or "fsverity-sha512:…" with
-// the sum in hexadecimal digits. Errors: ErrDigest.
+// the sum in hexadecimal digits of either case. Errors: [ErrDigest].
 func ParseDigest(s string) (Digest, error) {
 	algorithm, digits, ok := strings.Cut(s, ":")
 	size, known := digestSize[algorithm]
@@ -53,7 +54,7 @@ func ParseDigest(s string) (Digest, error) {
 // Sum returns the raw digest. The slice is the caller's.
 func (d Digest) Sum() []byte { return bytes.Clone([]byte(d.sum)) }
 
-// String returns what ParseDigest reads, in lower case; "" for the zero Digest.
+// String returns what [ParseDigest] reads, in lower case; "" for the zero Digest.
 func (d Digest) String() string {
 	if d.Algorithm == "" {
 		return ""
@@ -70,13 +71,13 @@ const (
 func verityDigest(algorithm uint16, sum []byte) (Digest, error) {
 	name := map[uint16]string{fsVerityHashSHA256: VeritySHA256, fsVerityHashSHA512: VeritySHA512}[algorithm]
 	if name == "" || len(sum) != digestSize[name] {
-		return Digest{}, fmt.Errorf("fs-verity algorithm %d with %d bytes: %w", algorithm, len(sum), ErrUnavailable)
+		return Digest{}, fmt.Errorf("%w: fs-verity algorithm %d with %d bytes", ErrUnavailable, algorithm, len(sum))
 	}
 	return Digest{name, string(sum)}, nil
 }
 
 // MaxExecutableSize is the size in bytes up to which an executable is read for
-// its SHA-256: 512 MiB, well above the largest browsers, about a second of one core's work.
+// its SHA-256: 512 MiB, well above the largest browsers, about a second on one core.
 const MaxExecutableSize = 512 << 20
 
 // digests is shared by all identities: 256 executables, about 25 kB; two are
@@ -84,16 +85,17 @@ const MaxExecutableSize = 512 << 20
 var digests = filedigest.New(256, MaxExecutableSize, 2)
 
 // Digest returns the digest of the file that the process runs, which must still
-// be the one that Executable returns. SHA256 reads all of the file unless it was
-// read before and its inode has not changed since; it blocks for that long or
-// until ctx ends. fs-verity's digests cost two system calls; ErrUnavailable if the
-// file has none or one of another algorithm.
+// be the one that [Identity.Executable] returns. Linux only. [SHA256] reads all of the
+// file unless it was read before and its inode has not changed since; it blocks for that
+// long, and while two others are being read, or until ctx ends. A file system that
+// does not answer is waited for. fs-verity's digests cost two system calls.
 //
-// It tells the contents of the file, now. That these are what the process has in
-// memory follows only where nobody could write to the file since it was started.
+// It is the digest of the file's contents now. The process has the same in memory
+// only if nobody could write to the file since it was started.
 //
-// Other errors: ErrChanged, ErrGone, ErrUnavailable for a file above
-// MaxExecutableSize or one that we must not read, ctx.Err().
+// Errors: [ErrChanged]; [ErrGone]; [ErrUnavailable] for a file without an fs-verity
+// digest of that algorithm, a file above [MaxExecutableSize], and one that we may
+// not read; ctx.Err().
 func (id *Identity) Digest(ctx context.Context, algorithm string) (Digest, error) {
 	exe, err := id.Executable()
 	if err != nil {
@@ -109,7 +111,7 @@ func (id *Identity) Digest(ctx context.Context, algorithm string) (Digest, error
 		return Digest{}, err
 	}
 	if now.Dev != exe.Dev || now.Ino != exe.Ino {
-		return Digest{}, fmt.Errorf("runs another file than %s: %w", printable(exe.Path), ErrChanged)
+		return Digest{}, fmt.Errorf("%w: runs another file than %s", ErrChanged, printable(exe.Path))
 	}
 	return digestOf(ctx, f, algorithm)
 }
@@ -129,7 +131,7 @@ func digestOf(ctx context.Context, f openFile, algorithm string) (Digest, error)
 	}
 	d, err := f.verity()
 	if err == nil && d.Algorithm != algorithm {
-		err = fmt.Errorf("digest %s: the file has one by %s: %w", algorithm, d.Algorithm, ErrUnavailable)
+		err = fmt.Errorf("%w: digest %s: the file has one by %s", ErrUnavailable, algorithm, d.Algorithm)
 	}
 	if err != nil {
 		return Digest{}, err

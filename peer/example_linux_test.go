@@ -4,11 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 
 	"github.com/sealport/sealport/peer"
 )
 
-// A policy reads as it is written.
+// Policies print as they are written. A policy that can never be evaluated refuses
+// every peer; Validate finds it when the program starts.
 func ExampleAllOf() {
 	policy := peer.AllOf(
 		peer.AnyOf(peer.SameUser(), peer.Root()),
@@ -19,10 +26,10 @@ func ExampleAllOf() {
 	fmt.Println(peer.Validate(peer.AllOf(peer.SameUser(), peer.Executable("example"))))
 	// Output:
 	// AllOf(AnyOf(SameUser, Root), Not(Unit("guests.service")), Executable("/usr/bin/example"))
-	// unusable policy: AllOf: Executable("example"): the path is not absolute
+	// peer: unusable policy: Executable("example"): the path is not absolute
 }
 
-// What a rule cannot find out it refuses, and so does its opposite.
+// A rule that cannot be evaluated refuses, and so does its negation.
 func ExampleCheck() {
 	id, err := peer.Self()
 	if err != nil {
@@ -42,10 +49,89 @@ func ExampleCheck() {
 	// Output:
 	// program: <nil>
 	// refused by Not(TeamID("ABCDE12345"))
-	// because Not(TeamID("ABCDE12345")): TeamID("ABCDE12345"): code signature not available on linux
+	// because Not(TeamID("ABCDE12345")): TeamID("ABCDE12345"): peer: not available: code signature on linux
 }
 
-// A process says who it is as its peers see it.
+// An ordinary daemon serves only the user that it runs as. Here client and daemon
+// are one program.
+func ExampleFromConn() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: filepath.Join(dir, "socket")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer listener.Close()
+
+	serve := func(ctx context.Context, conn *net.UnixConn) error {
+		defer conn.Close()
+		id, err := peer.FromConn(conn)
+		if err != nil {
+			return err
+		}
+		defer id.Close()
+		if err := peer.Check(ctx, peer.SameUser(), id); err != nil {
+			return err
+		}
+		_, err = io.WriteString(conn, "hello")
+		return err
+	}
+
+	client, err := net.Dial("unix", listener.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	conn, err := listener.AcceptUnix()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := serve(context.Background(), conn); err != nil {
+		fmt.Println(err)
+		return
+	}
+	answer, err := io.ReadAll(client)
+	fmt.Println(string(answer), err)
+	// Output: hello <nil>
+}
+
+// A parent identifies the child that it has started.
+func ExampleFromPIDFD() {
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := cmd.Start(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cmd.Wait()
+	defer in.Close() // cat ends
+
+	var id *peer.Identity
+	var idErr error
+	err = cmd.Process.WithHandle(func(pidfd uintptr) {
+		id, idErr = peer.FromPIDFD(cmd.Process.Pid, int(pidfd))
+	})
+	if err := errors.Join(err, idErr); err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer id.Close()
+	fmt.Println(peer.Check(context.Background(), peer.SameUser(), id))
+	// Output: <nil>
+}
+
+// A process sees itself as its peers do.
 func ExampleSelf() {
 	id, err := peer.Self()
 	if err != nil {
@@ -53,12 +139,58 @@ func ExampleSelf() {
 		return
 	}
 	defer id.Close()
-	fmt.Println(id.Alive(), len(id.Token().Bytes()))
-	// Output: <nil> 32
+	fmt.Println(id.Token().PID() == uint32(os.Getpid()), id.Alive())
+	// Output: true <nil>
 }
 
-func ExampleParseDigest() {
-	d, err := peer.ParseDigest("sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855")
-	fmt.Println(d, err)
-	// Output: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 <nil>
+// The digest in a configuration file is that of sha256sum(1).
+func ExampleExecutableDigest() {
+	id, err := peer.Self()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer id.Close()
+	digest, err := peer.ParseDigest("sha256:" + strings.Repeat("0", 64))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = peer.Check(context.Background(), peer.ExecutableDigest(digest), id)
+	fmt.Println(errors.Is(err, peer.ErrRefused))
+	// Output: true
+}
+
+func ExampleExecutable() {
+	id, err := peer.Self()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer id.Close()
+	path, err := os.Executable()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(peer.Check(context.Background(), peer.Executable(path), id))
+	fmt.Println(errors.Is(peer.Check(context.Background(), peer.Executable("/dev/null"), id), peer.ErrRefused))
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExampleFunc() {
+	id, err := peer.Self()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer id.Close()
+	weekdays := peer.Func("weekdays", func(ctx context.Context, id *peer.Identity) error {
+		return fmt.Errorf("it is Sunday: %w", peer.ErrRefused)
+	})
+	err = peer.Check(context.Background(), weekdays, id)
+	fmt.Println(weekdays, errors.Is(err, peer.ErrRefused))
+	// Output: Func("weekdays") true
 }

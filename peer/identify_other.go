@@ -3,11 +3,8 @@
 package peer
 
 import (
-	"errors"
-	"fmt"
-	"runtime"
-
 	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/peer/internal/peercred"
 )
 
 // Identify fails: this operating system's kernel is not supported.
@@ -16,6 +13,6 @@ func Identify(*cred.Credentials) (*Identity, error) { return nil, unsupported() 
 // Self fails: this operating system's kernel is not supported.
 func Self() (*Identity, error) { return nil, unsupported() }
 
-func unsupported() error {
-	return fmt.Errorf("identity on %s: %w: %w", runtime.GOOS, ErrNoIdentity, errors.ErrUnsupported)
-}
+func identifyConn(*peercred.Credentials) (*Identity, error) { return nil, unsupported() }
+
+func identifyNumbered(int, int) (*Identity, error) { return nil, unsupported() }

@@ -6,24 +6,30 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 )
 
-// Identity is one process as the kernel describes it: its Token, and what can
-// be looked up about it while it lives.
+// Identity is one process as the kernel describes it: its [Token], and what can be
+// looked up about it while it lives. It comes from [FromConn], [FromPIDFD], [Self], or a
+// connection of this module. The one who called one of those functions closes it; an
+// identity that a connection, a session or a message returns belongs to the connection.
 //
-// Looking something up costs a few system calls, each time unless its method
-// says otherwise; see Assurance for what each answer is worth. All methods may be
-// called concurrently. After Close they return what was already captured, else
-// an error that answers errors.Is(err, os.ErrClosed).
+// A lookup costs a few system calls, each time unless its method says otherwise, and
+// does not block except where the method says so; [Identity.Assurance] says what each
+// answer is worth. All methods may be called concurrently. After [Identity.Close] they
+// return what was captured before, else an error that answers
+// errors.Is(err, [os.ErrClosed]). A failed lookup leaves the identity as it was.
 type Identity struct {
 	token     Token
 	ids       ids
 	binding   []byte
 	connector Connector
 	label     string
+	groups    *[]uint32 // those that the socket has kept; nil to ask for those of now
+	byNumber  bool      // found by a pid that another process may have got meanwhile
 
 	proc   process
 	mu     sync.RWMutex // held for reading by lookups, which Close waits for
@@ -34,10 +40,11 @@ type Identity struct {
 	userName atomic.Pointer[string]
 }
 
-// Connector is the process that made the socket's end, as SO_PEERCRED tells: it
-// called connect, or listen. It can be another one than the peer, which is who
-// sent the hello: a service manager that listens for its services, a parent that
-// connects for its child.
+// Connector is the process that made the peer's end of the socket, as SO_PEERCRED
+// reports it: it called connect, listen or socketpair. In an identity of [FromConn] it
+// is the peer. On connections of this module the peer is the process that sent the
+// hello, which can be another one: a service manager listens for its services, a
+// parent connects for its child.
 type Connector struct {
 	PID, UID, GID uint32
 
@@ -48,8 +55,8 @@ type Connector struct {
 // ExecutableFile is the file that a process runs.
 type ExecutableFile struct {
 	// Path is the link text of /proc/PID/exe: the name in the mount namespace
-	// of the file, " (deleted)" appended when it is gone. It is for people: a
-	// container can have any file of its own at any path. The policy Executable
+	// of the file, with " (deleted)" appended when it is gone. It is for display: a
+	// container can have any file of its own at any path. The policy [Executable]
 	// compares Dev and Ino.
 	Path string
 
@@ -61,10 +68,9 @@ type ExecutableFile struct {
 // Token returns the audit token, taken when the identity was made.
 func (id *Identity) Token() Token { return id.token }
 
-// Binding returns the bytes that name this process in a handshake: equal for
-// the process itself (Self) and for whoever it talks to, whatever pid and user
-// namespaces they live in, and different for any other process. The slice is
-// the caller's.
+// Binding returns the bytes that name this process in a handshake: equal for the
+// process itself ([Self]) and for its peers, whatever pid and user namespaces they live
+// in, and different for any other process. The slice is the caller's.
 //
 //	Linux 6.9 and later  "linux-pidfs/1" ‖ boot id (16) ‖ pidfs inode (8, big-endian)
 //	older Linux          "linux-weak/1" ‖ boot id (16): names only the machine
@@ -74,52 +80,59 @@ func (id *Identity) Token() Token { return id.token }
 // the bindings unequal, so that a handshake across its border fails.
 func (id *Identity) Binding() []byte { return bytes.Clone(id.binding) }
 
-// Connector tells who made the socket's end. Zero for Self, and on Darwin, where
-// there is none.
+// Connector returns which process made the peer's end of the socket. It is zero for
+// [Self] and [FromPIDFD], and on Mach ports, which have none. On Darwin [FromConn] sets
+// only the ids.
 func (id *Identity) Connector() Connector { return id.connector }
 
-// Alive returns nil while the process lives, else ErrGone, without blocking.
-// In a weak identity without a pidfd it cannot tell: ErrUnavailable.
+// Alive returns nil while the process lives, else [ErrGone]. In a weak identity
+// without a pidfd it cannot tell: [ErrUnavailable].
 func (id *Identity) Alive() error {
 	return ask(id, process.alive)
 }
 
-// Groups returns the supplementary groups as they are now. The slice is the
-// caller's.
+// Groups returns the supplementary groups: in an identity of [FromConn] on Linux
+// those that the process had when it made its end of the connection (SO_PEERGROUPS),
+// else those of now. The slice is the caller's. Errors: [ErrGone]; [ErrUnavailable]
+// where they are not kept and can't be read.
 func (id *Identity) Groups() ([]uint32, error) {
+	if id.groups != nil {
+		return slices.Clone(*id.groups), nil
+	}
 	return lookup(id, process.groups)
 }
 
-// UserName returns the name of the real user, by os/user: it may read files or
-// ask the system's name services, and block as long as they do. The first answer
-// is kept. Not the kernel's word: for people. Errors are those of os/user.
+// UserName returns the name of the real user, looked up by [os/user]: it may read
+// files or ask the system's name services, and blocks as long as they do. The first
+// answer is kept. The kernel does not vouch for it; it is for display. It works after
+// Close. Errors are those of [user.LookupId].
 func (id *Identity) UserName() (string, error) {
 	if name := id.userName.Load(); name != nil {
 		return *name, nil
 	}
 	u, err := user.LookupId(strconv.FormatUint(uint64(id.token.RUID()), 10))
 	if err != nil {
-		return "", fmt.Errorf("name of user %d: %w", id.token.RUID(), err)
+		return "", fmt.Errorf("peer: name of user %d: %w", id.token.RUID(), err)
 	}
 	id.userName.Store(&u.Username)
 	return u.Username, nil
 }
 
-// GroupName is UserName for the real group; its answer is not kept.
+// GroupName is [Identity.UserName] for the real group; its answer is not kept.
 func (id *Identity) GroupName() (string, error) {
 	g, err := user.LookupGroupId(strconv.FormatUint(uint64(id.token.RGID()), 10))
 	if err != nil {
-		return "", fmt.Errorf("name of group %d: %w", id.token.RGID(), err)
+		return "", fmt.Errorf("peer: name of group %d: %w", id.token.RGID(), err)
 	}
 	return g.Name, nil
 }
 
-// Executable returns the file that the process ran when it was first asked for:
-// the answer is captured and stays, so that Recheck can tell whether it still
-// holds. Check captures it before it judges.
+// Executable returns the file that the process ran when it was first asked for: the
+// answer is captured and stays, so that [Identity.Recheck] can tell whether it still
+// holds. [Check] captures it before it evaluates the policy.
 //
-// On Linux it needs the right to ptrace-read the process (same user and not
-// set-user-ID, or CAP_SYS_PTRACE), else ErrUnavailable.
+// Linux only. It needs the right to ptrace-read the process: the same user and not
+// set-user-ID, or CAP_SYS_PTRACE. Errors: [ErrGone], [ErrUnavailable].
 func (id *Identity) Executable() (ExecutableFile, error) {
 	if exe := id.exe.Load(); exe != nil {
 		return *exe, nil
@@ -136,12 +149,12 @@ type sighting struct {
 	err error
 }
 
-// look looks what the process runs by now, and captures the first sight of it.
+// look finds out what the process runs now, and captures the first answer.
 func (id *Identity) look() sighting {
 	var now sighting
 	now.exe, now.err = lookup(id, process.executable)
 	if now.err == nil {
-		id.exe.CompareAndSwap(nil, &now.exe) // two may look: the first counts
+		id.exe.CompareAndSwap(nil, &now.exe) // two may look: the first is kept
 	}
 	id.last.Store(&now)
 	return now
@@ -150,33 +163,35 @@ func (id *Identity) look() sighting {
 // is returns nil if the process was seen to run the captured executable.
 func (s sighting) is(captured ExecutableFile) error {
 	if s.err == nil && (s.exe.Dev != captured.Dev || s.exe.Ino != captured.Ino) {
-		return fmt.Errorf("runs %q instead of %q: %w", s.exe.Path, captured.Path, ErrChanged)
+		return fmt.Errorf("%w: runs %q instead of %q", ErrChanged, s.exe.Path, captured.Path)
 	}
 	return s.err
 }
 
-// Label returns the LSM label (SELinux context, AppArmor profile) that the
-// socket's end got when it was made (SO_PEERSEC). ErrUnavailable without an LSM
-// that labels sockets, or when another process than the peer made that end.
+// Label returns the LSM label (SELinux context, AppArmor profile) that the peer's
+// end of the socket got when it was made (SO_PEERSEC). It makes no system call. Errors:
+// [ErrUnavailable] without an LSM that labels sockets, when another process than the
+// peer made that end, and in an identity that is not of a connection.
 func (id *Identity) Label() (string, error) {
 	switch {
 	case id.label == "":
 		return "", unavailable("LSM label")
 	case id.connector.Differs:
-		return "", fmt.Errorf("LSM label is that of pid %d, which made the socket: %w", id.connector.PID, ErrUnavailable)
+		return "", fmt.Errorf("%w: the LSM label is that of pid %d, which made the socket", ErrUnavailable, id.connector.PID)
 	}
 	return id.label, nil
 }
 
 // Cgroup returns the path of the process's cgroup in systemd's hierarchy, as
-// seen from our cgroup namespace.
+// seen from our cgroup namespace. Linux only. Errors: [ErrGone], [ErrUnavailable].
 func (id *Identity) Cgroup() (string, error) {
 	return lookup(id, process.cgroup)
 }
 
 // Unit returns the unit of the system's service manager (systemd) that the process
 // belongs to, such as "cups.service", "session-2.scope" or "user@1000.service",
-// within which a user's own units lie. ErrUnavailable if it is in none.
+// within which a user's own units lie. Errors: [ErrGone]; [ErrUnavailable] if it is in
+// none.
 func (id *Identity) Unit() (string, error) {
 	path, err := id.Cgroup()
 	if err != nil {
@@ -185,13 +200,13 @@ func (id *Identity) Unit() (string, error) {
 	return unitOf(path)
 }
 
-// Recheck looks whether the process still is what it was. It returns nil,
-// ErrGone, ErrChanged when it runs another file or has other ids than then, or
-// ErrUnavailable when that cannot be told.
+// Recheck finds out whether the process still is what it was. It returns nil;
+// [ErrGone]; [ErrChanged] when it runs another file or has other ids than before;
+// [ErrUnavailable] when that cannot be found out; or ctx.Err(). It does not block.
 //
-// "Then" is the making of the identity for the ids, and the first call of
-// Executable, or Check, for the executable. An exec of the same file goes
-// unnoticed on Linux; Darwin's token sees every exec and answers ErrGone.
+// Before means: when the identity was made for the ids, and when [Identity.Executable]
+// or [Check] was first called for the executable. An exec of the same file goes
+// unnoticed on Linux; on Darwin every exec changes the token: ErrGone.
 func (id *Identity) Recheck(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -216,13 +231,23 @@ func (id *Identity) same() error {
 	}
 	now, err := lookup(id, process.ids)
 	if err == nil && now != id.ids {
-		err = fmt.Errorf("effective uid is now %d, real uid %d: %w", now.euid, now.ruid, ErrChanged)
+		err = fmt.Errorf("%w: effective uid is now %d, real uid %d", ErrChanged, now.euid, now.ruid)
 	}
 	return err
 }
 
-// Close releases the pidfd, after lookups that are under way. The process is not
-// touched. Idempotent.
+// hasIDs returns nil if the process has the effective ids that its end of a socket
+// was made with.
+func (id *Identity) hasIDs(uid, gid uint32) error {
+	if id.ids.euid == uid && id.ids.egid == gid {
+		return nil
+	}
+	return fmt.Errorf("%w: its end of the connection was made with effective uid %d gid %d, it has uid %d gid %d now",
+		ErrChanged, uid, gid, id.ids.euid, id.ids.egid)
+}
+
+// Close releases the pidfd. It waits for lookups that are under way; a digest that is
+// being computed is not waited for. The process is not touched. Close is idempotent.
 func (id *Identity) Close() error {
 	id.mu.Lock()
 	defer id.mu.Unlock()
@@ -233,8 +258,8 @@ func (id *Identity) Close() error {
 	return id.proc.close()
 }
 
-// String describes the process for people, without looking anything up: the
-// user's name and the executable appear if they are known already.
+// String describes the process for display, without looking anything up: the user's
+// name and the executable appear if they are known already.
 func (id *Identity) String() string {
 	if id == nil {
 		return "no identity"
@@ -255,25 +280,25 @@ func (id *Identity) String() string {
 	return s
 }
 
-// lookup runs f while Close waits.
+// lookup runs f, for which Close waits.
 func lookup[T any](id *Identity, f func(process) (T, error)) (T, error) {
 	id.mu.RLock()
 	defer id.mu.RUnlock()
 	if id.closed {
 		var zero T
-		return zero, fmt.Errorf("identity: %w", os.ErrClosed)
+		return zero, fmt.Errorf("peer: identity is closed: %w", os.ErrClosed)
 	}
 	return f(id.proc)
 }
 
-// ask is lookup for what has no other answer than an error.
+// ask is lookup for questions that are only answered by an error.
 func ask(id *Identity, f func(process) error) error {
 	_, err := lookup(id, func(p process) (struct{}, error) { return struct{}{}, f(p) })
 	return err
 }
 
-// printable keeps what another process chose from writing control characters
-// into a log.
+// printable quotes a text with control characters, which another process may have
+// chosen in order to write them into a log.
 func printable(s string) string {
 	q := strconv.Quote(s)
 	if q[1:len(q)-1] == s {

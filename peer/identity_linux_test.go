@@ -72,7 +72,7 @@ func TestNamesAreForPeople(t *testing.T) {
 	require.ErrorAs(t, err, &unknown)
 }
 
-// TestPathsCannotWriteIntoLogs: whoever names the executable may choose the path.
+// TestPathsCannotWriteIntoLogs: the one who names the executable chooses the path.
 func TestPathsCannotWriteIntoLogs(t *testing.T) {
 	s := newSite(t)
 	path := copyProgram(t) + "\n\x1b[2J"
@@ -86,7 +86,7 @@ func TestPathsCannotWriteIntoLogs(t *testing.T) {
 	exe, lookErr := id.Executable()
 	require.NoError(t, lookErr)
 	require.Equal(t, path, exe.Path)
-	for _, text := range []string{id.String(), err.Error()} {
+	for _, text := range []string{id.String(), fmt.Sprint(err)} { // as a log shows them
 		assert.Contains(t, text, `copy\n\x1b[2J`)
 		assert.NotContains(t, text, "\n")
 		assert.NotContains(t, text, "\x1b")
@@ -146,10 +146,10 @@ func TestPeerOutsideOurPIDNamespace(t *testing.T) {
 	assert.Equal(t, string(content), hex.EncodeToString(id.Binding()))
 	require.NoError(t, id.Alive())
 
-	// The kernel's word on the message is enough to judge users ...
+	// The credentials of the message are enough to authorize users ...
 	require.NoError(t, peer.Check(t.Context(), nil, id))
 	require.ErrorIs(t, peer.Check(t.Context(), peer.UIDs(77), id), peer.ErrRefused)
-	// ... and the rest can't be judged, so that not even its opposite lets in.
+	// ... and the rest can't be evaluated, so that its negation refuses as well.
 	for _, p := range []peer.Policy{peer.Executable("/bin/sh"), peer.GIDs(77), peer.Unit("x.service"), peer.Descendant()} {
 		for _, p := range []peer.Policy{p, peer.Not(p)} {
 			err := peer.Check(t.Context(), p, id)
@@ -161,7 +161,7 @@ func TestPeerOutsideOurPIDNamespace(t *testing.T) {
 }
 
 // TestForeignProcIsNotTrusted looks up a peer where /proc shows another pid
-// namespace than ours, so that our number for it is somebody else's there.
+// namespace than ours, so that our number for it is that of another process there.
 func TestForeignProcIsNotTrusted(t *testing.T) {
 	needRoot(t)
 	if !inside() {
@@ -227,7 +227,7 @@ func mountProc(t *testing.T) {
 	require.NoError(t, syscall.Mount("proc", "/proc", "proc", 0, ""))
 }
 
-// TestHostWithoutAUser is in a user namespace in which nobody has an id: all look
+// TestHostWithoutAUser is in a user namespace in which no user has an id: all look
 // alike, and like ourselves.
 func TestHostWithoutAUser(t *testing.T) {
 	needRoot(t)
@@ -243,7 +243,7 @@ func TestHostWithoutAUser(t *testing.T) {
 	}
 }
 
-// TestHostThatRunsAsNobody has the id that stands for everybody who has none here.
+// TestHostThatRunsAsNobody has the id that stands for every user who has none here.
 func TestHostThatRunsAsNobody(t *testing.T) {
 	needRoot(t)
 	if !inside() {

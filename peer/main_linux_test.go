@@ -3,8 +3,8 @@ package peer_test
 import (
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,38 +15,35 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/peer/internal/pidfd"
 	"github.com/sealport/sealport/peer/internal/pidfd/pidfdtest"
 )
 
 func TestMain(m *testing.M) {
-	pidfdtest.Main(map[string]func([]string) (string, error){"binding": ownBinding, "bind": bindMount})
-	before := descriptors()
-	code := m.Run()
-	if after := descriptors(); code == 0 && len(after) > len(before) {
-		fmt.Fprintf(os.Stderr, "descriptors leaked: %v before, %v after\n", before, after)
-		code = 1
-	}
-	os.Exit(code)
+	pidfdtest.Main(map[string]func([]string) (string, error){
+		"binding": ownBinding, "bind": bindMount, "net-dial": netDial, "net-listen": netListen,
+	})
+	leaktest.Main(m)
 }
 
-// descriptors lists what is open, but for what the runtime opens once.
-func descriptors() []string {
-	var open []string
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		panic(err)
-	}
-	for _, e := range entries {
-		link, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err != nil || link == "anon_inode:[eventpoll]" || link == "anon_inode:[eventfd]" {
-			continue
-		}
-		open = append(open, link)
-	}
-	return open
+// netDial is a command of children: NETWORK PATH. The connection stays open.
+func netDial(args []string) (string, error) {
+	c, err := net.Dial(args[0], args[1])
+	kept = append(kept, c)
+	return "", err
 }
+
+// netListen is a command of children: NETWORK PATH. Nothing is accepted.
+func netListen(args []string) (string, error) {
+	l, err := net.Listen(args[0], args[1])
+	kept = append(kept, l)
+	return "", err
+}
+
+// kept are what must not be closed by the garbage collector.
+var kept []io.Closer
 
 // ownBinding is a command of children.
 func ownBinding([]string) (string, error) {
@@ -82,7 +79,7 @@ func newSite(t testing.TB) *site {
 	return s
 }
 
-// publicDir returns a folder that other users can enter, which t.TempDir's are not.
+// publicDir returns a directory that other users can enter, which t.TempDir's are not.
 func publicDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "peer")

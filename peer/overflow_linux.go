@@ -13,7 +13,7 @@ var (
 	readOverflowGID = remember.Success(pidfd.OverflowGID)
 )
 
-// overflowUID is the user id that stands for those who do not exist in our user
+// overflowUID is the user id that stands for users that do not exist in our user
 // namespace.
 func overflowUID() uint32 { return overflow(readOverflowUID()) }
 

@@ -2,8 +2,8 @@
 
 package peer
 
-// overflowUID is the user id that stands for nobody: there are no user
-// namespaces here, and -1 is no user's.
+// overflowUID is an id that no user has: there are no user namespaces here, and -1 is
+// not a user id.
 func overflowUID() uint32 { return unset }
 
 // overflowGID is overflowUID for groups.

@@ -7,66 +7,67 @@ import (
 )
 
 // Policy is a rule about identities. Policies are made by the functions of this
-// package, combined by AllOf, AnyOf and Not, and extended by Func. They may be
-// used concurrently and for any number of checks.
+// package, combined by [AllOf], [AnyOf] and [Not], and extended by [Func]. They may be
+// used concurrently and for any number of checks. Making one does not block, and
+// copies its arguments; a wrong argument shows in [Validate] and [Check].
 //
-// A policy says yes, says no, or cannot be evaluated: on this system or kernel,
-// with our rights, or about this peer. Only yes lets a peer in, and Not turns
-// only no into yes.
+// A policy accepts, refuses, or cannot be evaluated: on this system or kernel, with
+// our rights, or for this peer. A peer that a policy cannot be evaluated for is
+// refused, and [Not] does not change that.
 type Policy interface {
 	// String is the rule as it is written, such as
 	// AllOf(SameUser, Executable("/usr/bin/x")).
 	String() string
 
-	// judge must not be called with a nil Identity.
-	judge(ctx context.Context, id *Identity) judgement
+	// evaluate must not be called with a nil Identity.
+	evaluate(ctx context.Context, id *Identity) result
 
-	// defect tells why the rule can never be evaluated, or nil.
+	// defect returns why the rule can never be evaluated, an ErrPolicy, or nil.
 	defect() error
 }
 
-// verdict orders the answers: the worst of several is the smallest.
+// verdict orders the answers: the strictest is the smallest.
 type verdict int8
 
 const (
-	no verdict = iota
+	refuses verdict = iota
 	unknowable
-	yes
+	accepts
 )
 
-// judgement is a verdict and, unless it is yes, why.
-type judgement struct {
+// result is a verdict and the reason for it, nil if it accepts.
+type result struct {
 	verdict verdict
 	reason  error
 }
 
-// ErrPolicy means that a policy is made wrongly: a list without members, a
-// relative path, a nil policy. Such a policy refuses everybody.
-var ErrPolicy = errors.New("unusable policy")
+var accepted = result{verdict: accepts}
 
-// Default is the policy where none is chosen: AnyOf(SameUser, Root).
+// ErrPolicy means that a policy can never be evaluated: a list without members, a
+// relative path, a nil policy. Such a policy refuses every peer.
+var ErrPolicy = errors.New("peer: unusable policy")
+
+// Default is the policy where none is chosen: AnyOf([SameUser], [Root]).
 func Default() Policy { return AnyOf(SameUser(), Root()) }
 
-// Validate returns an error that answers errors.Is(err, ErrPolicy) if some part
-// of p can never be evaluated. nil stands for Default.
+// Validate returns an error that answers errors.Is(err, [ErrPolicy]) if some part of
+// p can never be evaluated. A nil p stands for [Default]. It does not block.
 func Validate(p Policy) error {
 	if p == nil {
 		return nil
 	}
-	if err := p.defect(); err != nil {
-		return fmt.Errorf("%w: %w", ErrPolicy, err)
-	}
-	return nil
+	return p.defect()
 }
 
-// Check returns nil if p lets the peer in, else a *RefusedError. nil for p
-// stands for Default; nil for id is refused.
+// Check returns nil if p accepts the peer, else a [*RefusedError]. A nil p stands for
+// [Default]; a nil id is refused. The identity stays the caller's.
 //
-// It captures the peer's executable where that can be read (see
-// Identity.Recheck), judges, and lets nobody in who has exited or taken other ids
-// since the identity was made. It may be repeated: what can change is looked at again. It
-// blocks as long as p's rules do, of which ExecutableDigest, CodeRequirement,
-// Users, Groups and Func may take long; all but Users and Groups obey ctx.
+// Check captures the peer's executable where that can be read (see
+// [Identity.Recheck]) and evaluates p. It refuses a process that has exited or taken
+// other ids since the identity was made. It may be called again, and concurrently:
+// what can change is looked up each time. It blocks as long as p's rules do, of which
+// [ExecutableDigest], [CodeRequirement], [Users], [Groups] and [Func] may take long.
+// ctx ends digests; between rules it is looked at always.
 func Check(ctx context.Context, p Policy, id *Identity) error {
 	if p == nil {
 		p = Default()
@@ -80,33 +81,34 @@ func Check(ctx context.Context, p Policy, id *Identity) error {
 	if err := ctx.Err(); err != nil {
 		return refuse(err)
 	}
-	// Rules about programs judge this look, and say why it failed if it did.
+	// Rules about programs use this look, and report why it failed.
 	id.look()
-	if j := p.judge(ctx, id); j.verdict != yes {
-		return refuse(j.reason)
+	if r := p.evaluate(ctx, id); r.verdict != accepts {
+		return refuse(r.reason)
 	}
-	// Where nothing can tell (no pidfd) the connection's end must do.
+	// Without a pidfd the end of the connection shows that the peer is gone.
 	if err := id.same(); err != nil && !errors.Is(err, errBlind) {
 		return refuse(err)
 	}
 	return nil
 }
 
-// RefusedError says which policy refused whom. It answers errors.Is for
-// ErrRefused and for what its Reason wraps: ErrGone, ErrUnavailable,
-// ErrNoIdentity, ErrPolicy, the context's error. It is for our own log: the
-// peer is only told that it was refused.
+// RefusedError is the error of [Check]: which policy refused which peer. It answers
+// errors.Is for [ErrRefused] and for what its Reason wraps: [ErrGone], [ErrChanged],
+// [ErrUnavailable], [ErrNoIdentity], [ErrPolicy], the context's error. It is for the
+// log of this side, and is not sent to the peer.
 type RefusedError struct {
 	Rule   string // the whole policy
 	Token  Token  // zero without an identity
 	Reason error  // which part of it refused, and why
 }
 
+// Error returns one line with all fields.
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%v by %s: %v [%v]", ErrRefused, e.Rule, e.Reason, e.Token)
 }
 
-// Unwrap returns ErrRefused and the reason.
+// Unwrap returns [ErrRefused] and the reason.
 func (e *RefusedError) Unwrap() []error { return []error{ErrRefused, e.Reason} }
 
 // errNothing is the defect of a rule with an empty list.
@@ -115,7 +117,7 @@ var errNothing = errors.New("nothing to compare with")
 // rule is a Policy that looks at one thing.
 type rule struct {
 	name  string
-	check func(ctx context.Context, id *Identity) judgement
+	check func(ctx context.Context, id *Identity) result
 	bad   error // why check must not be called
 }
 
@@ -125,60 +127,58 @@ func (r rule) defect() error {
 	if r.bad == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", r.name, r.bad)
+	return fmt.Errorf("%w: %s: %w", ErrPolicy, r.name, r.bad)
 }
 
-func (r rule) judge(ctx context.Context, id *Identity) judgement {
-	j := judgement{unknowable, ctx.Err()}
+func (r rule) evaluate(ctx context.Context, id *Identity) result {
+	res := result{unknowable, ctx.Err()}
 	switch {
 	case r.bad != nil:
-		j.reason = fmt.Errorf("%w: %w", ErrPolicy, r.bad)
-	case j.reason == nil:
-		j = r.check(ctx, id)
+		res.reason = fmt.Errorf("%w: %w", ErrPolicy, r.bad)
+	case res.reason == nil:
+		res = r.check(ctx, id)
 	}
-	if j.verdict == yes {
-		return judgement{verdict: yes}
+	if res.verdict == accepts {
+		return accepted
 	}
-	return judgement{j.verdict, fmt.Errorf("%s: %w", r.name, j.reason)}
+	return result{res.verdict, fmt.Errorf("%s: %w", r.name, res.reason)}
 }
 
-// decide is the judgement of a rule that could be evaluated.
-func decide(allowed bool, format string, args ...any) judgement {
+// decide is the result of a rule that could be evaluated.
+func decide(allowed bool, format string, args ...any) result {
 	if allowed {
-		return judgement{verdict: yes}
+		return accepted
 	}
-	return judgement{no, fmt.Errorf(format, args...)}
+	return result{refuses, fmt.Errorf(format, args...)}
 }
 
-// undecided is the judgement of a rule that could not.
-func undecided(err error) judgement { return judgement{unknowable, err} }
+// undecided is the result of a rule that could not be evaluated.
+func undecided(err error) result { return result{unknowable, err} }
 
-// Func makes a policy of a function: nil is yes, an error that answers
-// errors.Is(err, ErrRefused) is no, and any other error means that it could not
-// be evaluated. The name appears in logs. allow must be safe for concurrent use
-// and obey ctx.
+// Func makes a policy of a function, which accepts by nil, refuses by an error that
+// answers errors.Is(err, [ErrRefused]), and could not be evaluated if it returns any
+// other error. The name appears in logs. allow may be called concurrently, and must
+// return soon after ctx ends. It does not close the identity, nor use it later.
 func Func(name string, allow func(ctx context.Context, id *Identity) error) Policy {
 	r := rule{name: fmt.Sprintf("Func(%q)", name)}
 	if allow == nil {
 		r.bad = errors.New("nil function")
 	}
-	r.check = func(ctx context.Context, id *Identity) judgement {
+	r.check = func(ctx context.Context, id *Identity) result {
 		err := allow(ctx, id)
 		switch {
 		case err == nil:
-			return judgement{verdict: yes}
+			return accepted
 		case errors.Is(err, ErrRefused):
-			return judgement{no, err}
+			return result{refuses, err}
 		}
 		return undecided(err)
 	}
 	return r
 }
 
-// Anyone lets every process in whose identity the kernel tells, of any user. It
-// is for services that decide by each message's sender.
+// Anyone accepts every process with a kernel-verified identity, of any user. It is
+// for services that decide by each message's sender.
 func Anyone() Policy {
-	return rule{name: "Anyone", check: func(context.Context, *Identity) judgement {
-		return judgement{verdict: yes}
-	}}
+	return rule{name: "Anyone", check: func(context.Context, *Identity) result { return accepted }}
 }

@@ -267,7 +267,7 @@ func TestLabelPolicy(t *testing.T) {
 	requireAnswer(t, allowed, peer.Label("y", "system_u:system_r:x_t:s0"), id)
 	requireAnswer(t, refused, peer.Label("system_u:system_r:x_t:s0:c1"), id)
 
-	c.Socket.PID++ // another process made the socket, the label is that one's
+	c.Socket.PID++ // another process made the socket, whose label it is
 	requireAnswer(t, unknown, peer.Label("system_u:system_r:x_t:s0"), identify(t, c))
 }
 
@@ -314,7 +314,7 @@ func TestDescendantPolicy(t *testing.T) {
 	grandchild := identify(t, c)
 	requireAnswer(t, allowed, peer.Descendant(), grandchild)
 
-	// An orphan is somebody else's child now.
+	// An orphan is the child of another process now.
 	child.Leave()
 	t.Cleanup(func() {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))

@@ -9,22 +9,23 @@ import (
 	"strconv"
 )
 
-// Executable lets in processes that run the very file at this absolute path in
-// our own mount namespace, by device and inode; symbolic links are followed. Linux
-// only: on Darwin, use the code signature.
+// Executable accepts processes that run the file at this absolute path in our own mount
+// namespace, compared by device and inode; symbolic links are followed. Linux only: on
+// Darwin, use the code signature.
 //
-// It tells a process's program at the moment of the check. It keeps other users'
-// processes out if they cannot write to the file, and mistakes of the same
-// user's; but whoever has the peer's user id can start the program, debug it,
-// or exec it on a connection of which he keeps a copy. Combine it with a user that
-// runs nothing else. A process in another user namespace, where it can pretend
-// to run any file, is refused; so is one whose file has been replaced since.
+// It is about the process's program at the moment of the check. It keeps out other
+// users' processes if they cannot write to the file, and wrong programs of the same
+// user. It does not keep out a program of the peer's user that means harm: that can
+// start the executable, debug it, or exec it on a connection of which it keeps a copy.
+// Combine it with a user that runs nothing else. A process in another user namespace,
+// where it can pretend to run any file, is refused; so is one whose file has been
+// replaced since.
 func Executable(path string) Policy {
 	r := rule{name: "Executable(" + strconv.Quote(path) + ")"}
 	if !filepath.IsAbs(path) {
 		r.bad = errors.New("the path is not absolute")
 	}
-	r.check = func(_ context.Context, id *Identity) judgement {
+	r.check = func(_ context.Context, id *Identity) result {
 		exe, err := program(id)
 		if err != nil {
 			return undecided(err)
@@ -38,9 +39,9 @@ func Executable(path string) Policy {
 	return r
 }
 
-// ExecutableDigest lets in processes that run a file with one of these digests,
-// whatever its name. It proves what Executable does, and survives the
-// replacement of the file. See Identity.Digest for what it costs.
+// ExecutableDigest accepts processes that run a file with one of these digests, whatever
+// its name. It proves what [Executable] proves, and still accepts a process whose file
+// has been replaced. See [Identity.Digest] for what it costs.
 func ExecutableDigest(digests ...Digest) Policy {
 	digests = slices.Clone(digests)
 	r := rule{name: "ExecutableDigest(" + join(digests, Digest.String) + ")"}
@@ -48,9 +49,9 @@ func ExecutableDigest(digests ...Digest) Policy {
 		r.bad = errNothing
 	}
 	if slices.Contains(digests, Digest{}) {
-		r.bad = fmt.Errorf("zero digest: %w", ErrDigest)
+		r.bad = fmt.Errorf("%w: zero digest", ErrDigest)
 	}
-	r.check = func(ctx context.Context, id *Identity) judgement {
+	r.check = func(ctx context.Context, id *Identity) result {
 		if _, err := program(id); err != nil {
 			return undecided(err)
 		}
@@ -60,7 +61,7 @@ func ExecutableDigest(digests ...Digest) Policy {
 }
 
 // anyDigest computes each algorithm's digest at most once.
-func anyDigest(ctx context.Context, id *Identity, digests []Digest) judgement {
+func anyDigest(ctx context.Context, id *Identity, digests []Digest) result {
 	found := map[string]Digest{}
 	var failed error
 	for _, want := range digests {
@@ -73,19 +74,19 @@ func anyDigest(ctx context.Context, id *Identity, digests []Digest) judgement {
 			found[want.Algorithm] = got
 		}
 		if got == want {
-			return judgement{verdict: yes}
+			return accepted
 		}
 	}
 	if failed != nil {
 		return undecided(failed)
 	}
-	return judgement{no, errors.New("its executable has another digest")}
+	return result{refuses, errors.New("its executable has another digest")}
 }
 
 // program returns the executable of a process that cannot pretend to run
 // another one: setting /proc/PID/exe (PR_SET_MM_MAP, prctl(2)) takes
-// CAP_CHECKPOINT_RESTORE in the process's user namespace, which anybody has in one of his own.
-// It must still be the one that was captured when Check looked last, at its beginning.
+// CAP_CHECKPOINT_RESTORE in the process's user namespace, which any user has in one
+// of its own. It must still be the captured one when Check looked last, at its beginning.
 func program(id *Identity) (ExecutableFile, error) {
 	if err := ask(id, process.sameUsers); err != nil {
 		return ExecutableFile{}, err
@@ -97,15 +98,15 @@ func program(id *Identity) (ExecutableFile, error) {
 	return exe, id.last.Load().is(exe)
 }
 
-// Label lets in processes whose connection has one of these LSM labels
-// (SELinux context, AppArmor profile), compared byte by byte. Linux only.
+// Label accepts processes whose connection has one of these LSM labels (SELinux
+// context, AppArmor profile), compared byte by byte: see [Identity.Label]. Linux only.
 func Label(labels ...string) Policy {
 	return anyText("Label", labels, (*Identity).Label)
 }
 
-// Unit lets in processes of one of these units of the system's service manager,
-// such as "cups.service": see Identity.Unit. Linux with systemd only. It trusts who
-// manages the cgroups, root; children of the unit's processes are in it too.
+// Unit accepts processes of one of these units of the system's service manager, such
+// as "cups.service": see [Identity.Unit]. Linux with systemd only. It trusts root, which
+// manages the cgroups. Children of the unit's processes are in the unit too.
 func Unit(units ...string) Policy {
 	return anyText("Unit", units, (*Identity).Unit)
 }
@@ -116,7 +117,7 @@ func anyText(name string, texts []string, get func(*Identity) (string, error)) P
 	return rule{
 		name: name + "(" + join(texts, strconv.Quote) + ")",
 		bad:  badNames(texts),
-		check: func(_ context.Context, id *Identity) judgement {
+		check: func(_ context.Context, id *Identity) result {
 			got, err := get(id)
 			if err != nil {
 				return undecided(err)
@@ -126,15 +127,15 @@ func anyText(name string, texts []string, get func(*Identity) (string, error)) P
 	}
 }
 
-// Descendant lets in processes that this one has started, or that those have, as
-// far as the chain of living parents shows it: a daemon that detached itself cannot be
-// judged. Linux 6.13 and later, in our own pid namespace, unless we are its init.
-// It says nothing of which program the descendant runs by now.
+// Descendant accepts processes that this one has started, or that one of those has, as
+// far as the chain of living parents shows it: it cannot be evaluated for a daemon that
+// has detached itself. Linux 6.13 and later, in our own pid namespace, unless this process
+// is its init. It does not tell which program the descendant runs now.
 func Descendant() Policy {
-	return rule{name: "Descendant", check: func(_ context.Context, id *Identity) judgement {
+	return rule{name: "Descendant", check: func(_ context.Context, id *Identity) result {
 		if err := ask(id, process.descends); err != nil {
 			return undecided(err)
 		}
-		return judgement{verdict: yes}
+		return accepted
 	}}
 }

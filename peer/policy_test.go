@@ -65,7 +65,7 @@ func TestThreeValuedLogic(t *testing.T) {
 	}
 }
 
-// TestAllOfStopsEarly: what is dear is not spent on whom something else refuses.
+// TestAllOfStopsEarly: expensive rules are not evaluated for a peer that a cheaper one refuses.
 func TestAllOfStopsEarly(t *testing.T) {
 	calls := 0
 	count := peer.Func("count", func(context.Context, *peer.Identity) error { calls++; return nil })
@@ -110,9 +110,6 @@ func TestRefusedErrorNamesTheRule(t *testing.T) {
 	assert.Equal(t, id.Token(), refused.Token)
 	require.ErrorIs(t, err, peer.ErrRefused)
 	require.ErrorIs(t, err, errOpen, "each alternative's reason can be found")
-	assert.Contains(t, err.Error(), refused.Rule)
-	assert.Contains(t, err.Error(), "UIDs(9): effective uid is 2, real uid 4")
-	assert.Contains(t, err.Error(), "pid=6 version=8")
 	assert.Equal(t, "AnyOf(SameUser, Root)", peer.Default().String())
 	assert.Equal(t, `AllOf(SameUser, Executable("/usr/bin/x"))`, peer.AllOf(peer.SameUser(), peer.Executable("/usr/bin/x")).String())
 }

@@ -10,9 +10,9 @@ import (
 )
 
 // process is what an operating system can tell about the peer while it lives.
-// Every method answers for the one process that sent the hello, never for a
-// later one with its pid: then it returns ErrGone. What it cannot learn is
-// ErrUnavailable. Only requirement may block for long.
+// Every method answers for that one process, never for a later one with its pid:
+// then it returns ErrGone. What it cannot learn is ErrUnavailable. Only requirement
+// may block for long.
 type process interface {
 	alive() error
 	ids() (ids, error)
@@ -46,7 +46,7 @@ type ids struct {
 }
 
 // unknown is a process of which nothing can be learned. The operating systems'
-// own types embed it for what they do not have; whether it lives they all answer.
+// own types embed it for what they do not have; all of them tell whether it lives.
 type unknown struct{}
 
 func (unknown) ids() (ids, error)         { return ids{}, unavailable("ids") }
@@ -70,8 +70,8 @@ func (nowhere) alive() error { return errBlind }
 func (nowhere) close() error { return nil }
 
 // errBlind is the answer of alive where nothing can tell whether a process lives.
-var errBlind = fmt.Errorf("liveness %w", ErrUnavailable)
+var errBlind = fmt.Errorf("%w: whether the process lives", ErrUnavailable)
 
 func unavailable(what string) error {
-	return fmt.Errorf("%s %w on %s", what, ErrUnavailable, runtime.GOOS)
+	return fmt.Errorf("%w: %s on %s", ErrUnavailable, what, runtime.GOOS)
 }

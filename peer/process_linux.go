@@ -66,12 +66,24 @@ func (p linuxProcess) sameUsers() error {
 		return known(err)
 	}
 	if !same {
-		return fmt.Errorf("the process lives in another user namespace, where it can pass for any executable: %w", ErrUnavailable)
+		return fmt.Errorf("%w: the process lives in another user namespace, where it can pass for any executable", ErrUnavailable)
 	}
 	return nil
 }
 
 func (p linuxProcess) descends() error { return known(pidfd.ProveDescent(p.fd)) }
+
+// numbered is a process whose pidfd was opened by a pid that another process may
+// have got meanwhile. That one has the same effective ids, so that users can be
+// authorized; what tells two processes of a user apart can't be learned.
+type numbered struct {
+	unknown
+	known linuxProcess
+}
+
+func (p numbered) alive() error      { return p.known.alive() }
+func (p numbered) ids() (ids, error) { return p.known.ids() }
+func (p numbered) close() error      { return p.known.close() }
 
 // linuxFile is an open executable.
 type linuxFile struct{ fd int }

@@ -2,7 +2,7 @@
 
 package peer
 
-// statFile fails: files are no identity here.
+// statFile fails: executables are not compared here.
 func statFile(string) (ExecutableFile, error) {
 	return ExecutableFile{}, unavailable("executable")
 }

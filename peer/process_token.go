@@ -58,7 +58,7 @@ func (p tokenProcess) code() (codesign.Code, error) {
 	case errors.Is(err, codesign.ErrNoProcess):
 		return codesign.Code{}, ErrGone
 	}
-	return codesign.Code{}, fmt.Errorf("code signature %w: %w", ErrUnavailable, err)
+	return codesign.Code{}, fmt.Errorf("%w: code signature: %w", ErrUnavailable, err)
 }
 
 func (p tokenProcess) requirement(ctx context.Context, requirement string) error {
@@ -72,5 +72,5 @@ func (p tokenProcess) requirement(ctx context.Context, requirement string) error
 	case errors.Is(err, codesign.ErrNoProcess):
 		return ErrGone
 	}
-	return fmt.Errorf("code requirement %w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: code requirement: %w", ErrUnavailable, err)
 }

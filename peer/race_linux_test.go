@@ -48,7 +48,7 @@ func TestPeerExitsBetweenConnectAndCheck(t *testing.T) {
 	require.ErrorIs(t, err, peer.ErrGone)
 }
 
-// TestZombieIsGone has a peer that nobody has reaped: its pid is still its own.
+// TestZombieIsGone has a peer that has not been reaped: its pid is still its own.
 func TestZombieIsGone(t *testing.T) {
 	s := newSite(t)
 	child, id := s.connect(nil)
@@ -142,7 +142,7 @@ func TestExecAfterConnect(t *testing.T) {
 	require.ErrorIs(t, err, peer.ErrChanged)
 }
 
-// TestExecBeforeCheck has a peer that said hello as one program and is judged as
+// TestExecBeforeCheck has a peer that said hello as one program and is authorized as
 // the one that it has become.
 func TestExecBeforeCheck(t *testing.T) {
 	child, id := newSite(t).connect(nil)
@@ -207,7 +207,7 @@ func TestDescriptorPassedToSameUser(t *testing.T) {
 }
 
 // TestDescriptorPassedByRoot is socket activation: root makes the socket for a
-// process of another user, who is judged.
+// process of another user, which is authorized.
 func TestDescriptorPassedByRoot(t *testing.T) {
 	needRoot(t)
 	s := newSite(t)
@@ -221,8 +221,8 @@ func TestDescriptorPassedByRoot(t *testing.T) {
 	require.ErrorIs(t, peer.Check(t.Context(), peer.Root(), id), peer.ErrRefused)
 }
 
-// TestConnectionOfAnotherUser is how somebody would let a process of root's speak
-// for him: root writes what he wants to a connection that he made. Here one
+// TestConnectionOfAnotherUser has a process of root's write to a connection that
+// another user made, as sudo does with a redirected output. Here one
 // process plays both, as its effective id at connect is what the socket keeps.
 func TestConnectionOfAnotherUser(t *testing.T) {
 	needRoot(t)
@@ -265,7 +265,7 @@ func TestForgedCredentials(t *testing.T) {
 }
 
 // TestForgedPID has a privileged sender name another process: the kernel then
-// attaches that one's pidfd, and its ids give the lie to the message.
+// attaches the pidfd of that process, whose ids contradict the message.
 func TestForgedPID(t *testing.T) {
 	needRoot(t)
 	s := newSite(t)
@@ -291,8 +291,8 @@ func TestPidfdOfAnotherProcess(t *testing.T) {
 	require.ErrorIs(t, err, peer.ErrContradiction)
 }
 
-// TestDescriptorTableFull: whoever can fill our descriptor table gets no identity,
-// rather than one that is judged by less, and the next peer gets a whole one.
+// TestDescriptorTableFull: a peer that fills our descriptor table gets no identity,
+// rather than one with less in it, and the next peer gets a whole one.
 func TestDescriptorTableFull(t *testing.T) {
 	if !inside() {
 		runInside(t, nil)
@@ -303,6 +303,7 @@ func TestDescriptorTableFull(t *testing.T) {
 	child.Do("dial", s.path)
 	child.Do("hello")
 	c := s.receive()
+	_, conn := newDaemon(t, "unix").connect(nil)
 	free, err := syscall.Dup(c.PIDFD)
 	require.NoError(t, err)
 	require.NoError(t, syscall.Close(free))
@@ -316,8 +317,10 @@ func TestDescriptorTableFull(t *testing.T) {
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &full))
 			_, strong := peer.Identify(c)
 			_, weak := peer.Identify(&cred.Credentials{PIDFD: -1, Message: c.Message, Socket: c.Socket})
+			_, other := peer.FromConn(conn)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
 			require.ErrorIs(t, strong, syscall.EMFILE)
+			require.ErrorIs(t, other, syscall.EMFILE)
 			require.ErrorIs(t, weak, peer.ErrNoIdentity)
 		}
 		id, err := peer.Identify(c)

@@ -13,10 +13,9 @@ const TokenSize = 32
 const unset = ^uint32(0)
 
 // Token has the eight words of Darwin's audit_token_t on every system. It is
-// comparable: two tokens are == when all words are and both are weak or both
-// are not.
+// comparable: two tokens are equal if all words are, and both or neither are weak.
 //
-// On Darwin the kernel fills it, for each message. On Linux it is put together
+// On Darwin the kernel fills it, for each message. On Linux it is assembled
 // from the process's pidfd:
 //
 //	word  Darwin      Linux
@@ -29,16 +28,18 @@ const unset = ^uint32(0)
 //	6     asid        audit session id, 0xFFFFFFFF if unset
 //	7     pidversion  low 32 bits of the pidfs inode; 0 in a weak token
 //
-// A pid is decoration: words 5 and 7 together name a process, and on Linux word
-// 7 does not change with exec. The zero Token is nobody's (on Darwin it is the
-// kernel's own) and no policy accepts it.
+// A pid alone names nothing, as it is reused: words 5 and 7 together name a process,
+// and on Linux word 7 does not change with exec. The zero Token is that of no process
+// (on Darwin it is the kernel's own) and no policy accepts it.
+//
+// Methods make no system calls and may be called concurrently.
 type Token struct {
 	words [8]uint32
 	weak  bool
 }
 
-// TokenFromWords returns the token with these words in the order of
-// audit_token_t, as Darwin's kernel attaches them to a message.
+// TokenFromWords returns the [Token] with these words in the order of
+// audit_token_t, as Darwin's kernel attaches them to a message. It is not weak.
 func TokenFromWords(words [8]uint32) Token { return Token{words: words} }
 
 // Words returns the eight words.
@@ -54,34 +55,34 @@ func (t Token) Bytes() []byte {
 	return b
 }
 
-// AUID is the audit user: who logged in, whatever ids were taken since.
+// AUID is the audit user: the one that logged in, whatever ids were taken since.
 func (t Token) AUID() uint32 { return t.words[0] }
 
-// EUID is the effective user id. It alone is no proof of who decides what a
-// process says: see UIDs.
+// EUID is the effective user id. It alone does not tell which user decides what a
+// process writes: see [UIDs].
 func (t Token) EUID() uint32 { return t.words[1] }
 
 // EGID is the effective group id.
 func (t Token) EGID() uint32 { return t.words[2] }
 
-// RUID is the real user id: who started a set-user-ID program.
+// RUID is the real user id: that of the user who started a set-user-ID program.
 func (t Token) RUID() uint32 { return t.words[3] }
 
 // RGID is the real group id.
 func (t Token) RGID() uint32 { return t.words[4] }
 
-// PID is the process id. Never decide by it: it is reused.
+// PID is the process id. Do not decide by it: it is reused.
 func (t Token) PID() uint32 { return t.words[5] }
 
 // ASID is the audit session.
 func (t Token) ASID() uint32 { return t.words[6] }
 
-// PIDVersion tells processes apart that have had the same pid.
+// PIDVersion distinguishes processes that have had the same pid.
 func (t Token) PIDVersion() uint32 { return t.words[7] }
 
 // Weak reports whether the token lacks a PIDVersion because the kernel has none
-// to give (Linux before 6.9): it does not tell a process from a later one with
-// the same pid.
+// to give (Linux before 6.9): it does not distinguish a process from a later one
+// with the same pid.
 func (t Token) Weak() bool { return t.weak }
 
 // String returns all words with their names, for logs.

@@ -7,7 +7,7 @@ import (
 
 // unitOf returns the unit of the system's service manager from a cgroup path: the
 // first part that is not a slice (systemd's cg_path_get_unit). Deeper parts are
-// delegated to the unit and can be made by whoever runs in it, so they never
+// delegated to the unit and can be made by its processes, so they never
 // count: /user.slice/user-1000.slice/user@1000.service/cups.service is in
 // user@1000.service.
 func unitOf(path string) (string, error) {
@@ -26,5 +26,5 @@ func unitOf(path string) (string, error) {
 		}
 		break
 	}
-	return "", fmt.Errorf("cgroup %s is in no unit: %w", printable(path), ErrUnavailable)
+	return "", fmt.Errorf("%w: cgroup %s is in no unit", ErrUnavailable, printable(path))
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // TestWeakIdentity is all that kernels without pidfds allow: the message and the
-// socket can be judged, /proc cannot be trusted.
+// socket tell ids, /proc cannot be trusted.
 func TestWeakIdentity(t *testing.T) {
 	id, err := peer.Weaken(&cred.Credentials{
 		PIDFD: -1, Message: cred.UCred{PID: 4711, UID: 1234, GID: 5}, Socket: cred.UCred{PID: 4711, UID: 1234, GID: 6},
@@ -50,7 +50,7 @@ func TestWeakIdentityOfASetUserIDProgram(t *testing.T) {
 	requireAnswer(t, refused, peer.UIDs(1234), id)
 }
 
-// TestWeakIdentityOfAnotherUsersConnection: who connected is not who speaks.
+// TestWeakIdentityOfAnotherUsersConnection: another user connected than the one who writes.
 func TestWeakIdentityOfAnotherUsersConnection(t *testing.T) {
 	_, err := peer.Weaken(&cred.Credentials{
 		PIDFD: -1, Message: cred.UCred{PID: 4711}, Socket: cred.UCred{PID: 4712, UID: 1234},

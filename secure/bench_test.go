@@ -23,9 +23,9 @@ import (
 type carrier interface {
 	// serve answers each message of marker bytes with itself, and drops the
 	// others, until the process ends. ready is called when clients may come.
-	serve(folder string, ready func())
+	serve(dir string, ready func())
 
-	dial(folder string) (benchClient, error)
+	dial(dir string) (benchClient, error)
 }
 
 // benchClient sends messages and waits for answers.
@@ -98,11 +98,11 @@ func BenchmarkRoundTrip(b *testing.B) {
 func BenchmarkConnect(b *testing.B) {
 	for _, name := range each {
 		b.Run(name, func(b *testing.B) {
-			folder := filepath.Join(b.TempDir(), "e")
-			startBench(b, name, folder)
+			dir := filepath.Join(b.TempDir(), "e")
+			startBench(b, name, dir)
 			b.ResetTimer()
 			for range b.N {
-				c, err := carriers[name].dial(folder)
+				c, err := carriers[name].dial(dir)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -128,7 +128,7 @@ func roundTrip(b *testing.B, c benchClient) {
 
 const (
 	benchCarrier  = "SEALPORT_SECURE_BENCH"
-	benchFolder   = "SEALPORT_SECURE_BENCH_FOLDER"
+	benchDir      = "SEALPORT_SECURE_BENCH_DIR"
 	benchEndpoint = "com.example.bench"
 )
 
@@ -138,7 +138,7 @@ func benchProcess(name string) {
 		_, _ = io.Copy(io.Discard, os.Stdin) // until the benchmark ends
 		os.Exit(0)
 	}()
-	carriers[name].serve(os.Getenv(benchFolder), func() { fmt.Println("ready") })
+	carriers[name].serve(os.Getenv(benchDir), func() { fmt.Println("ready") })
 }
 
 func check(err error) {
@@ -151,21 +151,21 @@ func check(err error) {
 // benchHost starts a host and connects to it.
 func benchHost(b *testing.B, name string) benchClient {
 	b.Helper()
-	folder := filepath.Join(b.TempDir(), "e")
-	startBench(b, name, folder)
-	c, err := carriers[name].dial(folder)
+	dir := filepath.Join(b.TempDir(), "e")
+	startBench(b, name, dir)
+	c, err := carriers[name].dial(dir)
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = c.Close() })
 	roundTrip(b, c)
 	return c
 }
 
-func startBench(b *testing.B, carrier, folder string) {
+func startBench(b *testing.B, carrier, dir string) {
 	b.Helper()
 	self, err := os.Executable()
 	require.NoError(b, err)
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), benchCarrier+"="+carrier, benchFolder+"="+folder)
+	cmd.Env = append(os.Environ(), benchCarrier+"="+carrier, benchDir+"="+dir)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(b, err)

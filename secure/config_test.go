@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/conn"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/secure"
@@ -61,11 +63,11 @@ func TestImpossibleConfigIsRefused(t *testing.T) {
 		t.Run("host/"+name, func(t *testing.T) {
 			w := newWorld(t)
 			cfg := w.serving(hostConfig(nil, change))
-			_, err := secure.NewSecureHost(w.endpoint, func(context.Context, transport.Message[string]) {}, cfg)
+			_, err := secure.NewSecureHost(w.endpoint, func(context.Context, transport.Message[[]byte]) {}, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			_, err = secure.Listen(w.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
-			assert.NoDirExists(t, w.folder)
+			assert.NoDirExists(t, w.dir)
 		})
 	}
 	for name, change := range clients {
@@ -73,16 +75,16 @@ func TestImpossibleConfigIsRefused(t *testing.T) {
 			w := newWorld(t)
 			w.echo(t, hostConfig(nil))
 			cfg := w.in(clientConfig(nil, change))
-			_, err := secure.NewSecureClient[string](hung(t), w.endpoint, cfg)
+			_, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			_, err = secure.Dial(hung(t), w.endpoint, cfg)
 			assert.ErrorIs(t, err, transport.ErrConfig)
 			assert.Empty(t, w.failures)
 		})
 	}
-	_, err := secure.NewSecureHost(endpoint, func(context.Context, transport.Message[string]) {}, nil)
+	_, err := secure.NewSecureHost(endpoint, func(context.Context, transport.Message[[]byte]) {}, nil)
 	require.ErrorIs(t, err, transport.ErrConfig)
-	_, err = secure.NewSecureClient[string](hung(t), endpoint, nil)
+	_, err = secure.NewSecureClient[[]byte](hung(t), endpoint, nil)
 	require.ErrorIs(t, err, transport.ErrConfig)
 }
 
@@ -132,6 +134,8 @@ var settings = map[string]setting{
 	"Transport.LogThroughput": of(forHosts, func(c *secure.Config) {
 		c.Transport.LogThroughput, c.Transport.Logger = true, slog.New(slog.DiscardHandler)
 	}),
+	"Transport.Carrier":     of(forBoth, func(c *secure.Config) { c.Transport.Carrier, _ = rendezvous.System() }),
+	"Transport.Security":    {set: func(c *secure.Config) { c.Transport.Security = struct{ conn.Security }{} }}, // the package's own
 	"Transport.NoInProcess": of(forBoth, func(c *secure.Config) { c.Transport.NoInProcess = true }),
 }
 
@@ -166,8 +170,8 @@ func TestEveryFieldIsForItsRoles(t *testing.T) {
 	for name, row := range settings {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			if row.set == nil && w.folder == "" {
-				t.Skip("endpoints have no folder")
+			if row.set == nil && w.dir == "" {
+				t.Skip("endpoints have no dir")
 			}
 			with := func(c *secure.Config) *secure.Config {
 				w.in(c)
@@ -177,14 +181,14 @@ func TestEveryFieldIsForItsRoles(t *testing.T) {
 				require.False(t, field(c, name).IsZero(), "the row does not set its field")
 				return c
 			}
-			h, err := secure.NewSecureHost(w.endpoint, func(context.Context, transport.Message[string]) {}, with(hostConfig(nil)))
+			h, err := secure.NewSecureHost(w.endpoint, func(context.Context, transport.Message[[]byte]) {}, with(hostConfig(nil)))
 			if row.host {
 				require.NoError(t, err)
 				require.NoError(t, h.Close())
 			} else {
 				require.ErrorIs(t, err, transport.ErrConfig)
 			}
-			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, with(clientConfig(nil)))
+			_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, with(clientConfig(nil)))
 			if row.client {
 				require.ErrorIs(t, err, transport.ErrNoHost)
 			} else {
@@ -204,12 +208,12 @@ func TestStricterPolicyIsKept(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			w := newWorld(t)
 			h := w.echo(t, hostConfig(nil, way.set, nobody))
-			_, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, way.set)))
+			_, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, way.set)))
 			require.ErrorIs(t, err, peer.ErrRefused)
 			require.ErrorIs(t, await(t, w.failures), peer.ErrRefused)
 			require.NoError(t, h.Close())
 			w.echo(t, hostConfig(nil, way.set))
-			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, way.set, nobody)))
+			_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, way.set, nobody)))
 			require.ErrorIs(t, err, peer.ErrRefused)
 		})
 	}

@@ -26,14 +26,14 @@ func TestSecurityDocumentNamesItsTests(t *testing.T) {
 
 	cells := 0
 	for line := range strings.Lines(text) {
-		folder := "secure"
+		dir := "secure"
 		for _, word := range regexp.MustCompile("([a-z/]+): `|`((?:Test|Fuzz)[A-Za-z0-9]+)`").FindAllStringSubmatch(strings.ReplaceAll(line, ": `", ": ``"), -1) {
 			if word[1] != "" {
-				folder = word[1]
+				dir = word[1]
 				continue
 			}
 			cells++
-			assert.Contains(t, testsIn(t, folder), word[2], "%s", line)
+			assert.Contains(t, testsIn(t, dir), word[2], "%s", line)
 		}
 	}
 	require.Greater(t, cells, 50)
@@ -49,11 +49,11 @@ func TestSecurityDocumentNamesItsTests(t *testing.T) {
 }
 
 // testsIn are the tests of a package.
-func testsIn(t *testing.T, folder string) map[string]bool {
+func testsIn(t *testing.T, dir string) map[string]bool {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", folder, "*_test.go"))
+	files, err := filepath.Glob(filepath.Join("..", dir, "*_test.go"))
 	require.NoError(t, err)
-	require.NotEmpty(t, files, folder)
+	require.NotEmpty(t, files, dir)
 	tests := make(map[string]bool)
 	for _, file := range files {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)

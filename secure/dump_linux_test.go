@@ -20,7 +20,7 @@ import (
 // dialEither connects by one layer or the other.
 func dialEither(t *testing.T, w *world, secured, attested bool) *transport.Conn {
 	t.Helper()
-	plain := &transport.Config{Dir: w.folder, Attested: attested}
+	plain := &transport.Config{Dir: w.dir, Attested: attested}
 	if !secured {
 		c, err := transport.Dial(hung(t), endpoint, plain)
 		require.NoError(t, err)

@@ -65,7 +65,7 @@ func TestFloodOfOneUser(t *testing.T) {
 	}
 	const flooder = 12_345
 	w := newWorld(t)
-	w.folder = sharedDir(t) + "/endpoints"
+	w.dir = sharedDir(t) + "/endpoints"
 	w.echo(t, hostConfig(nil, func(c *secure.Config) {
 		c.Transport.Shared = true
 		c.Transport.Peer = peer.UIDs(0, flooder)

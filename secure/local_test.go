@@ -1,6 +1,7 @@
 package secure_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -35,14 +36,16 @@ func TestInProcess(t *testing.T) {
 			}
 			w := newWorld(t)
 			h := w.echo(t, hostConfig(nil, change(row.host)))
-			c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, change(row.client))))
+			c, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, change(row.client))))
 			require.NoError(t, err)
 			assert.True(t, c.PeerKey().Equal(hostKey.Public()))
-			require.NoError(t, c.Send(hung(t), "hello"))
+			require.NoError(t, c.Send(hung(t), []byte("hello")))
 			answer, err := c.Receive(hung(t))
 			require.NoError(t, err)
-			assert.Equal(t, "hello from "+clientKey.Public().String(), answer)
-			assert.Equal(t, row.direct, h.Stats().Accepted == 0, "a connection through the kernel")
+			assert.Equal(t, "hello from "+clientKey.Public().String(), string(answer))
+			sessions := slices.Collect(h.Sessions())
+			require.Len(t, sessions, 1)
+			assert.Equal(t, row.direct, len(sessions[0].HandshakeHash()) == 0, "whether there was no handshake")
 			require.NoError(t, c.Close())
 
 			if !row.direct {
@@ -53,12 +56,12 @@ func TestInProcess(t *testing.T) {
 				handshake.ErrOffer:          func(c *secure.Config) { c.Classical = true },
 				handshake.ErrAuthentication: func(c *secure.Config) { c.PSK = psk },
 			} {
-				_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, skip, change)))
+				_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, skip, change)))
 				require.ErrorIs(t, err, secure.ErrHandshake)
 				require.ErrorIs(t, err, why)
 				require.ErrorIs(t, await(t, w.failures), why, "the host hears of it")
 			}
-			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, skip, func(c *secure.Config) {
+			_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, skip, func(c *secure.Config) {
 				c.Trust = keys.Pin(otherKey.Public())
 			})))
 			require.ErrorIs(t, err, keys.ErrUntrusted)

@@ -76,7 +76,7 @@ type nodeTest struct {
 	*testing.T
 	nodeVariant
 	ctx    context.Context
-	folder string
+	dir    string
 	node   *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
@@ -94,7 +94,7 @@ type nodeSetup struct {
 	PSK       string   `json:"psk,omitempty"`
 	Hybrid    bool     `json:"hybrid"`
 	Endpoint  string   `json:"endpoint"`
-	Folder    string   `json:"folder"`
+	Dir       string   `json:"dir"`
 	SecretKey string   `json:"secretKey"`
 	Trusted   string   `json:"trusted"`
 	Most      int      `json:"most"`
@@ -139,7 +139,7 @@ func startNode(t *testing.T, v nodeVariant, change func(*nodeSetup), bridge ...s
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), nodeLimit)
 	t.Cleanup(cancel)
-	n := &nodeTest{T: t, nodeVariant: v, ctx: ctx, folder: filepath.Join(t.TempDir(), "endpoints"), errs: make(chan error, 16)}
+	n := &nodeTest{T: t, nodeVariant: v, ctx: ctx, dir: filepath.Join(t.TempDir(), "endpoints"), errs: make(chan error, 16)}
 	n.stderr = &bytes.Buffer{}
 	n.node = exec.Command(node, "peer.js")
 	n.node.Dir, n.node.Stderr = dir, n.stderr
@@ -156,7 +156,7 @@ func startNode(t *testing.T, v nodeVariant, change func(*nodeSetup), bridge ...s
 		Pattern:   v.pattern.String(),
 		Hybrid:    !v.classical,
 		Endpoint:  nodeEndpoint,
-		Folder:    n.folder,
+		Dir:       n.dir,
 		SecretKey: hex.EncodeToString(nodeSecret),
 		Trusted:   hex.EncodeToString(nodeGoKey.Public().Bytes()),
 		Most:      nodeMaxMessage,
@@ -199,7 +199,7 @@ type nodeAnswer struct {
 	SHA256       string `json:"sha256"`
 	End          string `json:"end"`
 	Left         int    `json:"left"`
-	Rehandshakes int    `json:"renewals"`
+	Rehandshakes int    `json:"rehandshakes"`
 	Records      []int  `json:"records"` // received, by type
 	Skipped      int    `json:"skipped"`
 }
@@ -262,7 +262,7 @@ var nodeSizes = []int{0, 1, 2, 1000, 64 << 10, 65_792 - 24, 65_792 - 23, 300 << 
 
 func (n *nodeTest) transport() transport.Config {
 	return transport.Config{
-		Dir:            n.folder,
+		Dir:            n.dir,
 		Attested:       n.attested,
 		MaxMessageSize: nodeMaxMessage,
 	}

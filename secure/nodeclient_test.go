@@ -42,11 +42,11 @@ func (n *nodeTest) echoHost(change func(*secure.Config)) *transport.Host[[]byte]
 func nodeClient(t *testing.T, v nodeVariant, change func(*secure.Config), bridge ...string) (*nodeTest, *transport.Host[[]byte]) {
 	t.Helper()
 	// The host has to be there when Node begins.
-	early := &nodeTest{T: t, nodeVariant: v, folder: filepath.Join(t.TempDir(), "endpoints"), errs: make(chan error, 16), ctx: t.Context()}
+	early := &nodeTest{T: t, nodeVariant: v, dir: filepath.Join(t.TempDir(), "endpoints"), errs: make(chan error, 16), ctx: t.Context()}
 	needNode(t)
 	h := early.echoHost(change)
-	n := startNode(t, v, func(s *nodeSetup) { s.Folder = early.folder }, bridge...)
-	n.folder, n.errs = early.folder, early.errs
+	n := startNode(t, v, func(s *nodeSetup) { s.Dir = early.dir }, bridge...)
+	n.dir, n.errs = early.dir, early.errs
 	return n, h
 }
 
@@ -120,7 +120,7 @@ func (n *nodeTest) talk() {
 			many[i] = i
 		}
 		send(many...)
-		n.do("renew", nil)
+		n.do("rehandshake", nil)
 		receive(many...)
 		send(13)
 		receive(13)
@@ -236,7 +236,7 @@ func TestNodeRehandshakesTooOften(t *testing.T) {
 	n.do("connect", nil)
 	begin := time.Now()
 	count := 0
-	for n.try("renew", nil).Error == "" {
+	for n.try("rehandshake", nil).Error == "" {
 		count++
 		require.Less(t, count, 200)
 	}

@@ -15,29 +15,31 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sealport/sealport/internal/conn/message"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/wire"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )
 
-// A process of these tests plays the part that roleVariable names, in the folder
-// that folderVariable names.
+// A process of these tests plays the part that roleVariable names, in the dir
+// that dirVariable names.
 const (
-	roleVariable   = "SEALPORT_SECURE_ROLE"
-	folderVariable = "SEALPORT_SECURE_FOLDER"
+	roleVariable = "SEALPORT_SECURE_ROLE"
+	dirVariable  = "SEALPORT_SECURE_DIR"
 )
 
-var roles = map[string]func(folder string){
-	"plain echo":      func(folder string) { plainEcho(&transport.Config{Dir: folder}) },
-	"attested echo":   func(folder string) { plainEcho(&transport.Config{Dir: folder, Attested: true}) },
-	"secure echo":     func(folder string) { secureEcho(&transport.Config{Dir: folder}) },
-	"secure attested": func(folder string) { secureEcho(&transport.Config{Dir: folder, Attested: true}) },
+var roles = map[string]func(dir string){
+	"plain echo":      func(dir string) { plainEcho(&transport.Config{Dir: dir}) },
+	"attested echo":   func(dir string) { plainEcho(&transport.Config{Dir: dir, Attested: true}) },
+	"secure echo":     func(dir string) { secureEcho(&transport.Config{Dir: dir}) },
+	"secure attested": func(dir string) { secureEcho(&transport.Config{Dir: dir, Attested: true}) },
 	"staller":         stall,
 	"unknown client":  unknownClient,
 }
 
-func echoMessage(m transport.Message[[]byte]) { _ = m.Reply(context.Background(), m.Body) }
+func echoMessage(_ context.Context, m transport.Message[[]byte]) {
+	_ = m.Reply(context.Background(), m.Body)
+}
 
 func plainEcho(c *transport.Config) {
 	_, err := transport.NewHost(endpoint, echoMessage, c)
@@ -51,8 +53,8 @@ func secureEcho(c *transport.Config) {
 
 // unknownClient connects with a key that the host does not know, and checks what it
 // hears.
-func unknownClient(folder string) {
-	c := clientConfig(&transport.Config{Dir: folder}, keyed(otherKey))
+func unknownClient(dir string) {
+	c := clientConfig(&transport.Config{Dir: dir}, keyed(otherKey))
 	_, err := secure.Dial(context.Background(), endpoint, c)
 	if !errors.Is(err, secure.ErrHandshake) || !strings.Contains(fmt.Sprint(err), "the host did not accept this client's key "+otherKey.Public().String()) {
 		must(fmt.Errorf("an unknown client got %w", err))
@@ -77,11 +79,11 @@ const stalled = 40
 
 // stall says hello many times and then nothing: each takes a place for a
 // half-open handshake, or waits for one.
-func stall(folder string) {
-	hello := message.Hello{Version: message.Version, Mode: message.Secure, MaxMessage: 1 << 20}
+func stall(dir string) {
+	hello := wire.Hello{Version: wire.Version, Mode: wire.Secure, MaxMessage: 1 << 20, Content: "bytes"}
 	for range stalled {
 		go func() {
-			out, err := rendezvous.Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Dir: folder})
+			out, err := system().Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Dir: dir})
 			if err == nil {
 				_, _ = out.Link()
 			}
@@ -96,9 +98,16 @@ func must(err error) {
 	}
 }
 
+// system is the operating system's carrier.
+func system() rendezvous.Carrier {
+	c, err := rendezvous.System()
+	must(err)
+	return c
+}
+
 // play plays a part until its parent ends.
 func play(role string) {
-	roles[role](os.Getenv(folderVariable))
+	roles[role](os.Getenv(dirVariable))
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
@@ -115,7 +124,7 @@ func (w *world) start(t *testing.T, role string, uid uint32) int {
 	}
 	cmd := exec.Command(self)
 	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), roleVariable+"="+role, folderVariable+"="+w.folder)
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, dirVariable+"="+w.dir)
 	cmd.Stderr = os.Stderr
 	if uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
@@ -146,7 +155,7 @@ func executableForAll(t *testing.T, self string) string {
 	return path
 }
 
-// sharedDir is a folder that other users can enter.
+// sharedDir is a dir that other users can enter.
 func sharedDir(t *testing.T) string {
 	dir, err := os.MkdirTemp("", "sealport-test-")
 	require.NoError(t, err)

@@ -158,7 +158,7 @@ func TestUndecidedHost(t *testing.T) {
 		c.Transport.HandshakeTimeout = limit
 	}))
 	client := clientConfig(nil, func(c *secure.Config) { c.Transport.HandshakeTimeout = 100 * time.Millisecond })
-	_, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+	_, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(client))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.Zero(t, h.Stats().Accepted)
 }

@@ -16,14 +16,14 @@ import (
 
 func init() { roles["relay"] = relay }
 
-// front is where a relay listens, beside the real host's folder.
-func front(folder string) string { return folder + ".front" }
+// front is where a relay listens, beside the real host's dir.
+func front(dir string) string { return dir + ".front" }
 
 // relay is a process between clients and the real host: it passes on every hello
 // and every frame as it is.
-func relay(folder string) {
+func relay(dir string) {
 	ctx := context.Background()
-	l, err := rendezvous.Listen(endpoint, rendezvous.Options{Dir: front(folder)})
+	l, err := system().Listen(endpoint, rendezvous.Options{Dir: front(dir)})
 	must(err)
 	go func() {
 		for {
@@ -34,7 +34,7 @@ func relay(folder string) {
 				if err != nil {
 					return
 				}
-				out, err := rendezvous.Dial(ctx, endpoint, hello, rendezvous.Options{Dir: folder})
+				out, err := system().Dial(ctx, endpoint, hello, rendezvous.Options{Dir: dir})
 				must(err)
 				answer := append([]byte(nil), out.Hello()...)
 				back, err := out.Link()
@@ -72,9 +72,9 @@ func TestRelayFails(t *testing.T) {
 		w := newWorld(t)
 		w.start(t, role, 0)
 		w.start(t, "relay", 0)
-		direct := w.folder
+		direct := w.dir
 		if role == "plain echo" {
-			c, err := transport.Dial(hung(t), endpoint, &transport.Config{Dir: front(w.folder)})
+			c, err := transport.Dial(hung(t), endpoint, &transport.Config{Dir: front(w.dir)})
 			require.NoError(t, err)
 			require.NoError(t, c.Send(hung(t), []byte("through")))
 			got, err := c.Receive(hung(t))
@@ -85,7 +85,7 @@ func TestRelayFails(t *testing.T) {
 		}
 		_, err := w.talk(t, clientConfig(nil))
 		require.NoError(t, err)
-		w.folder = front(direct)
+		w.dir = front(direct)
 		_, err = w.talk(t, clientConfig(nil))
 		require.ErrorIs(t, err, secure.ErrHandshake)
 	}
@@ -95,7 +95,7 @@ func TestRelayFails(t *testing.T) {
 		client, host := configsOf(pattern)
 		h := w.echo(t, host)
 		w.start(t, "relay", 0)
-		w.folder = front(w.folder)
+		w.dir = front(w.dir)
 		w.refused(t, client, handshake.ErrAuthentication)
 		assert.Zero(t, h.Stats().Accepted)
 	}

@@ -26,13 +26,13 @@ import (
 // sealport is this package, or package transport, as its users have it.
 type sealport struct{ secured bool }
 
-func (s sealport) serve(folder string, ready func()) {
+func (s sealport) serve(dir string, ready func()) {
 	handle := func(_ context.Context, m transport.Message[[]byte]) {
 		if len(m.Body) == marker {
 			check(m.Reply(background, m.Body))
 		}
 	}
-	plain := &transport.Config{Dir: folder}
+	plain := &transport.Config{Dir: dir}
 	var err error
 	if s.secured {
 		_, err = secure.NewSecureHost(benchEndpoint, handle, hostConfig(plain))
@@ -44,8 +44,8 @@ func (s sealport) serve(folder string, ready func()) {
 	select {}
 }
 
-func (s sealport) dial(folder string) (benchClient, error) {
-	plain := &transport.Config{Dir: folder}
+func (s sealport) dial(dir string) (benchClient, error) {
+	plain := &transport.Config{Dir: dir}
 	if s.secured {
 		c, err := secure.NewSecureClient[[]byte](background, benchEndpoint, clientConfig(plain))
 		return sealportClient{c}, err
@@ -70,9 +70,9 @@ type overStream struct {
 	batch  bool
 }
 
-func (s overStream) serve(folder string, ready func()) {
-	check(os.MkdirAll(folder, 0o700))
-	l, err := net.Listen("unix", filepath.Join(folder, "s"))
+func (s overStream) serve(dir string, ready func()) {
+	check(os.MkdirAll(dir, 0o700))
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
 	check(err)
 	ready()
 	for {
@@ -97,8 +97,8 @@ func (s overStream) serve(folder string, ready func()) {
 	}
 }
 
-func (s overStream) dial(folder string) (benchClient, error) {
-	conn, err := net.Dial("unix", filepath.Join(folder, "s"))
+func (s overStream) dial(dir string) (benchClient, error) {
+	conn, err := net.Dial("unix", filepath.Join(dir, "s"))
 	if err != nil {
 		return nil, err
 	}

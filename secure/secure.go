@@ -7,10 +7,16 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-// NewSecureHost is [transport.NewHost] for secure clients. cfg must say whom to
-// trust; otherwise it fails with [transport.ErrConfig]. A message's sender is known
-// by [transport.Session.Peer], and by its key, [transport.Session.PeerKey]. It blocks
-// no longer than transport.NewHost.
+// NewSecureHost is [transport.NewHost] for secure clients: it blocks no longer, and
+// has the same errors. cfg must set Trust for patterns with client keys; otherwise the
+// error is [transport.ErrConfig]. [transport.Session.Peer] and
+// [transport.Session.PeerKey] identify the sender of a message.
+//
+// A client whose key is refused costs the host a handshake and no more: its messages
+// are not read. The refusal is logged to Transport.Logger, and Transport.OnError gets
+// a [*transport.ConnError] that wraps [ErrHandshake] and the error of Trust.
+//
+// Like all functions of this package it may be called concurrently; it reads cfg once.
 func NewSecureHost[T any](endpoint string, handle func(ctx context.Context, m transport.Message[T]), cfg *Config) (*transport.Host[T], error) {
 	return NewSecureHostWithService(endpoint, transport.Service[T]{Handle: handle}, cfg)
 }
@@ -25,21 +31,22 @@ func NewSecureHostWithService[T any](endpoint string, service transport.Service[
 	return transport.NewHostWithService(endpoint, service, t)
 }
 
-// NewSecureClient is [transport.NewClient] for a secure host. Further errors:
-// [ErrHandshake], with the reason if it is this side's. A client that connects again
-// does a new handshake, and trusts the same host keys as before by its Config.
+// NewSecureClient is [transport.NewClient] for a secure host, with one more error:
+// [ErrHandshake], with the cause if it is on this side. A client that reconnects does
+// a new handshake, and authorizes the host's key again.
 //
-// It blocks until the host has accepted this client's key, in every pattern, for at
-// most Transport.HandshakeTimeout. A host that does not trust the key closes the
-// connection, which is ErrHandshake and [transport.ErrPeerGone]. A client that was
-// connected and is not accepted when it connects again goes on to try, with growing
-// pauses; calls that wait for a host meanwhile end with their context, and with that
-// error too.
+// It blocks until the host has accepted this client's key, in every pattern, until ctx
+// ends, or for Transport.HandshakeTimeout. A host that does not accept the key closes
+// the connection, which is ErrHandshake and [transport.ErrPeerGone]; the error
+// contains the public key, to add to the host's allow file. A client that is refused
+// when it reconnects retries with growing pauses; calls that wait for a host meanwhile
+// end with their context, and also match that error.
 func NewSecureClient[T any](ctx context.Context, endpoint string, cfg *Config) (*transport.Client[T], error) {
 	return NewSecureClientWithCodec[T](ctx, endpoint, nil, cfg)
 }
 
-// NewSecureClientWithCodec is [NewSecureClient] with a codec of the caller's.
+// NewSecureClientWithCodec is [NewSecureClient] with a custom codec; nil means the
+// default one.
 func NewSecureClientWithCodec[T any](ctx context.Context, endpoint string, codec transport.Codec[T], cfg *Config) (*transport.Client[T], error) {
 	t, err := cfg.transport(handshake.Initiator)
 	if err != nil {
@@ -48,7 +55,8 @@ func NewSecureClientWithCodec[T any](ctx context.Context, endpoint string, codec
 	return transport.NewClientWithCodec(ctx, endpoint, codec, t)
 }
 
-// Listen is [transport.Listen] for secure clients.
+// Listen is [transport.Listen] for secure clients: it blocks no longer, and has the
+// same errors. [transport.Listener.Accept] returns connections whose handshake is done.
 func Listen(endpoint string, cfg *Config) (*transport.Listener, error) {
 	t, err := cfg.transport(handshake.Responder)
 	if err != nil {
@@ -57,8 +65,8 @@ func Listen(endpoint string, cfg *Config) (*transport.Listener, error) {
 	return transport.Listen(endpoint, t)
 }
 
-// Dial is [transport.Dial] to a secure host. For how long it blocks, and its errors,
-// see [NewSecureClient].
+// Dial is [transport.Dial] to a secure host. It blocks as long as [NewSecureClient],
+// and has its errors. A [transport.Conn] does not reconnect.
 func Dial(ctx context.Context, endpoint string, cfg *Config) (*transport.Conn, error) {
 	t, err := cfg.transport(handshake.Initiator)
 	if err != nil {
@@ -67,7 +75,7 @@ func Dial(ctx context.Context, endpoint string, cfg *Config) (*transport.Conn, e
 	return transport.Dial(ctx, endpoint, t)
 }
 
-// transport returns the transport.Config with what makes it secure.
+// transport returns c.Transport with the Security that c describes.
 func (c *Config) transport(role handshake.Role) (*transport.Config, error) {
 	s, t, err := c.resolve(role)
 	if err != nil {

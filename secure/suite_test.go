@@ -57,6 +57,7 @@ var layer = transporttest.Layer{
 	Notes:   typed[transporttest.Note](),
 	Points:  typed[transporttest.Point](),
 	Refs:    typed[*transporttest.Ref](),
+	Items:   typed[transporttest.Item](),
 	Secure:  true,
 	Listen: func(endpoint string, cfg *transport.Config) (*transport.Listener, error) {
 		return secure.Listen(endpoint, hostConfig(cfg, ofSuite))

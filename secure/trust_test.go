@@ -22,17 +22,17 @@ import (
 
 var otherKey = fixedKey(3)
 
-// world is an endpoint, with its folder, and what hosts there report.
+// world is an endpoint, with its dir, and what hosts there report.
 type world struct {
 	endpoint string
-	folder   string
+	dir      string
 	failures chan error
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{endpoint: endpoint, failures: make(chan error, 100)}
 	var own string
-	if own, w.folder = transporttest.Place(t); w.folder == "" {
+	if own, w.dir = transporttest.Place(t); w.dir == "" {
 		w.endpoint = own
 	}
 	return w
@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 
 // in puts a configuration into the world.
 func (w *world) in(c *secure.Config) *secure.Config {
-	c.Transport.Dir = w.folder
+	c.Transport.Dir = w.dir
 	return c
 }
 
@@ -51,10 +51,10 @@ func (w *world) serving(c *secure.Config) *secure.Config {
 }
 
 // echo is a host that answers each message with the sender's key.
-func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[string] {
+func (w *world) echo(t *testing.T, c *secure.Config) *transport.Host[[]byte] {
 	t.Helper()
-	h, err := secure.NewSecureHost(w.endpoint, func(_ context.Context, m transport.Message[string]) {
-		_ = m.Reply(context.Background(), fmt.Sprint(m.Body, " from ", m.Session.PeerKey()))
+	h, err := secure.NewSecureHost(w.endpoint, func(ctx context.Context, m transport.Message[[]byte]) {
+		_ = m.Reply(ctx, fmt.Appendf(m.Body, " from %v", m.Session.PeerKey()))
 	}, w.serving(c))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, h.Close()) })
@@ -112,7 +112,7 @@ func TestUntrustedClientIsRefused(t *testing.T) {
 			handled := w.echo(t, host)
 			client.Key = otherKey
 			w.refused(t, client, keys.ErrUntrusted)
-			_, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			_, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(client))
 			require.ErrorIs(t, err, secure.ErrHandshake)
 			require.ErrorIs(t, err, transport.ErrPeerGone)
 			require.ErrorIs(t, await(t, w.failures), keys.ErrUntrusted)
@@ -134,7 +134,7 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 			allowed := keys.Allow(clientKey.Public())
 			host.Trust = allowed
 			w.echo(t, host)
-			c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			c, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(client))
 			require.NoError(t, err)
 			begun := time.Now()
 			allowed.Remove(clientKey.Public())
@@ -150,7 +150,7 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 			defer cancel()
-			err = c.Send(ctx, "in vain")
+			err = c.Send(ctx, []byte("in vain"))
 			require.ErrorIs(t, err, transport.ErrDisconnected)
 			require.ErrorIs(t, err, secure.ErrHandshake, "why there is no host")
 			require.NoError(t, c.Close())
@@ -173,7 +173,7 @@ func TestRefusedKeyIsLogged(t *testing.T) {
 			host.Trust, host.Transport.Logger = allowed, slog.New(log)
 			w.echo(t, host)
 
-			_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(client))
+			_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(client))
 			require.ErrorIs(t, err, secure.ErrHandshake)
 			key := clientKey.Public().String()
 			require.ErrorContains(t, err, "the host did not accept this client's")
@@ -317,14 +317,14 @@ func TestClientHearsOfRevokedHost(t *testing.T) {
 	w.echo(t, hostConfig(nil))
 	known, err := keys.TrustOnFirstUse(filepath.Join(t.TempDir(), "hosts"))
 	require.NoError(t, err)
-	c, err := secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = known })))
+	c, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = known })))
 	require.NoError(t, err)
 	waiting := make(chan error)
 	go func() {
 		_, err := c.Receive(hung(t))
 		waiting <- err
 	}()
-	require.NoError(t, c.Send(hung(t), "x"))
+	require.NoError(t, c.Send(hung(t), []byte("x")))
 	require.NoError(t, await(t, waiting))
 	go func() {
 		_, err := c.Receive(hung(t))
@@ -411,11 +411,11 @@ func TestDisagreementIsRefused(t *testing.T) {
 func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 	for _, inProcess := range []bool{false, true} {
 		w := newWorld(t)
-		plain := &transport.Config{Dir: w.folder, NoInProcess: !inProcess}
+		plain := &transport.Config{Dir: w.dir, NoInProcess: !inProcess}
 		skip := func(c *secure.Config) { c.SkipInProcessEncryption = inProcess }
 
 		h := w.echo(t, hostConfig(nil, skip))
-		_, err := transport.NewClient[string](hung(t), w.endpoint, plain)
+		_, err := transport.NewClient[[]byte](hung(t), w.endpoint, plain)
 		require.ErrorIs(t, err, transport.ErrMode)
 		assert.Contains(t, err.Error(), "constructors of package secure")
 		if !inProcess {
@@ -423,9 +423,9 @@ func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 		}
 		require.NoError(t, h.Close())
 
-		p, err := transport.NewHost(w.endpoint, func(context.Context, transport.Message[string]) {}, plain)
+		p, err := transport.NewHost(w.endpoint, func(context.Context, transport.Message[[]byte]) {}, plain)
 		require.NoError(t, err)
-		_, err = secure.NewSecureClient[string](hung(t), w.endpoint, w.in(clientConfig(nil, skip)))
+		_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, skip)))
 		require.ErrorIs(t, err, transport.ErrMode)
 		assert.Contains(t, err.Error(), "constructors of package transport")
 		require.NoError(t, p.Close())

@@ -185,6 +185,10 @@ func (c *Client[T]) await(ctx context.Context, notSent bool) error {
 		if c.current.Load() != nil {
 			return nil
 		}
+		// Now that detach is done, what is lost is known.
+		if lost := c.takeLoss(notSent); lost != nil {
+			return lost
+		}
 		select {
 		case <-changed:
 		case <-c.ctx.Done():

@@ -25,6 +25,7 @@ var layer = transporttest.Layer{
 	Notes:   typed[transporttest.Note](),
 	Points:  typed[transporttest.Point](),
 	Refs:    typed[*transporttest.Ref](),
+	Items:   typed[transporttest.Item](),
 	Listen:  transport.Listen,
 	Dial:    transport.Dial,
 }

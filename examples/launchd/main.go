@@ -45,9 +45,9 @@ func run(ctx context.Context, args []string) error {
 
 // serve hosts the endpoint until launchd, or you, end it.
 func serve(ctx context.Context) error {
-	host, err := transport.NewHost(endpoint, func(_ context.Context, m transport.Message[string]) {
+	host, err := transport.NewHost(endpoint, func(_ context.Context, m transport.Message[[]byte]) {
 		fmt.Printf("%v says: %s\n", m.Session.Peer(), m.Body)
-		if err := m.Reply(ctx, "heard"); err != nil {
+		if err := m.Reply(ctx, []byte("heard")); err != nil {
 			fmt.Fprintln(os.Stderr, "launchd:", err)
 		}
 	}, nil)

@@ -85,7 +85,7 @@ func TestRefused(t *testing.T) {
 		{"key not listed", false, func(t *testing.T, s *site) client {
 			s.keygen(t, "other", s.user)
 			return client{key: "other"}
-		}, 3, "peer's static key refused"},
+		}, 3, "client key refused"},
 		{"helper's key is another", false, func(t *testing.T, s *site) client {
 			return client{flags: []string{"-host", s.keygen(t, "other", s.user)}}
 		}, 4, ""},

@@ -103,7 +103,7 @@ type helper struct {
 
 // handle answers one question and logs who asked it: by the kernel's word and by
 // key, never by what the message says.
-func (h *helper) handle(m transport.Message[message]) {
+func (h *helper) handle(_ context.Context, m transport.Message[message]) {
 	text, err := h.answer(m)
 	reply := message{Text: text}
 	if err != nil {

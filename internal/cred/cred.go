@@ -1,6 +1,5 @@
-// Package cred holds what a kernel says of the process at the other end of a
-// connection: raw facts, without judgement. Package peer turns them into an
-// identity and judges it.
+// Package cred holds the credentials that a kernel attached to a message or keeps for a
+// connection, as they are. Package peer makes an identity of them and authorizes it.
 package cred
 
 import "errors"
@@ -16,11 +15,11 @@ type UCred struct {
 	GID uint32
 }
 
-// Credentials are the kernel's word on who sent one message.
+// Credentials are the credentials of the process that sent one message.
 //
 // On Linux they are taken from the peer's hello, not only from the socket: a
 // connected socket names the process that called listen or connect, which need
-// not be the one that speaks (systemd activation, a descriptor passed on).
+// not be the one that sends (systemd activation, an inherited connection).
 //
 // The holder owns PIDFD and closes it with Close.
 type Credentials struct {
@@ -28,12 +27,12 @@ type Credentials struct {
 	// sender's real uid and gid; a privileged sender may choose others.
 	Message UCred
 
-	// PIDFD is SCM_PIDFD of the hello, or -1 where the kernel has none to give
+	// PIDFD is SCM_PIDFD of the hello, or -1 where the kernel attached none
 	// (before Linux 6.5, or the sender was already reaped). Close-on-exec.
 	PIDFD int
 
-	// Socket is SO_PEERCRED: who called connect (or listen), with its effective
-	// ids at that moment. It may name another process than Message.
+	// Socket is SO_PEERCRED: the process that called connect (or listen), with its
+	// effective ids at that moment. It may be another process than Message's.
 	Socket UCred
 
 	// Label is SO_PEERSEC, the peer's LSM label, or "" where no LSM gives one.
@@ -46,7 +45,7 @@ type Credentials struct {
 	close func(fd int) error
 }
 
-// New returns Credentials without facts; closeFD closes PIDFD.
+// New returns empty Credentials; closeFD closes PIDFD.
 func New(closeFD func(fd int) error) *Credentials {
 	return &Credentials{PIDFD: -1, close: closeFD}
 }

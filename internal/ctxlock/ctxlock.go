@@ -1,4 +1,4 @@
-// Package ctxlock is a mutual exclusion lock whose waiters obey a context.
+// Package ctxlock is a mutual exclusion lock whose waiters give up when their context ends.
 package ctxlock
 
 import (
@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// Mutex is a lock whose waiters obey a context. Uncontended it costs two atomic
+// Mutex is a lock whose waiters give up when their context ends. Uncontended it costs two atomic
 // operations. It is the three-state futex lock of Drepper's "Futexes are
 // tricky", with a channel of one token for the futex. Make one with New.
 type Mutex struct {
@@ -17,10 +17,11 @@ type Mutex struct {
 // New returns an unlocked Mutex.
 func New() Mutex { return Mutex{token: make(chan struct{}, 1)} }
 
-// TryLock locks without waiting.
+// TryLock locks if the lock is free and reports whether it did.
 func (m *Mutex) TryLock() bool { return m.state.CompareAndSwap(0, 1) }
 
-// Lock waits for the lock or the end of ctx.
+// Lock locks, and blocks until it can or ctx ends. Then it returns ctx.Err(). It does
+// not look at ctx if the lock is free.
 func (m *Mutex) Lock(ctx context.Context) error {
 	if m.TryLock() {
 		return nil
@@ -29,14 +30,14 @@ func (m *Mutex) Lock(ctx context.Context) error {
 		select {
 		case <-m.token:
 		case <-ctx.Done():
-			// A token that came in this moment stays for the next waiter.
+			// A token that arrives now stays for the next waiter.
 			return ctx.Err()
 		}
 	}
 	return nil
 }
 
-// Unlock lets the next one in.
+// Unlock unlocks and wakes a waiter. It does not block.
 func (m *Mutex) Unlock() {
 	if m.state.Swap(0) == 2 {
 		select {

@@ -40,7 +40,7 @@ func TestExcludes(t *testing.T) {
 	assert.Equal(t, workers*n, counter)
 }
 
-// Waiters that give up take nobody else's turn away.
+// Waiters that give up do not cost another waiter its turn.
 func TestWaitersThatGiveUp(t *testing.T) {
 	m := newMutex()
 	for range 300 {
@@ -78,7 +78,7 @@ func TestObeysContext(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, await(t, waiting), context.Canceled)
 	m.Unlock()
-	require.NoError(t, m.Lock(ended), "an ended context does not matter if nobody has it")
+	require.NoError(t, m.Lock(ended), "an ended context does not matter if the lock is free")
 }
 
 func newMutex() *ctxlock.Mutex {

@@ -1,9 +1,9 @@
 // Package link defines the one interface between the message layer and the
 // kernel: ordered, reliable frames between two processes.
 //
-// Implementations: memlink (in process, for tests), ringlink (Linux shared
-// memory), socklink (Linux SOCK_SEQPACKET), machlink (Darwin Mach ports). All of
-// them pass the conformance suite in linktest.
+// Implementations: mem (within a process), ring (Linux, shared memory), socket
+// (Linux, SOCK_SEQPACKET), and mach/machlink (Darwin, Mach ports). All of them pass
+// the conformance suite in linktest.
 package link
 
 import (
@@ -16,8 +16,8 @@ import (
 var (
 	// ErrPeerGone means that the peer vanished without closing: its process
 	// died or dropped the connection. Writers also get it after a peer's Close,
-	// since nobody reads any more. Frames that the peer wrote before are still
-	// read first.
+	// since no reader is left. Frames that the peer wrote before are still read
+	// first.
 	ErrPeerGone = errors.New("peer is gone")
 
 	// ErrClosed is returned by calls on a Link that this side has closed.
@@ -27,15 +27,15 @@ var (
 	// Nothing is sent and the Link stays usable.
 	ErrFrameTooLarge = errors.New("frame too large")
 
-	// ErrProtocol means that the peer broke the rules of the carrier: an index
+	// ErrProtocol means that the peer violated the protocol of the carrier: an index
 	// out of range, a frame above the limit, an unknown message. The direction
 	// is dead and repeats the error.
 	ErrProtocol = errors.New("peer broke the protocol")
 
-	// ErrPeerChanged means that a frame was sent by another process than the
-	// one that said hello, or by that one with other user or group ids
+	// ErrPeerChanged means that a frame was sent by a process other than
+	// the one that sent the hello, or by that one with other user or group ids
 	// (attested carriers only). Final.
-	ErrPeerChanged = errors.New("frame sent by another process than the peer")
+	ErrPeerChanged = errors.New("frame sent by a process other than the peer")
 )
 
 // Link is one end of a duplex connection that carries frames.
@@ -72,12 +72,12 @@ type Link interface {
 	// errors (ErrProtocol, ErrPeerChanged, ErrClosed) are final.
 	//
 	// Calling ReadFrame again says that the frame before has been dealt with:
-	// only then does the peer's Unacknowledged count it as taken.
+	// only then does the peer's Unacknowledged leave it out.
 	ReadFrame(ctx context.Context) ([]byte, error)
 
 	// Buffered reports whether ReadFrame would return a frame out of private
-	// memory: then the call touches nothing that Close frees, and now is no
-	// moment for the reader to do what it does before it waits.
+	// memory: then the call touches nothing that Close frees, and the
+	// reader need not do yet what it does before it waits.
 	Buffered() bool
 
 	// MaxFrame is the size in bytes of the largest frame, at least MinMaxFrame
@@ -85,23 +85,23 @@ type Link interface {
 	MaxFrame() int
 
 	// SyscallPerFrame reports whether a frame costs a system call rather than a few
-	// stores, so that it pays to ask Backlogged and to collect small messages. It
+	// stores, so that it pays to ask Backlogged and to coalesce small messages. It
 	// never changes.
 	SyscallPerFrame() bool
 
 	// Backlogged reports whether the peer has fallen behind what was written: the
-	// sign to the layer above to collect small messages into one frame. Each
-	// carrier says how far behind that is.
+	// sign for the layer above to coalesce small messages into one frame. Each
+	// carrier documents its threshold.
 	Backlogged() bool
 
 	// WaitDrained blocks until Backlogged would return false (nil), ctx ends
-	// (ctx.Err()), the peer takes no more (ErrPeerGone) or Close (ErrClosed).
+	// (ctx.Err()), the peer reads no more (ErrPeerGone) or Close (ErrClosed).
 	WaitDrained(ctx context.Context) error
 
 	// Unacknowledged is the number of frames that were written and that the peer is not
 	// known to have dealt with. After the peer is gone it is the number lost,
 	// as far as the carrier can tell: one whose frames wait in a kernel queue
-	// may say 1 for any number. Writer's side.
+	// may return 1 for any number. Writer's side.
 	Unacknowledged() uint64
 
 	// Gone is closed when the peer is known to be dead or to have closed its
@@ -112,15 +112,14 @@ type Link interface {
 	// asks the system where Gone lags behind it. Writer's side.
 	HungUp() bool
 
-	// Credentials are the kernel's word on the peer at its hello. The Link owns
-	// them and closes their descriptors in Close. Nil if there are none
-	// (memlink).
+	// Credentials are what the kernel attached to the peer's hello. The Link owns
+	// them and closes their descriptors in Close. Nil if there are none, as
+	// within a process.
 	Credentials() *cred.Credentials
 
 	// CloseWrite ends this side's frames: the peer reads what was written, then
 	// io.EOF. ReadFrame goes on. Idempotent. Carriers do not block; a layer that
-	// has to say goodbye in a frame of its own may, until ctx ends, and then ends
-	// without it.
+	// ends with a frame of its own may, until ctx ends, and then ends without it.
 	CloseWrite(ctx context.Context) error
 
 	// Interrupt makes every blocked and every later call return ErrClosed. It

@@ -48,6 +48,7 @@ func testCodecs(t *testing.T, e *env) {
 	t.Run("value with AppendBinary", func(t *testing.T) { roundTrip(t, e, e.Points, nil, Point{1, 2}, Point{1 << 31, 0}) })
 	t.Run("pointer with MarshalBinary", func(t *testing.T) { roundTrip(t, e, e.Refs, nil, &Ref{"r"}, &Ref{}) })
 	t.Run("explicit", func(t *testing.T) { roundTrip(t, e, e.Strings, oddCodec{}, "forwards", "") })
+	t.Run("awkward types", func(t *testing.T) { testAwkwardTypes(t, e) })
 	t.Run("failing", func(t *testing.T) { testBadCodec(t, e) })
 	t.Run("disagreeing", func(t *testing.T) { testDecodeError(t, e) })
 }
@@ -70,6 +71,65 @@ func roundTrip[T any](t *testing.T, e *env, of Typed[T], codec transport.Codec[T
 		require.NoError(t, err)
 		assert.Equal(t, v, got)
 	}
+}
+
+// Item is a value of a type of the awkward table.
+type Item struct {
+	Row   int
+	Value any
+}
+
+// itemCodec encodes items by the codecs of their rows.
+type itemCodec []transport.Codec[any]
+
+func (c itemCodec) Append(b []byte, v Item) ([]byte, error) {
+	return c[v.Row].Append(append(b, byte(v.Row)), v.Value)
+}
+
+func (c itemCodec) Decode(b []byte) (Item, error) {
+	row := int(b[0])
+	v, err := c[row].Decode(b[1:])
+	return Item{row, v}, err
+}
+
+// The codecs of awkward types do the same on a connection as by themselves: what
+// encodes arrives as it was, and the rest is an error that sends nothing.
+func testAwkwardTypes(t *testing.T, e *env) {
+	var codecs itemCodec
+	var sent, unfit []Item
+	for _, a := range AwkwardTypes() {
+		if a.Content == "" {
+			continue // has no codec
+		}
+		c, err := a.Codec()
+		require.NoError(t, err, a.Name)
+		for _, v := range a.Values {
+			sent = append(sent, Item{len(codecs), v})
+		}
+		for _, v := range a.Unfit {
+			unfit = append(unfit, Item{len(codecs), v})
+		}
+		codecs = append(codecs, c)
+	}
+	roundTrip(t, e, e.Items, codecs, sent...)
+
+	got := make(chan Item, 1)
+	e = newEnv(t, e.Layer, e.variant)
+	h, err := e.Items.NewHost(e.endpoint, transport.Service[Item]{
+		Codec: codecs, Handle: func(_ context.Context, m transport.Message[Item]) { got <- m.Body },
+	}, e.config())
+	require.NoError(t, err)
+	defer h.Close()
+	ctx := context30(t)
+	c, err := e.Items.NewClient(ctx, e.endpoint, codecs, e.config())
+	require.NoError(t, err)
+	defer c.Close()
+	for _, item := range unfit {
+		require.ErrorIs(t, c.Send(ctx, item), transport.ErrEncode, "row %d", item.Row)
+	}
+	require.NoError(t, c.Send(ctx, sent[0]))
+	assert.Equal(t, sent[0], await(t, got))
+	assert.EqualValues(t, 1, c.Stats().SentMessages)
 }
 
 // A message that does not decode goes to the error hook, and the others arrive.
@@ -113,7 +173,7 @@ func testBadCodec(t *testing.T, e *env) {
 	require.Equal(t, "last", await(t, got))
 	assert.Empty(t, got)
 	assert.EqualValues(t, 2, h.Stats().DecodeErrors)
-	assert.True(t, log.has("connection error", ""), "the log knows nothing of it")
+	assert.True(t, log.has("message error", ""), "the log knows nothing of it")
 
 	// The client's own Receive tells it, and goes on too.
 	_, err = c.Receive(ctx)
@@ -123,7 +183,15 @@ func testBadCodec(t *testing.T, e *env) {
 	assert.Equal(t, "fine", v)
 }
 
-// Two programs that do not agree on the type: errors, not garbage.
+// bytesAs sends bytes as they are, and says that they are something else.
+type bytesAs string
+
+func (c bytesAs) Append(b []byte, v []byte) ([]byte, error) { return append(b, v...), nil }
+func (c bytesAs) Decode(b []byte) ([]byte, error)           { return bytes.Clone(b), nil }
+func (c bytesAs) ContentName() string                       { return string(c) }
+
+// Two programs that do not agree on the type: errors, not garbage. What their
+// codecs call their bytes is compared when connecting.
 func testDecodeError(t *testing.T, e *env) {
 	e = newEnv(t, e.Layer, e.variant)
 	failures := make(chan error, 8)
@@ -131,9 +199,24 @@ func testDecodeError(t *testing.T, e *env) {
 	host(t, e.Points, func(_ context.Context, m transport.Message[Point]) { got <- m.Body }, e.config(func(c *transport.Config) {
 		c.OnError = func(err error) { failures <- err }
 	}))
-	c, ctx := client(t, e.Bytes, e.config()), context30(t)
+	ctx := context30(t)
+	for _, codec := range []transport.Codec[[]byte]{nil, bytesAs("binary:point")} {
+		_, err := e.Bytes.NewClient(ctx, e.endpoint, codec, e.config())
+		require.ErrorIs(t, err, transport.ErrType)
+	}
+	_, err := e.Bytes.NewClient(ctx, e.endpoint, bytesAs("é"), e.config())
+	require.ErrorIs(t, err, transport.ErrConfig)
+
+	c, err := e.Bytes.NewClient(ctx, e.endpoint, bytesAs("binary"), e.config())
+	require.NoError(t, err)
+	defer c.Close()
 	require.NoError(t, c.Send(ctx, []byte("seven b")))
-	require.ErrorIs(t, await(t, failures), errPointSize)
+	for { // after what the host has said of the others
+		if err := await(t, failures); errors.Is(err, transport.ErrDecode) {
+			require.ErrorIs(t, err, errPointSize)
+			break
+		}
+	}
 	require.NoError(t, c.Send(ctx, bytes.Repeat([]byte{1}, 8)))
 	assert.Equal(t, Point{0x01010101, 0x01010101}, await(t, got))
 }

@@ -337,7 +337,7 @@ func testPassedOn(t *testing.T, e *env) {
 		return // shared memory can't tell, and an heir has no key to make records with
 	}
 	failures, got := make(chan error, 10), make(chan string, 10)
-	host(t, e.Strings, func(_ context.Context, m transport.Message[string]) { got <- m.Body }, e.config(func(c *transport.Config) {
+	host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) { got <- string(m.Body) }, e.config(func(c *transport.Config) {
 		c.OnError = func(err error) { failures <- err }
 	}))
 	p := e.start(t, "passer", "")

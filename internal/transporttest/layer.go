@@ -49,6 +49,7 @@ type Layer struct {
 	Notes   Typed[Note]
 	Points  Typed[Point]
 	Refs    Typed[*Ref]
+	Items   Typed[Item]
 
 	// Secure is whether connections say so in their hello and hold small messages
 	// back while the peer is behind, as attested ones do.
@@ -189,7 +190,7 @@ func Place(t testing.TB) (endpoint, dir string) {
 func (e *env) at(endpoint string) {
 	e.endpoint = endpoint
 	e.Bytes.endpoint, e.Strings.endpoint, e.Notes.endpoint = endpoint, endpoint, endpoint
-	e.Points.endpoint, e.Refs.endpoint = endpoint, endpoint
+	e.Points.endpoint, e.Refs.endpoint, e.Items.endpoint = endpoint, endpoint, endpoint
 }
 
 // self is this process as its peers see it.

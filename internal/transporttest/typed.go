@@ -42,8 +42,8 @@ var typedTests = []test{
 	{"RefusedByHost", testRefusedByHost},
 	{"RefusedByClient", testRefusedByClient},
 	{"ReceiverPriority", testPriority},
-	{"ShortcutIsACall", testInside},
-	{"NoShortcut", testNotInside},
+	{"InProcessUsesNoKernel", testInside},
+	{"NoInProcessUsesTheKernel", testNotInside},
 }
 
 // host makes a host whose end is the test's end.

@@ -1,14 +1,14 @@
-// Package oskeyring keeps private keys in what the operating system has for
-// secrets: the Secret Service (GNOME Keyring, KWallet, KeePassXC) on Linux, over
-// D-Bus, and the Keychain on Darwin, by /usr/bin/security.
+// Package oskeyring stores private keys in the operating system's key ring: the
+// Secret Service (GNOME Keyring, KWallet, KeePassXC) on Linux, over D-Bus, and the
+// Keychain on Darwin, by /usr/bin/security.
 //
-// It is a module of its own, so that programs which keep keys in files do not
-// depend on D-Bus. Choose it for programs that people run on their desktops;
-// services have no unlocked key ring, and use keys.FileStore.
+// It is a module of its own, so that programs that store keys in files do not depend
+// on D-Bus. Use it for programs that people run on their desktops. Services have no
+// unlocked key ring; use [keys.FileStore] for them.
 //
-// What it guarantees: the secret leaves this process only for the key ring. What it
-// does not: on both systems any program of the same user may be able to read what
-// another one stored, depending on the desktop's settings.
+// The secret leaves this process only for the key ring. It is not protected from
+// other programs of the same user: depending on the desktop's settings they can read
+// the key ring too.
 package oskeyring
 
 import (
@@ -21,18 +21,19 @@ import (
 	"github.com/sealport/sealport/keys"
 )
 
-// DefaultService is the name under which the key ring files keys.
+// DefaultService is the service name of keys in the key ring.
 const DefaultService = "sealport"
 
-// Store is a keys.Store in the operating system's key ring. The zero value is
-// ready for use. Do not change the fields once it is used.
+// Store is a [keys.Store] in the operating system's key ring. The zero value is ready
+// to use. The fields must not be changed after the first call of a method. All methods
+// may be called concurrently.
 //
-// A call may wait for the user to unlock the key ring. It looks at its context
-// before that, not during: neither D-Bus prompts nor the Keychain's can be taken
-// back. Where there is no key ring calls fail with errors.ErrUnsupported or an
-// error of D-Bus.
+// A call blocks until the user has unlocked the key ring. It checks its context before
+// that, not during: the prompts of neither system can be cancelled. If there is no key
+// ring, calls fail with [errors.ErrUnsupported] or an error of D-Bus. For an invalid
+// name they fail with [keys.ErrKeyName].
 type Store struct {
-	// Service groups the keys in the key ring; "" stands for DefaultService.
+	// Service groups the keys in the key ring; "" means [DefaultService].
 	Service string
 }
 
@@ -45,8 +46,8 @@ func (s *Store) service() string {
 	return s.Service
 }
 
-// Load implements keys.Store. It fails with keys.ErrMalformedKey if the key ring has
-// something else under that name.
+// Load implements [keys.Store]. It fails with [keys.ErrKeyNotFound], and with
+// [keys.ErrMalformedKey] if the key ring has something else under that name.
 func (s *Store) Load(ctx context.Context, name string) (keys.PrivateKey, error) {
 	if err := begin(ctx, name); err != nil {
 		return keys.PrivateKey{}, err
@@ -58,8 +59,9 @@ func (s *Store) Load(ctx context.Context, name string) (keys.PrivateKey, error) 
 	return keys.ParsePrivateKey(text)
 }
 
-// Save implements keys.Store. Key rings can't create without overwriting: of two
-// processes that save under one name at the same moment one may lose its key.
+// Save implements [keys.Store]. It fails with [keys.ErrKeyExists] and, for the zero
+// key, [keys.ErrNoKey]. Key rings cannot create an entry without overwriting one: if
+// two processes save under one name at the same time, one of the keys may be lost.
 func (s *Store) Save(ctx context.Context, name string, k keys.PrivateKey) error {
 	if err := begin(ctx, name); err != nil {
 		return err
@@ -73,7 +75,8 @@ func (s *Store) Save(ctx context.Context, name string, k keys.PrivateKey) error 
 	return s.set(name, k)
 }
 
-// Replace implements keys.Store.
+// Replace implements [keys.Store]. It fails with [keys.ErrKeyNotFound] and, for the
+// zero key, [keys.ErrNoKey].
 func (s *Store) Replace(ctx context.Context, name string, k keys.PrivateKey) error {
 	if err := begin(ctx, name); err != nil {
 		return err
@@ -91,7 +94,7 @@ func (s *Store) set(name string, k keys.PrivateKey) error {
 	return translate("writing", name, keyring.Set(s.service(), name, k.RevealSecretText()))
 }
 
-// Delete implements keys.Store.
+// Delete implements [keys.Store]. It fails with [keys.ErrKeyNotFound].
 func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := begin(ctx, name); err != nil {
 		return err
@@ -106,7 +109,7 @@ func begin(ctx context.Context, name string) error {
 	return keys.CheckName(name)
 }
 
-// translate puts the key ring's errors into words of package keys.
+// translate returns the error of package keys for an error of the key ring.
 func translate(step, name string, err error) error {
 	switch {
 	case err == nil:

@@ -7,8 +7,8 @@
 //
 //	import _ "github.com/sealport/sealport/peer/coderequirement"
 //
-// It is a package of its own because it links Security.framework and
-// CoreFoundation, which a program that only sends messages does not need. Without
-// it peer.CodeRequirement can't be evaluated and so refuses. On other systems
-// than Darwin it has no effect, and such policies refuse as well.
+// It is a separate package because it links Security.framework and CoreFoundation,
+// which a program that only sends messages does not need. Without it
+// [github.com/sealport/sealport/peer.CodeRequirement] cannot be evaluated and refuses. On
+// other systems than Darwin the import has no effect, and such policies refuse as well.
 package coderequirement

@@ -34,7 +34,7 @@ func pattern(i, n int) []byte {
 	return b
 }
 
-// write writes a frame, split between head and body at a place that varies.
+// write writes a frame, split between head and body at a varying point.
 func (e *end) write(ctx context.Context, frame []byte) error {
 	cut := 0
 	if len(frame) > 0 {
@@ -68,7 +68,7 @@ func (e *end) fill(c Carrier, n int) (frames int) {
 		}
 		require.NoError(e.t, err)
 		frames++
-		require.LessOrEqual(e.t, frames*n, c.Held, "memory for a reader who does not read is not bounded")
+		require.LessOrEqual(e.t, frames*n, c.Held, "memory for a peer that does not read is not bounded")
 	}
 }
 
@@ -146,7 +146,7 @@ func testTooLarge(t *testing.T, c Carrier) {
 func testPrivate(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
-	sent := []byte("the sender's slice is his again")
+	sent := []byte("the sender owns its slice again")
 	frame := bytes.Clone(sent)
 	a.mustWrite(frame)
 	clear(frame)
@@ -208,135 +208,7 @@ func testCancelRead(t *testing.T, c Carrier) {
 	}
 }
 
-func testInterrupt(t *testing.T, c Carrier) {
-	a, b := c.pair(t)
-	frames := a.fill(c, 1000)
-	_, failed := a.writeOn(background, frames, 1000)
-	calls := make(chan error)
-	go func() {
-		_, err := a.ReadFrame(background)
-		calls <- err
-	}()
-	go func() { calls <- a.WaitDrained(background) }()
-	a.Interrupt()
-	require.ErrorIs(t, <-failed, link.ErrClosed)
-	for range 2 {
-		require.ErrorIs(t, <-calls, link.ErrClosed)
-	}
-	require.ErrorIs(t, a.write(background, nil), link.ErrClosed)
-	_, err := a.ReadFrame(background)
-	require.ErrorIs(t, err, link.ErrClosed)
-	a.Interrupt()
-	finish(t, a, b)
-}
-
-func testCloseWrite(t *testing.T, c Carrier) {
-	a, b := c.pair(t)
-	defer finish(t, a, b)
-	a.mustWrite([]byte("last"))
-	require.NoError(t, a.CloseWrite(ended))
-	require.NoError(t, a.CloseWrite(ended))
-	require.ErrorIs(t, a.write(background, nil), link.ErrClosed)
-	b.mustRead([]byte("last"))
-	for range 3 {
-		_, err := b.ReadFrame(background)
-		require.Equal(t, io.EOF, err)
-	}
-	// The other direction goes on.
-	b.mustWrite([]byte("answer"))
-	a.mustRead([]byte("answer"))
-	select {
-	case <-b.Gone():
-		t.Error("half-closed is not gone")
-	default:
-	}
-}
-
-func testCloseWriteFull(t *testing.T, c Carrier) {
-	a, b := c.pair(t)
-	defer finish(t, a, b)
-	frames := a.fill(c, 1000)
-	empty := 0
-	if c.SaysGoodbye {
-		empty = a.fill(c, 0) // no room for that either
-		require.ErrorIs(t, a.CloseWrite(ended), context.Canceled)
-		require.NoError(t, a.CloseWrite(background), "idempotent")
-	} else {
-		require.NoError(t, a.CloseWrite(ended))
-	}
-	for i := range frames {
-		b.mustRead(pattern(i, 1000))
-	}
-	for range empty {
-		b.mustRead(nil)
-	}
-	_, err := b.ReadFrame(background)
-	if c.SaysGoodbye {
-		require.ErrorIs(t, err, link.ErrProtocol)
-		require.NotErrorIs(t, err, io.EOF)
-		return
-	}
-	require.Equal(t, io.EOF, err)
-}
-
-func testCloseDrains(t *testing.T, c Carrier) {
-	a, b := c.pair(t)
-	b.mustWrite([]byte("never read"))
-	for i := range 20 {
-		a.mustWrite(pattern(i, 100))
-	}
-	finish(t, a)
-	for i := range 20 {
-		b.mustRead(pattern(i, 100))
-	}
-	_, err := b.ReadFrame(background)
-	require.Equal(t, io.EOF, err)
-	<-b.Gone()
-	require.ErrorIs(t, b.write(background, nil), link.ErrPeerGone)
-	finish(t, b)
-}
-
-func testDeathDrains(t *testing.T, c Carrier) {
-	a, b := c.pair(t)
-	b.mustWrite([]byte("never read"))
-	for i := range 20 {
-		a.mustWrite(pattern(i, 100))
-	}
-	c.Kill(a.Link)
-	for i := range 20 {
-		b.mustRead(pattern(i, 100))
-	}
-	for range 3 {
-		_, err := b.ReadFrame(background)
-		require.ErrorIs(t, err, link.ErrPeerGone)
-	}
-	<-b.Gone()
-	require.ErrorIs(t, b.write(background, nil), link.ErrPeerGone)
-	require.ErrorIs(t, b.WaitDrained(background), link.ErrPeerGone)
-	_ = a.Close()
-	finish(t, b)
-}
-
-func testDeathUnblocks(t *testing.T, c Carrier) {
-	a, b := c.pair(t)
-	frames := b.fill(c, 1000)
-	_, failed := b.writeOn(background, frames, 1000)
-	calls := make(chan error)
-	go func() {
-		_, err := b.ReadFrame(background)
-		calls <- err
-	}()
-	go func() { calls <- b.WaitDrained(background) }()
-	c.Kill(a.Link)
-	require.ErrorIs(t, <-failed, link.ErrPeerGone)
-	for range 2 {
-		require.ErrorIs(t, <-calls, link.ErrPeerGone)
-	}
-	_ = a.Close()
-	finish(t, b)
-}
-
-func testUnread(t *testing.T, c Carrier) {
+func testUnacknowledged(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	for i := range 10 {
 		a.mustWrite(pattern(i, 10))
@@ -358,7 +230,7 @@ func testUnread(t *testing.T, c Carrier) {
 	finish(t, a)
 }
 
-func testTaken(t *testing.T, c Carrier) {
+func testDrained(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	require.False(t, a.Backlogged())
@@ -378,7 +250,7 @@ func testTaken(t *testing.T, c Carrier) {
 	require.Zero(t, a.Unacknowledged())
 }
 
-func testWaitTakenCancel(t *testing.T, c Carrier) {
+func testWaitDrainedCancel(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	a.fill(c, 1000)
@@ -415,16 +287,4 @@ func testMany(t *testing.T, c Carrier) {
 		})
 	}
 	wg.Wait()
-}
-
-func testCloseTwice(t *testing.T, c Carrier) {
-	a, b := c.pair(t)
-	finish(t, a, a, b, b)
-	a.Interrupt()
-	require.NoError(t, a.Close())
-	select {
-	case <-a.Gone():
-	default:
-		// A Link that closed first need not know of the other.
-	}
 }

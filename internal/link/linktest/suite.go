@@ -15,19 +15,19 @@ type Carrier struct {
 	Pair func(t testing.TB) (a, b link.Link)
 
 	// Kill ends a link as the sudden death of its process would: nothing is
-	// said to the peer. The suite then calls Close on it, which must not hang.
+	// sent to the peer. The suite then calls Close on it, which must not hang.
 	Kill func(l link.Link)
 
 	// Held is how much one direction holds at most before WriteFrame blocks, in
-	// bytes: the bound on memory against a reader who does not read. Generous.
+	// bytes: an upper bound on the memory used for a peer that does not read.
 	Held int
 
-	// CountsUnacknowledged is whether Unacknowledged is an exact number of frames, also after
-	// the peer's death; else it is 0 or not.
+	// CountsUnacknowledged is whether Unacknowledged is a number of frames, also
+	// after the peer's death. If not, it only tells zero from more.
 	CountsUnacknowledged bool
 
-	// SaysGoodbye is whether CloseWrite sends a frame, for which there must be
-	// room: without, a peer that reads to the end hears an error, never io.EOF.
+	// SaysGoodbye is whether CloseWrite sends a frame, which needs room. Without
+	// room a peer that reads to the end gets an error, never io.EOF.
 	SaysGoodbye bool
 }
 
@@ -51,18 +51,15 @@ func Run(t *testing.T, c Carrier) {
 		{"CloseDrains", testCloseDrains},
 		{"DeathDrains", testDeathDrains},
 		{"DeathUnblocks", testDeathUnblocks},
-		{"UnreadIsKnown", testUnread},
-		{"BehindAndWaitTaken", testTaken},
-		{"WaitTakenIsCancelled", testWaitTakenCancel},
+		{"UnacknowledgedIsKnown", testUnacknowledged},
+		{"BackloggedAndWaitDrained", testDrained},
+		{"WaitDrainedIsCancelled", testWaitDrainedCancel},
 		{"ManyConnections", testMany},
 		{"CloseIsIdempotent", testCloseTwice},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := leaktest.Take()
+			leaktest.Check(t)
 			test.run(t, c)
-			for _, left := range before.Left() {
-				t.Errorf("left behind: %s", left)
-			}
 		})
 	}
 }

@@ -151,7 +151,7 @@ type Kernel interface {
 
 	// CheckIn takes the receive right of a bootstrap service (an Errno 1100,
 	// 1101 or 1103 where it can't be had), LookUp a send right to one (1102 if
-	// nobody offers it). They block while launchd answers.
+	// no process offers it). They block while launchd answers.
 	CheckIn(service string) (Name, error)
 	LookUp(service string) (Name, error)
 

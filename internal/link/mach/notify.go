@@ -25,7 +25,7 @@ type Notification struct {
 	ID int32
 	// Name is the right that NotifyDeadName, NotifySendPossible and
 	// NotifyPortDeleted are about. A dead-name notification brings one user
-	// reference of it, which Destroy does not know of: whoever handles the
+	// reference of it, which Destroy does not know of: the code that handles the
 	// notification gives it up with Deallocate.
 	Name Name
 	// Count is the make-send count of NotifyNoSenders.

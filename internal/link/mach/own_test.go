@@ -7,9 +7,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/internal/link/mach"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // TestUndoRestoresRights sends to a full queue, in each disposition: after Undo
 // the task holds what it held before.

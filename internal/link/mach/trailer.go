@@ -4,7 +4,7 @@ import "fmt"
 
 // AuditToken is Darwin's audit_token_t: auid, euid, egid, ruid, rgid, pid, asid,
 // pidversion. The kernel fills it in for each message when it is sent. It is
-// all zero for the kernel itself, and for nobody else.
+// all zero for the kernel itself only.
 type AuditToken [8]uint32
 
 // PID is the sender's process at the moment of sending. The number alone is no

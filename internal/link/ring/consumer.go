@@ -79,7 +79,7 @@ func (c *Consumer) Ended() bool { return c.ended }
 func (c *Consumer) Release() {
 	if c.released != c.frames {
 		c.released = c.frames
-		c.w.taken.Store(c.frames)
+		c.w.drained.Store(c.frames)
 	}
 }
 

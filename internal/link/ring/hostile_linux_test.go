@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/ring"
 	"github.com/sealport/sealport/internal/link/socket"
@@ -32,7 +33,7 @@ const (
 	toHost, toClient = 0, 512 // control blocks
 	tailWord         = 0
 	headWord         = 128
-	takenWord        = 136
+	drainedWord      = 136
 	readerWaits      = 256
 	writerWaits      = 384
 	toHostData       = 4096
@@ -88,7 +89,7 @@ var evils = map[string]func(mem []byte, memfd int) error{
 var mem0 []byte
 
 func put64(mem []byte, at int, v uint64) error {
-	binary.LittleEndian.PutUint64(mem[at:], v)
+	binary.NativeEndian.PutUint64(mem[at:], v) // control words are native
 	return nil
 }
 
@@ -100,7 +101,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	leaktest.Main(m)
 }
 
 // evil is the hostile process: descriptor 3 is the socket, 4 the memory file. It

@@ -10,7 +10,7 @@ const (
 
 	offTail           = 0 * lineSize // u64
 	offHead           = 1 * lineSize // u64
-	offTaken          = 1*lineSize + 8
+	offDrained        = 1*lineSize + 8
 	offConsumerWaits  = 2 * lineSize // u32
 	offProducerWaits  = 3 * lineSize // u32
 	controlSize       = 4 * lineSize // one direction
@@ -33,14 +33,14 @@ const (
 var (
 	// ErrCorrupt means that the peer wrote an impossible value into the shared
 	// memory. The ring is dead and repeats it.
-	ErrCorrupt = errors.New("ring: impossible value in shared memory")
+	ErrCorrupt = errors.New("impossible value in shared memory")
 
 	// ErrTooLarge is returned for a frame above MaxFrame. Nothing is written.
-	ErrTooLarge = errors.New("ring: frame too large")
+	ErrTooLarge = errors.New("frame too large")
 
 	// ErrMapping means that a descriptor is not what a ring needs: a memfd of the
 	// right size, sealed against resizing.
-	ErrMapping = errors.New("ring: not a sealed memory file of the expected size")
+	ErrMapping = errors.New("not a sealed memory file of the expected size")
 )
 
 // ValidSize reports whether size is allowed for one direction of a ring.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"sync/atomic"
 
 	"github.com/sealport/sealport/internal/cred"
@@ -151,19 +150,9 @@ func (l *Link) waitRoom(ctx context.Context, n int) error {
 	// The reader needs some microseconds for a batch: less than sleeping costs,
 	// unless it is not running at all, which the last time tells.
 	if l.missed == 0 || l.missed%probeEvery == 0 {
-		looks := writerLooks
-		if l.poll.local {
-			looks = localYields
-		}
-		for range looks {
-			Pause(lookPauses)
-			if l.poll.local {
-				runtime.Gosched()
-			}
-			if ok, err := l.out.Room(n); ok || err != nil || l.state.Load() != 0 {
-				l.missed = 0
-				return l.writeError()
-			}
+		if l.pollRoom(n) {
+			l.missed = 0
+			return l.writeError()
 		}
 	}
 	l.missed++
@@ -179,6 +168,25 @@ func (l *Link) waitRoom(ctx context.Context, n int) error {
 		return ctx.Err()
 	}
 	return l.writeError()
+}
+
+// pollRoom looks for room for a frame of n bytes for as long as that is worth it. It
+// returns true if there may be some or the Link's state has changed.
+func (l *Link) pollRoom(n int) bool {
+	look := func() bool {
+		ok, err := l.out.Room(n)
+		return ok || err != nil || l.state.Load() != 0
+	}
+	if l.poll.local {
+		return yieldUntil(look)
+	}
+	for range writerLooks {
+		Pause(lookPauses)
+		if look() {
+			return true
+		}
+	}
+	return false
 }
 
 // ReadFrame implements link.Link.
@@ -270,7 +278,7 @@ func (l *Link) WaitDrained(ctx context.Context) error {
 		} else if state&stateGone != 0 {
 			return link.ErrPeerGone
 		}
-		if !l.out.ArmTaken() {
+		if !l.out.ArmDrained() {
 			return nil
 		}
 		select {

@@ -15,74 +15,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Scenarios of the model, each small enough for a complete search in seconds.
-var (
-	takerScenario = []string{"-DFRAMES=2", "-DTAKES=1", "-DSPARE=0", "-DDEATHS=0"}
-	deathScenario = []string{"-DFRAMES=2", "-DTAKES=0", "-DSPARE=1", "-DDEATHS=1"}
-	bothScenario  = []string{"-DFRAMES=1", "-DTAKES=1", "-DSPARE=0", "-DDEATHS=1"}
-)
-
-// What Spin finds wrong.
-const (
-	sleepsForEver = "invalid end state"
-	loses         = "assertion violated"
-)
-
+// TestModelHolds searches a small scenario: one frame, a death, nobody who waits for
+// the ring to be drained. The others are searched with the build tag "long".
 func TestModelHolds(t *testing.T) {
 	needModelTools(t)
-	for name, scenario := range map[string][]string{
-		"taker": takerScenario, "death": deathScenario, "both": bothScenario,
-	} {
-		t.Run(name, func(t *testing.T) {
-			out := searchModel(t, scenario, "-O1 -DSAFETY")
-			assert.Contains(t, out, "errors: 0")
-			assert.NotContains(t, out, "Search not completed")
-			assert.Contains(t, out, "invalid end states\t+")
-			assert.Contains(t, out, "assertion violations\t+")
-		})
-	}
+	out := searchModel(t, []string{"-DFRAMES=1", "-DDRAINS=0", "-DSPARE=0", "-DDEATHS=1"}, "-O0 -DSAFETY")
+	assertHolds(t, out)
 }
 
-// Nobody sleeps for ever, and no run is endless: so every run ends, which is what
-// "every frame is received" comes to.
-func TestModelHasNoEndlessRun(t *testing.T) {
-	needModelTools(t)
-	out := searchModel(t, bothScenario, "-O1 -DNP", "-l")
+// assertHolds checks that Spin has searched all states and found no error.
+func assertHolds(t *testing.T, out string) {
+	t.Helper()
 	assert.Contains(t, out, "errors: 0")
 	assert.NotContains(t, out, "Search not completed")
-	assert.Contains(t, out, "non-progress cycles \t+")
-}
-
-// A model that can't fail shows nothing: without any one of its parts, the
-// protocol breaks.
-func TestModelNeedsEachPart(t *testing.T) {
-	needModelTools(t)
-	for _, row := range []struct {
-		without  string
-		scenario []string
-		want     string
-	}{
-		{"NO_FENCE_PUBLISH", deathScenario, sleepsForEver},
-		{"NO_FENCE_SLEEP", deathScenario, sleepsForEver},
-		{"NO_FENCE_RELEASE", deathScenario, sleepsForEver},
-		{"NO_FENCE_ROOM", deathScenario, sleepsForEver},
-		{"NO_FENCE_TAKEN", takerScenario, sleepsForEver},
-		{"NO_RECHECK_SLEEP", deathScenario, sleepsForEver},
-		{"NO_RECHECK_ROOM", deathScenario, sleepsForEver},
-		{"NO_RECHECK_TAKEN", takerScenario, sleepsForEver},
-		{"NO_WAKE_CONSUMER", deathScenario, sleepsForEver},
-		{"NO_WAKE_PRODUCER", deathScenario, sleepsForEver},
-		{"NO_TOKEN", deathScenario, sleepsForEver},
-		{"TAKE_BACK", takerScenario, sleepsForEver},
-		{"WAKE_ONE", takerScenario, sleepsForEver},
-		{"LATE_STATE", deathScenario, loses},
-	} {
-		t.Run(row.without, func(t *testing.T) {
-			out := searchModel(t, append([]string{"-D" + row.without}, row.scenario...), "-O0 -DSAFETY")
-			assert.Contains(t, out, row.want)
-			assert.Contains(t, out, "errors: 1")
-		})
-	}
+	assert.Contains(t, out, "invalid end states\t+")
+	assert.Contains(t, out, "assertion violations\t+")
 }
 
 // needModelTools skips where spin or a C compiler is missing, or fails in CI.

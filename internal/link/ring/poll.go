@@ -26,11 +26,12 @@ const (
 	lookPauses  = 4  // PAUSEs between two looks
 	writerLooks = 200
 
-	// localYields is how often a side that waits for a peer in the same process
-	// yields its processor before it sleeps: some 10 to 20 µs in all.
-	localYields = 50
+	// For a peer in the same process: how long a side that waits yields its
+	// processor before it sleeps, and yields between two readings of the clock.
+	localPoll  = 20 * time.Microsecond
+	localClock = 4
 
-	// rateWindow is how long the rate is measured before it is judged.
+	// rateWindow is how long the rate is measured before it is compared with the threshold.
 	rateWindow = 2 * time.Millisecond
 )
 
@@ -115,7 +116,8 @@ func (p *poller) spin(in *Consumer, state *atomic.Uint32) (start time.Time, foun
 		return time.Time{}, false
 	}
 	if p.local {
-		return p.spinLocal(in, state)
+		before := state.Load()
+		return start, yieldUntil(func() bool { return !in.Empty() || state.Load() != before })
 	}
 	limit := int32(max(1, runtime.GOMAXPROCS(0)-1))
 	if spinners.Add(1) > limit {
@@ -135,7 +137,7 @@ func (p *poller) spin(in *Consumer, state *atomic.Uint32) (start time.Time, foun
 		if i%clockEvery != 0 {
 			continue
 		}
-		runtime.Gosched() // whoever is ready has more to do than we
+		runtime.Gosched() // goroutines that are ready go first
 		now := time.Now()
 		if start.IsZero() {
 			start = now
@@ -156,18 +158,26 @@ func (p *poller) spin(in *Consumer, state *atomic.Uint32) (start time.Time, foun
 	return start, true
 }
 
-// spinLocal is spin for a peer in this process. It yields the processor again and
-// again, since the peer may wait for just this one.
-func (p *poller) spinLocal(in *Consumer, state *atomic.Uint32) (start time.Time, found bool) {
-	before := state.Load()
-	for range localYields {
-		if !in.Empty() || state.Load() != before {
-			return start, true
+// yieldUntil yields the processor again and again, since a peer in the same process
+// may wait for just this one. It returns true as soon as done does, false after about
+// localPoll, or a few turns of the other goroutines if those are longer.
+func yieldUntil(done func() bool) bool {
+	var end time.Time
+	for i := 1; ; i++ {
+		if done() {
+			return true
+		}
+		if i%localClock == 0 {
+			now := time.Now()
+			if end.IsZero() {
+				end = now.Add(localPoll)
+			} else if now.After(end) {
+				return false
+			}
 		}
 		Pause(lookPauses)
 		runtime.Gosched()
 	}
-	return start, false
 }
 
 // worth returns how long to poll, 0 for not at all.

@@ -11,7 +11,7 @@ import (
 type words struct {
 	tail          *atomic.Uint64
 	head          *atomic.Uint64
-	taken         *atomic.Uint64
+	drained       *atomic.Uint64
 	consumerWaits *atomic.Uint32
 	producerWaits *atomic.Uint32
 }
@@ -24,7 +24,7 @@ func wordsAt(mem []byte, off int) words {
 	return words{
 		tail:          u64(offTail),
 		head:          u64(offHead),
-		taken:         u64(offTaken),
+		drained:       u64(offDrained),
 		consumerWaits: u32(offConsumerWaits),
 		producerWaits: u32(offProducerWaits),
 	}
@@ -132,8 +132,8 @@ func (p *Producer) MustWake() bool {
 // Arm announces that the producer sleeps until a frame of n bytes fits, and
 // more than that where the ring is large, so that it is not woken for each
 // frame. It returns false if there is room already: then the caller must not
-// sleep. The announcement is never taken back, since somebody else may sleep by
-// it (ArmTaken): a doorbell too many does no harm.
+// sleep. The announcement is never withdrawn, since another goroutine may sleep
+// by it (ArmDrained): a doorbell too many does no harm.
 func (p *Producer) Arm(n int) (bool, error) {
 	need := align(frameHeader+uint64(n)) + reserved
 	p.w.producerWaits.Swap(uint32(max(need, uint64(len(p.data))/2)))
@@ -141,11 +141,11 @@ func (p *Producer) Arm(n int) (bool, error) {
 	return err == nil && free < need, err
 }
 
-// ArmTaken announces that somebody on the producer's side sleeps until the
+// ArmDrained announces that a goroutine on the producer's side sleeps until the
 // consumer has copied everything out. It returns false if it already has. It may
-// be called concurrently with everything else, Arm included: whichever wish
-// stands last, both are woken at the latest when the ring is empty.
-func (p *Producer) ArmTaken() bool {
+// be called concurrently with everything else, Arm included: whichever
+// request is stored last, both are woken at the latest when the ring is empty.
+func (p *Producer) ArmDrained() bool {
 	p.w.producerWaits.Swap(uint32(len(p.data)))
 	return p.Backlogged()
 }
@@ -159,7 +159,7 @@ func (p *Producer) Room(n int) (bool, error) {
 // Backlogged reports whether the consumer has not copied out all that was written.
 // It may be called concurrently with everything else.
 func (p *Producer) Backlogged() bool {
-	// Both words are in the peer's reach, but then it deceives itself.
+	// A peer that changes these words deceives only itself.
 	return p.w.tail.Load() != p.w.head.Load()
 }
 
@@ -173,8 +173,8 @@ func (p *Producer) Unacknowledged() uint64 {
 	if p.detached {
 		return p.lost
 	}
-	// A claim to have taken more than there was counts as all.
-	return p.written - min(p.w.taken.Load(), p.written)
+	// A peer that claims more than was written counts as having drained all.
+	return p.written - min(p.w.drained.Load(), p.written)
 }
 
 // Detach is called before Unmap: after it only Unacknowledged may be called, and says

@@ -15,12 +15,12 @@ import (
 
 // ErrTruncated means that a datagram or its control data was larger than what
 // is expected here.
-var ErrTruncated = errors.New("socket: datagram or control data larger than expected")
+var ErrTruncated = errors.New("datagram or control data larger than expected")
 
 // ErrReset is returned once in place of io.EOF if the peer closed its end while
-// datagrams of ours waited there unread. Datagrams that it sent before are
-// returned after it.
-var ErrReset = errors.New("socket: peer closed without reading everything")
+// datagrams from this side waited there, not received. Datagrams that it sent
+// before are returned after it.
+var ErrReset = errors.New("peer closed without reading everything")
 
 // longAgo is a deadline that makes blocked calls return.
 var longAgo = time.Unix(1, 0)
@@ -46,7 +46,7 @@ func NewConn(fd int) (*Conn, error) {
 	c := &Conn{f: f, rc: rc}
 	bell := []byte{0}
 	c.ringFD = func(fd uintptr) {
-		// EAGAIN: there are doorbells enough. EPIPE: the reader sees the end.
+		// EAGAIN: enough doorbells are on their way. EPIPE: the reader sees the end.
 		_, _ = unix.SendmsgN(int(fd), bell, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	}
 	return c, nil
@@ -112,8 +112,8 @@ func (c *Conn) SetBuffer(n int) error {
 }
 
 // Ring sends a datagram of one byte without blocking: a doorbell. It allocates
-// nothing, and says nothing of failures: a full socket holds doorbells enough,
-// and a broken one is noticed by the reader.
+// nothing, and reports no failure: a full socket holds enough doorbells,
+// and the reader notices a broken one.
 func (c *Conn) Ring() { _ = c.rc.Control(c.ringFD) }
 
 // Drain receives and drops datagrams, calling poke after each, until the peer

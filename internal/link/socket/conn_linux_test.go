@@ -26,7 +26,7 @@ func TestDatagramsKeepOrderAndBounds(t *testing.T) {
 
 // However many descriptors come along, at most one is taken, and none stays open
 // in secret: neither of them nor the pidfd that comes with each datagram.
-func TestDescriptorsThatNobodyAskedFor(t *testing.T) {
+func TestUnexpectedDescriptorsAreClosed(t *testing.T) {
 	c, raw := rawPair(t)
 	null, err := os.Open(os.DevNull)
 	require.NoError(t, err)

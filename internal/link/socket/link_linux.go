@@ -31,15 +31,15 @@ const (
 	lastBuffer = 208 << 10
 )
 
-// behindShare: the peer is behind when more than this share of the send buffer
-// waits for it.
-const behindShare = 4
+// backlogShare: the peer is backlogged when more than 1/backlogShare of the send
+// buffer waits for it.
+const backlogShare = 4
 
 // The kernel has no event for "the peer has received everything", so WaitDrained
-// looks again and again, in growing steps.
+// polls, at growing intervals.
 const (
-	takenFirst = 50 * time.Microsecond
-	takenMost  = 10 * time.Millisecond
+	drainFirst = 50 * time.Microsecond
+	drainMost  = 10 * time.Millisecond
 )
 
 // hangUpLook is how often the receiver looks for the peer's end while it waits for
@@ -66,8 +66,8 @@ type Link struct {
 	stopped     atomic.Bool // Interrupt was called
 	interrupted chan struct{}
 	writeEnded  atomic.Bool
-	handing     atomic.Bool // the receiver has a frame that nobody has dealt with
-	reset       atomic.Bool // the peer went without reading everything
+	handing     atomic.Bool // the receiver has a frame that has not been dealt with
+	reset       atomic.Bool // the peer closed without reading everything
 	gone        chan struct{}
 	received    chan struct{} // closed when the receiver has ended
 	closed      bool
@@ -105,129 +105,6 @@ func (l *Link) prepare() (err error) {
 	}
 	l.limit, err = l.sock.SendBuffer()
 	return err
-}
-
-// receive passes frames to ReadFrame, one at a time, then the reason why there
-// are no more, and waits for the end of the socket. New starts it, Close joins
-// it.
-func (l *Link) receive() {
-	defer close(l.received)
-	buf := make([]byte, 1+MaxFrame)
-	look := time.NewTimer(hangUpLook)
-	defer look.Stop()
-	ended := false
-	end := func(err error) {
-		if !ended {
-			ended, l.readErr = true, err
-			close(l.readEnd)
-		}
-	}
-	for {
-		frame, err := l.receiveFrame(buf)
-		switch {
-		case err == nil && ended:
-			// The peer does not keep to its own end; nobody reads it.
-		case err == nil:
-			if !l.handOver(frame, look) {
-				return
-			}
-		case errors.Is(err, ErrReset):
-			l.reset.Store(true)
-		case errors.Is(err, os.ErrClosed):
-			return
-		case errors.Is(err, io.EOF), errors.Is(err, link.ErrProtocol), errors.Is(err, link.ErrPeerChanged):
-			end(err)
-		default: // the socket has ended
-			end(link.ErrPeerGone)
-			l.hungUp()
-			return
-		}
-	}
-}
-
-// handOver passes a frame to ReadFrame and waits until that has dealt with it;
-// false after Interrupt. While that takes long it looks now and then whether the
-// peer has hung up, which would be noticed only behind the frame.
-func (l *Link) handOver(frame []byte, look *time.Timer) bool {
-	l.handing.Store(true)
-	defer l.handing.Store(false)
-	look.Reset(hangUpLook)
-	arrivals, dealt := l.arrivals, (chan struct{})(nil)
-	for {
-		select {
-		case arrivals <- frame:
-			arrivals, dealt = nil, l.dealt
-		case <-dealt:
-			return true
-		case <-l.interrupted:
-			return false
-		case <-look.C:
-			if l.sock.HungUp() {
-				l.hungUp()
-			} else {
-				look.Reset(hangUpLook)
-			}
-		}
-	}
-}
-
-// hungUp is called by the receiver when the socket has ended.
-func (l *Link) hungUp() {
-	select {
-	case <-l.gone:
-	default:
-		if l.sock.TakeReset() {
-			l.reset.Store(true)
-		}
-		close(l.gone)
-	}
-}
-
-// receiveFrame receives and checks one datagram. io.EOF is the peer's end, and
-// link.ErrPeerGone that of the socket.
-func (l *Link) receiveFrame(buf []byte) ([]byte, error) {
-	n, ctl, err := l.sock.Receive(context.Background(), buf)
-	switch {
-	case err == io.EOF:
-		return nil, link.ErrPeerGone
-	case errors.Is(err, ErrTruncated):
-		return nil, fmt.Errorf("%w: %w", link.ErrProtocol, err)
-	case err != nil:
-		return nil, err
-	}
-	defer ctl.Close()
-	if err := l.attest(&ctl); err != nil {
-		return nil, err
-	}
-	switch buf[0] {
-	case kindFrame:
-		return buf[1:n:n], nil
-	case kindEnd:
-		return nil, io.EOF
-	}
-	return nil, fmt.Errorf("%w: datagram of kind %d", link.ErrProtocol, buf[0])
-}
-
-// attest compares the kernel's word on the sender of a datagram with the hello.
-func (l *Link) attest(ctl *Control) error {
-	if !ctl.HasCred || ctl.Cred != l.cred.Message {
-		return fmt.Errorf("%w: pid %d uid %d gid %d, the connection is of pid %d uid %d gid %d", link.ErrPeerChanged,
-			ctl.Cred.PID, ctl.Cred.UID, ctl.Cred.GID, l.cred.Message.PID, l.cred.Message.UID, l.cred.Message.GID)
-	}
-	if l.inode == 0 {
-		return nil // no pidfs: a pid is all there is
-	}
-	if ctl.PIDFD < 0 {
-		return fmt.Errorf("%w: the kernel gave no pidfd", link.ErrPeerChanged)
-	}
-	inode, err := Inode(ctl.PIDFD)
-	if err != nil {
-		return fmt.Errorf("%w: %w", link.ErrPeerChanged, err)
-	}
-	if inode != l.inode {
-		return fmt.Errorf("%w: pid %d was reused", link.ErrPeerChanged, ctl.Cred.PID)
-	}
-	return nil
 }
 
 // WriteFrame implements link.Link.
@@ -318,12 +195,12 @@ func (l *Link) MaxFrame() int { return MaxFrame }
 // costs a system call.
 func (l *Link) Backlogged() bool {
 	n, err := l.sock.Unsent()
-	return err == nil && n > l.limit/behindShare
+	return err == nil && n > l.limit/backlogShare
 }
 
 // WaitDrained implements link.Link.
 func (l *Link) WaitDrained(ctx context.Context) error {
-	for wait := takenFirst; l.Backlogged(); wait = min(2*wait, takenMost) {
+	for wait := drainFirst; l.Backlogged(); wait = min(2*wait, drainMost) {
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
@@ -374,7 +251,7 @@ func (l *Link) HungUp() bool {
 	if !l.sock.HungUp() {
 		return false
 	}
-	if l.sock.TakeReset() {
+	if l.sock.ClearReset() {
 		l.reset.Store(true)
 		return true
 	}

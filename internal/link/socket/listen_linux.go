@@ -15,7 +15,7 @@ import (
 
 // ErrNotListening means that an inherited descriptor is not a listening
 // SOCK_SEQPACKET socket of the AF_UNIX family.
-var ErrNotListening = errors.New("socket: not a listening unix SOCK_SEQPACKET socket")
+var ErrNotListening = errors.New("not a listening unix SOCK_SEQPACKET socket")
 
 // backlog is how many clients may wait in connect(2); the kernel caps it at
 // net.core.somaxconn (4096 since Linux 5.4).

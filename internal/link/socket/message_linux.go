@@ -39,8 +39,8 @@ func CloseFD(fd int) error { return unix.Close(fd) }
 
 // Send sends one datagram, head followed by body, and fd with it unless that is
 // -1. It blocks while the socket is full, until ctx ends. Errors: ctx.Err(),
-// os.ErrClosed, io.ErrClosedPipe (the peer has closed), ErrReset (it has, with
-// datagrams of ours unread), or the kernel's.
+// os.ErrClosed, io.ErrClosedPipe (the peer has closed), ErrReset (it has, without receiving
+// everything), or the kernel's.
 func (c *Conn) Send(ctx context.Context, head, body []byte, fd int) error {
 	var rights []byte
 	if fd >= 0 {
@@ -133,8 +133,8 @@ func (c *Conn) Receive(ctx context.Context, buf []byte) (n int, ctl Control, err
 		}
 	}
 	if err == nil && n == 0 {
-		// An empty datagram looks the same; nobody who keeps to the protocol
-		// sends one.
+		// An empty datagram looks the same; a peer that keeps to the protocol
+		// sends none.
 		err = io.EOF
 	}
 	if err != nil {
@@ -240,9 +240,9 @@ func (c *Conn) HungUp() bool {
 	return err != nil || fds[0].Revents&unix.POLLHUP != 0
 }
 
-// TakeReset reports whether the peer has closed without reading everything: what
+// ClearReset reports whether the peer has closed without reading everything: what
 // Send or Receive would say next as ErrReset, and now do not.
-func (c *Conn) TakeReset() bool {
+func (c *Conn) ClearReset() bool {
 	pending := 0
 	err := c.rc.Control(func(fd uintptr) {
 		pending, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)

@@ -54,14 +54,14 @@ const blobHeader = 8
 // ErrMalformed means that the kernel's answer does not look as it should.
 var ErrMalformed = errors.New("codesign: malformed answer")
 
-// Code is what the kernel says of a process's code signature.
+// Code is a process's code signature as the kernel reports it.
 type Code struct {
 	Flags       uint32
 	Identifier  string
 	Team        string // "" if the signature has none
 	CDHash      [CDHashSize]byte
 	Category    Category
-	HasCategory bool // false on systems that do not tell
+	HasCategory bool // false on systems without it
 }
 
 // Read asks for all of a process's Code. The flags are read first and last, and
@@ -145,7 +145,7 @@ func DecodeBlob(b []byte) (string, error) {
 	}
 	s := b[blobHeader:n]
 	// One zero byte, at the end: two strings in one would be read differently
-	// by whoever stops at the first.
+	// by code that stops at the first.
 	for i, c := range s {
 		if (c == 0) != (i == len(s)-1) {
 			return "", fmt.Errorf("blob string: %w", ErrMalformed)

@@ -1,5 +1,5 @@
-// Package codesign reads what Darwin's kernel says of a process's code signature
-// and decides by it. Only Source touches the system; all else is portable and
+// Package codesign reads a process's code signature from Darwin's kernel and
+// decides by it. Only Source touches the system; all else is portable and
 // tested everywhere.
 package codesign
 

@@ -43,7 +43,7 @@ type File interface {
 // Cache remembers digests. All methods may be called concurrently.
 type Cache struct {
 	maxSize int64
-	slots   chan struct{} // who holds one may read a file
+	slots   chan struct{} // one is held while a file is read
 
 	mu    sync.Mutex // guards the rest
 	sums  map[Key][sha256.Size]byte
@@ -75,7 +75,7 @@ func (c *Cache) SHA256(ctx context.Context, f File) ([sha256.Size]byte, error) {
 	case <-ctx.Done():
 		return zero, ctx.Err()
 	}
-	// Somebody may have read it while this one waited.
+	// Another call may have read it meanwhile.
 	sum, before, ok, err := c.known(f)
 	if ok || err != nil {
 		return sum, err

@@ -3,7 +3,7 @@
 // A pidfd (pidfd_open(2), SCM_PIDFD, SO_PEERPIDFD) refers to one process for as
 // long as it is open: unlike a pid it is never reused. Whatever is looked up
 // by number under /proc is therefore only believed after a look at the pidfd has
-// shown that the process still lived, which means that nobody else had its number.
+// shown that the process still lived, which means that no other process had its number.
 //
 // Functions take plain descriptors and never keep or close one. They do not
 // block beyond what reading procfs costs, and all may be called concurrently.
@@ -28,6 +28,10 @@ var (
 	// ErrNotPidfd means that the descriptor is something else.
 	ErrNotPidfd = errors.New("pidfd: the descriptor is not a pidfd")
 
+	// ErrThread means that the descriptor refers to a thread (PIDFD_THREAD) rather
+	// than to its process.
+	ErrThread = errors.New("pidfd: the descriptor is that of a thread")
+
 	// ErrMalformed means that a file of procfs does not look as proc(5) says.
 	ErrMalformed = errors.New("pidfd: malformed procfs file")
 
@@ -47,14 +51,14 @@ type IDs struct {
 	RGID, EGID, SGID uint32
 }
 
-// Info is the kernel's word on a process at one moment.
+// Info is what the kernel reports of a process at one moment.
 type Info struct {
 	IDs
 	PID  uint32 // thread group, in our pid namespace
 	PPID uint32 // parent, in our pid namespace; 0 if it lives outside of it
 }
 
-// File identifies a file by what the kernel says of its inode. Two equal Files
+// File identifies a file by its inode. Two equal Files
 // are the same file with the same contents, as far as time stamps can tell.
 type File struct {
 	Dev, Ino     uint64

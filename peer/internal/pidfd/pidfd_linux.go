@@ -14,7 +14,7 @@ import (
 const pidfsMagic = 0x50494446
 
 // Open returns a new close-on-exec pidfd for pid, which the caller closes.
-// Whether pid still is the process that the caller means is for him to check.
+// The caller checks whether pid still is the process that it means.
 func Open(pid int) (int, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -80,7 +80,8 @@ func Inode(fd int) (uint64, error) {
 }
 
 // GetInfo asks PIDFD_GET_INFO. It is one system call about the pidfd itself, so
-// no race with pid reuse is possible. Errors: ErrExited, ErrForeign, ErrNoInfo.
+// no race with pid reuse is possible. Errors: ErrExited, ErrForeign, ErrNoInfo,
+// ErrThread.
 func GetInfo(fd int) (Info, error) {
 	k := unix.PidfdInfo{Mask: unix.PIDFD_INFO_PID | unix.PIDFD_INFO_CREDS}
 	err := unix.IoctlPidfdInfo(fd, &k)
@@ -101,6 +102,9 @@ func GetInfo(fd int) (Info, error) {
 	if k.Mask&unix.PIDFD_INFO_CREDS == 0 {
 		return Info{}, fmt.Errorf("PIDFD_GET_INFO without credentials: %w", ErrNoInfo)
 	}
+	if k.Pid != k.Tgid {
+		return Info{}, ErrThread
+	}
 	return Info{
 		IDs: IDs{RUID: k.Ruid, EUID: k.Euid, SUID: k.Suid, RGID: k.Rgid, EGID: k.Egid, SGID: k.Sgid},
 		PID: k.Tgid, PPID: k.Ppid,
@@ -108,8 +112,8 @@ func GetInfo(fd int) (Info, error) {
 }
 
 // nsfs has one inode for each living namespace. Our own never change: a process
-// with several threads, as every Go program is one, cannot leave its user
-// namespace, and nobody his pid namespace.
+// with several threads, such as a Go program, cannot leave its user namespace, and no
+// process leaves its pid namespace.
 type namespace struct{ dev, ino uint64 }
 
 var (

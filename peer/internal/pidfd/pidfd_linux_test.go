@@ -1,6 +1,7 @@
 package pidfd_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,14 +11,16 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/peer/internal/pidfd"
 	"github.com/sealport/sealport/peer/internal/pidfd/pidfdtest"
 )
 
 func TestMain(m *testing.M) {
 	pidfdtest.Main(nil)
-	os.Exit(m.Run())
+	leaktest.Main(m)
 }
 
 func open(t *testing.T, pid int) int {
@@ -135,6 +138,38 @@ func requireExited(t *testing.T, fd int) {
 	}
 }
 
+// TestPidfdOfAThreadIsNone: its inode and its end are the thread's.
+func TestPidfdOfAThreadIsNone(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// Of two threads, one at least is not the process's first.
+	other, done := make(chan int), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		other <- unix.Gettid()
+		<-done
+	}()
+	defer close(done)
+	tid := <-other
+	if tid == os.Getpid() {
+		tid = unix.Gettid()
+	}
+	fd, err := unix.PidfdOpen(tid, unix.PIDFD_THREAD)
+	if errors.Is(err, unix.EINVAL) {
+		t.Skip("needs PIDFD_THREAD (Linux 6.9)")
+	}
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	number, err := pidfd.Number(fd)
+	require.NoError(t, err)
+	assert.Equal(t, tid, number)
+	if _, err = pidfd.GetInfo(fd); errors.Is(err, pidfd.ErrNoInfo) {
+		t.Skip("needs PIDFD_GET_INFO (Linux 6.13)")
+	}
+	require.ErrorIs(t, err, pidfd.ErrThread)
+}
+
 func TestOtherDescriptorsAreNoPidfds(t *testing.T) {
 	f, err := os.Open("/proc/self/status")
 	require.NoError(t, err)
@@ -154,7 +189,7 @@ func TestMeasureVerity(t *testing.T) {
 	require.NoError(t, err)
 	defer f.Close()
 	_, _, err = pidfd.MeasureVerity(int(f.Fd()))
-	require.ErrorIs(t, err, pidfd.ErrNoVerity, "nobody has enabled it")
+	require.ErrorIs(t, err, pidfd.ErrNoVerity, "it is not enabled")
 
 	fsverity, err := exec.LookPath("fsverity")
 	if err != nil {

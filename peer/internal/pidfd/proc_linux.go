@@ -38,24 +38,34 @@ func OverflowGID() (uint32, error) { return readNumber("/proc/sys/kernel/overflo
 // /proc's own view of the pidfd can tell that number. It is the process's own
 // until Alive says otherwise: check it after what was read by it.
 func dir(fd int) (string, error) {
-	b, err := readFile("/proc/self/fdinfo/"+strconv.Itoa(fd), smallFile)
+	pid, err := Number(fd)
 	if err != nil {
 		return "", err
-	}
-	pid, err := ParseFdinfo(b)
-	switch {
-	case err != nil:
-		return "", err
-	case pid < 0:
-		return "", ErrExited
-	case pid == 0:
-		return "", ErrForeign
 	}
 	return "/proc/" + strconv.Itoa(pid), nil
 }
 
-// look runs f on the process's folder in /proc and believes the result only if
-// the process lived afterwards: then the folder was its own all the time.
+// Number returns the pid of the process in the pid namespace of the /proc that is
+// mounted here. Errors: ErrNotPidfd, ErrExited once it was reaped, ErrForeign.
+func Number(fd int) (int, error) {
+	b, err := readFile("/proc/self/fdinfo/"+strconv.Itoa(fd), smallFile)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := ParseFdinfo(b)
+	switch {
+	case err != nil:
+		return 0, err
+	case pid < 0:
+		return 0, ErrExited
+	case pid == 0:
+		return 0, ErrForeign
+	}
+	return pid, nil
+}
+
+// look runs f on the process's directory in /proc and believes the result only if
+// the process lived afterwards: then the directory was its own all the time.
 func look[T any](fd int, f func(dir string) (T, error)) (T, error) {
 	var zero T
 	d, err := dir(fd)
@@ -121,7 +131,7 @@ func ReadCgroup(fd int) (string, error) {
 
 // StatExe returns the file that the process runs and its path as the kernel
 // prints it: in the mount namespace of that file, with " (deleted)" after it if
-// the name is gone. The path is for people; File is what counts.
+// the name is gone. The path is for display; compare File.
 //
 // It needs the right to ptrace-read the process: EACCES or EPERM if not.
 func StatExe(fd int) (File, string, error) {
@@ -193,8 +203,8 @@ func Stat(fd int) (File, error) {
 	return fileOf(&st), nil
 }
 
-// statCached is Stat without asking a network or user-space file system: whoever
-// runs one could let us wait. Sizes and times may be out of date there.
+// statCached is Stat without asking a network or user-space file system: the
+// one who runs it could make us wait. Sizes and times may be out of date there.
 func statCached(fd int) (File, error) {
 	var st unix.Statx_t
 	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS, &st)
@@ -224,8 +234,8 @@ func fileOf(st *unix.Stat_t) File {
 	}
 }
 
-// readFile reads a whole procfs file of at most limit bytes. It spares the
-// netpoller, which os.ReadFile asks in vain for each file of procfs.
+// readFile reads a whole procfs file of at most limit bytes. os.ReadFile would
+// offer each file of procfs to the netpoller, which refuses them.
 func readFile(path string, limit int) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {

@@ -87,7 +87,7 @@ func Run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	endpoint := flags.String("endpoint", "", "its `name`")
 	hello := flags.String("hello", "", "the client's hello, `hexadecimal`")
 	var o rendezvous.Options
-	flags.StringVar(&o.Dir, "folder", "", "where endpoints are")
+	flags.StringVar(&o.Dir, "dir", "", "the `directory` of the endpoint")
 	flags.BoolVar(&o.Attested, "attested", false, "use the socket, not memory")
 	b := &bridge{in: bufio.NewReader(in), out: bufio.NewWriter(out)}
 	flags.IntVar(&b.flipIn, "flip-in", 0, "change a bit of the peer's `n`th frame")

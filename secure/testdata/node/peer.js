@@ -69,7 +69,7 @@ class Peer {
 
   start () {
     const c = this.config
-    const args = [...c.bridge.slice(1), '-endpoint', c.endpoint, '-folder', c.folder]
+    const args = [...c.bridge.slice(1), '-endpoint', c.endpoint, '-dir', c.dir]
     if (c.host) args.push('-host')
     else args.push('-hello', hello(c.most).toString('hex'))
     this.carrier = new Carrier(c.bridge[0], args)
@@ -157,11 +157,11 @@ class Peer {
 
   async rekey () { this.session.rekey() }
 
-  async renew () {
-    const before = this.session.stats.renewals
-    this.session.beginRenewal()
-    await this.until(() => this.session.stats.renewals > before || this.session.ended)
-    if (this.session.stats.renewals === before) throw new Error(`the connection has ended: ${this.session.ended}`)
+  async rehandshake () {
+    const before = this.session.stats.rehandshakes
+    this.session.beginRehandshake()
+    await this.until(() => this.session.stats.rehandshakes > before || this.session.ended)
+    if (this.session.stats.rehandshakes === before) throw new Error(`the connection has ended: ${this.session.ended}`)
   }
 
   async next () {

@@ -1,5 +1,5 @@
 // A secure connection after the hello, from docs/PROTOCOL.md: handshake, records,
-// renewal, messages. Frames in, frames out; it knows no carrier.
+// rehandshake, messages. Frames in, frames out; it knows no carrier.
 
 import crypto from 'node:crypto'
 import { Handshake } from './handshake.js'
@@ -17,7 +17,7 @@ const OVERHEAD = HEADER + TAG
 const REKEY_RECORDS = 2 ** 22
 const REKEY_BYTES = 2 ** 32
 const LAST_NUMBER = 2n ** 64n - 2n
-const RENEWALS_AT_ONCE = 8
+const REHANDSHAKES_AT_ONCE = 8
 
 function nonceOf (number) {
   const nonce = Buffer.alloc(12)
@@ -179,19 +179,19 @@ function * framesOf (message, most) {
 
 export class Session {
   // p: what Handshake needs; maxFrame; maxSend and maxReceive, the largest messages;
-  // write(frame), which must keep the order; fixedRenewal, for test vectors.
+  // write(frame), which must keep the order; fixedRehandshake, for test vectors.
   constructor (p) {
     this.p = p
     this.messages = new Assembler(p.maxReceive)
     this.handshake = new Handshake({ ...p, binding: Buffer.alloc(0) })
-    this.renewal = null // a handshake under way
+    this.rehandshake = null // a handshake under way
     this.next = null // the key that the peer's switch brings into use
     this.switched = true // this side has sent its own
     this.accepted = p.pattern !== 'XX' || !p.initiator // the host has said so
     this.begun = Date.now()
     this.ended = null // how the peer's direction has: 'close', or an Error
     this.closed = false // this side's
-    this.stats = { renewals: 0, records: [0, 0, 0, 0, 0, 0], skipped: 0, asked: 0 }
+    this.stats = { rehandshakes: 0, records: [0, 0, 0, 0, 0, 0], skipped: 0, asked: 0 }
     if (p.initiator) p.write(this.handshake.write())
   }
 
@@ -226,7 +226,7 @@ export class Session {
     switch (type) {
       case DATA: return this.messages.read(plain)
       case CLOSE: this.ended = 'close'; break
-      case HANDSHAKE: this.renew(plain); break
+      case HANDSHAKE: this.handshakeMessage(plain); break
       case SWITCH: this.switchOpen(); break
       case READY: this.accepted = true; break
     }
@@ -273,14 +273,14 @@ export class Session {
     this.closed = true
   }
 
-  // "Renewal".
+  // "Rehandshake".
 
   handshakeAgain () {
     return new Handshake({
       ...this.p,
       peerKey: this.p.peerKey && this.peerKey,
       binding: this.hash,
-      fixed: this.p.fixedRenewal,
+      fixed: this.p.fixedRehandshake,
       accepts: (key) => {
         if (!key.equals(this.peerKey)) throw new Error('the peer has another key than before')
         this.p.accepts(key)
@@ -288,26 +288,26 @@ export class Session {
     })
   }
 
-  get renewing () {
-    return this.renewal !== null || this.next !== null || !this.switched
+  get rehandshaking () {
+    return this.rehandshake !== null || this.next !== null || !this.switched
   }
 
-  beginRenewal () {
-    if (!this.p.initiator || this.renewing) throw new Error('no renewal can begin now')
-    this.renewal = this.handshakeAgain()
+  beginRehandshake () {
+    if (!this.p.initiator || this.rehandshaking) throw new Error('no rehandshake can begin now')
+    this.rehandshake = this.handshakeAgain()
     this.switched = false
-    this.record(HANDSHAKE, this.renewal.write())
+    this.record(HANDSHAKE, this.rehandshake.write())
   }
 
-  renew (message) {
-    if (!this.renewal) {
-      if (this.p.initiator || this.renewing) throw new Error('handshake message out of turn')
+  handshakeMessage (message) {
+    if (!this.rehandshake) {
+      if (this.p.initiator || this.rehandshaking) throw new Error('handshake message out of turn')
       this.stats.asked++
-      if (this.stats.asked > RENEWALS_AT_ONCE + Math.floor((Date.now() - this.begun) / 1000)) throw new Error('too many renewals')
-      this.renewal = this.handshakeAgain()
+      if (this.stats.asked > REHANDSHAKES_AT_ONCE + Math.floor((Date.now() - this.begun) / 1000)) throw new Error('too many rehandshakes')
+      this.rehandshake = this.handshakeAgain()
       this.switched = false
     }
-    const h = this.renewal
+    const h = this.rehandshake
     h.read(message)
     if (h.writes) this.record(HANDSHAKE, h.write())
     if (!h.done) return
@@ -316,13 +316,13 @@ export class Session {
     this.switched = true
     this.next = h.receiveKey
     this.hash = h.hash
-    this.renewal = null
+    this.rehandshake = null
   }
 
   switchOpen () {
     if (!this.next) throw new Error('switch out of turn')
     this.open.replace(this.next)
     this.next = null
-    this.stats.renewals++
+    this.stats.rehandshakes++
   }
 }

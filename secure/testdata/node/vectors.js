@@ -1,5 +1,5 @@
 // Checks secure/testdata/vectors.json with this implementation: both sides of each
-// connection, every byte that they send. The folder's parent has the file.
+// connection, every byte that they send. The parent directory has the file.
 
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
@@ -34,7 +34,7 @@ function check (v) {
       responderIdentity: unhex(v.responder_identity),
       accepts () {},
       fixed: fixedOf(v, initiator),
-      fixedRenewal: fixedOf(v.rehandshake, initiator),
+      fixedRehandshake: fixedOf(v.rehandshake, initiator),
       maxFrame: 65792,
       maxSend: 2 ** 20,
       maxReceive: 2 ** 20,
@@ -74,7 +74,7 @@ function check (v) {
       }
       if (step.type === 'rekey') from.rekey()
       else if (step.type === 'close') from.close()
-      else if (step.type === 'handshake') from.beginRenewal()
+      else if (step.type === 'handshake') from.beginRehandshake()
       else from.record(type, plain)
     }
     const frame = sent[step.from].shift()
@@ -85,7 +85,7 @@ function check (v) {
   assert.equal(client.ended, 'close')
   assert.equal(host.ended, 'close')
   for (const s of [client, host]) {
-    assert.equal(s.stats.renewals, 1)
+    assert.equal(s.stats.rehandshakes, 1)
     assert.equal(s.hash.toString('hex'), v.rehandshake.hash)
   }
 }

@@ -10,12 +10,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/internal/link/mach"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
 
-// simulated starts clients as tasks of the simulated machine. A task ends when
-// its client does, closed or not, as a process would.
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+// simulated starts clients as tasks of the simulated kernel. A task ends when its
+// client does, closed or not, as a process would.
 type simulated struct{ k *machtest.Kernel }
 
 func (s simulated) start(ctx context.Context, role, service string) (int, func() error, error) {
@@ -23,8 +26,11 @@ func (s simulated) start(ctx context.Context, role, service string) (int, func()
 	task := s.k.NewTask(mach.AuditToken{5: pid, 7: 1})
 	ended := make(chan error, 1)
 	go func() {
-		err := client(ctx, task, role, service)
+		l, err := client(ctx, task, role, service)
 		task.Kill()
+		if l != nil {
+			_ = l.Close() // ends its goroutine; the task is dead
+		}
 		ended <- err
 	}()
 	return pid, func() error { return <-ended }, nil
@@ -48,7 +54,7 @@ func TestStepsOnTheSimulatedKernel(t *testing.T) {
 func TestStepsCanFail(t *testing.T) {
 	for _, op := range []machtest.Op{machtest.OpAllocatePort, machtest.OpSend, machtest.OpReceive, machtest.OpToken, machtest.OpNotify, machtest.OpCheckIn} {
 		t.Run(string(op), func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			k := machtest.New()
 			task := k.NewTask(mach.AuditToken{5: 100})

@@ -46,37 +46,40 @@ func (otherProcess) start(ctx context.Context, role, service string) (int, func(
 
 // child is the other process. It returns the exit code.
 func child(ctx context.Context, k mach.Kernel, role, service string) int {
-	if err := client(ctx, k, role, service); err != nil {
+	// The link is left as it is: a process that crashes does not close it.
+	if _, err := client(ctx, k, role, service); err != nil {
 		fmt.Fprintln(os.Stderr, "machdemo:", role, err)
 		return 1
 	}
 	return 0
 }
 
-func client(ctx context.Context, k mach.Kernel, role, service string) error {
+// client does what role asks for. The link that it returns is nil if there is none,
+// and still open if role is roleCrash or an error is returned.
+func client(ctx context.Context, k mach.Kernel, role, service string) (link.Link, error) {
 	l, answer, accepted, err := machlink.Dial(ctx, k, service, []byte(role))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !accepted {
-		return fmt.Errorf("refused: %q", answer)
+		return nil, fmt.Errorf("refused: %q", answer)
 	}
 	for i := range frames {
 		if err := l.WriteFrame(ctx, nil, fmt.Appendf(nil, "frame %d", i)); err != nil {
-			return err
+			return l, err
 		}
 		if role == roleCrash {
 			continue
 		}
 		f, err := l.ReadFrame(ctx)
 		if err != nil || string(f) != fmt.Sprintf("frame %d", i) {
-			return errors.Join(err, fmt.Errorf("echo %d is %q", i, f))
+			return l, errors.Join(err, fmt.Errorf("echo %d is %q", i, f))
 		}
 	}
 	if role == roleCrash {
-		return nil // without Close, as if killed
+		return l, nil
 	}
-	return l.Close()
+	return l, l.Close()
 }
 
 // serviceNameOf is a name that no other run uses.
@@ -88,7 +91,7 @@ func serviceNameOf(k mach.Kernel) string {
 func serviceName(ctx context.Context, k mach.Kernel, _ clients) (_ string, err error) {
 	name := serviceNameOf(k) + ".name"
 	if _, _, _, err := machlink.Dial(ctx, k, name, nil); !errors.Is(err, machlink.ErrNotFound) {
-		return "", fmt.Errorf("looking up what nobody offers: %v", err)
+		return "", fmt.Errorf("looking up a name that no process offers: %v", err)
 	}
 	ln, err := machlink.Listen(k, name)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -87,7 +86,7 @@ func conformanceWithinOneProcess(t *testing.T, k mach.Kernel) {
 // connectPair makes a connection that the caller closes.
 func connectPair(t testing.TB, hostTask, clientTask mach.Kernel, name string) (host, client link.Link) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), hangLimit)
 	defer cancel()
 	ln, err := machlink.Listen(hostTask, name)
 	require.NoError(t, err)

@@ -95,7 +95,7 @@ func TestNameThatLaunchdStillKnows(t *testing.T) {
 		require.NoError(t, ln.Close())
 		m.Undeclare(service)
 	}
-	// Where nobody has the name, it is not to be had.
+	// A name that no process offers is not found.
 	asked := 0
 	m.host.Inject(func(c machtest.Call) mach.Errno {
 		if c.Op == machtest.OpCheckIn {

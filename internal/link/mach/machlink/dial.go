@@ -14,7 +14,7 @@ var (
 	// ErrInUse means that another process, or this one, offers the name.
 	ErrInUse = errors.New("endpoint in use")
 
-	// ErrNotFound means that nobody offers the name.
+	// ErrNotFound means that no process offers the name.
 	ErrNotFound = errors.New("no such endpoint")
 
 	// ErrPermission means that launchd or the sandbox forbids this process to

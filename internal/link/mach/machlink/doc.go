@@ -4,8 +4,8 @@
 // # Connection
 //
 // Each side of a connection has two ports of its own: data, for the peer's
-// frames, and control, for the peer's word on what it has taken and for the
-// kernel's notifications. Each side holds send rights to the peer's two ports
+// frames, and control, for the peer's count of the frames it has drained and for
+// the kernel's notifications. Each side holds send rights to the peer's two ports
 // and one send-once right to the peer's data port, for its end. The client
 // passes its three rights in a connect message to the service's port; the host
 // answers on the client's data port, with three rights of its own or with a

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -187,7 +186,7 @@ func (f *faults) run(frames, n int) {
 		}
 		return e
 	})
-	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(f.t.Context(), hangLimit)
 	defer cancel()
 	_, clean := session(ctx, f.m, frames)
 	require.NoError(f.t, ctx.Err(), "hangs when call %d (%s) fails", n, failed)

@@ -89,8 +89,8 @@ func (p dataPort) message(m *mach.Message, n *mach.Notification) (kept bool) {
 	return false
 }
 
-// attest compares the kernel's word on the sender with the peer's hello. Other
-// ids end the connection as another process does: whoever judged the peer judged
+// attest compares the sender's audit token with that of the peer's hello. Other
+// ids end the connection as another process does: the policy accepted the peer with
 // those of the hello. The audit user and session (words 0 and 6) decide nothing.
 func (c *Link) attest(m *mach.Message) error {
 	t := m.Trailer

@@ -11,7 +11,7 @@ import (
 	"github.com/sealport/sealport/internal/link/mach"
 )
 
-// Link implements link.Link. The peer is behind from behindFrames frames on that
+// Link implements link.Link. The peer is behind from backlogFrames frames on that
 // it has not said to have dealt with, until it has said so of all. It says so
 // after ackFrames frames, or ackDelay after it went idle: so Unacknowledged may count
 // frames that were dealt with within that time.
@@ -72,7 +72,7 @@ func (c *Link) open() (err error) {
 }
 
 // attach makes the link whole: r are the rights to the peer's ports, which the
-// link owns from now on, error or not. token is the kernel's word on who sent
+// link owns from now on, error or not. token is the audit token of whoever sent
 // them.
 func (c *Link) attach(r rights, token mach.AuditToken) error {
 	c.out.mu.Lock()
@@ -86,7 +86,7 @@ func (c *Link) attach(r rights, token mach.AuditToken) error {
 
 // detach is the opposite of attach: the rights are no longer the link's. The
 // request for notifications is cancelled, since one that fires when there is
-// nobody to receive it leaves a reference behind.
+// no receiver leaves a reference behind.
 func (c *Link) detach() error {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
@@ -126,7 +126,7 @@ func (c *Link) Credentials() *cred.Credentials { return c.cred }
 func (c *Link) Gone() <-chan struct{} { return c.gone }
 
 // HungUp implements link.Link: the kernel's notice is there as soon as the peer's
-// ports have died, behind the peer's last word on what it has dealt with.
+// ports have died, after the peer's last acknowledgement.
 func (c *Link) HungUp() bool {
 	if c.loop.join() {
 		c.loop.do(c.catchUp)

@@ -221,7 +221,7 @@ type Pending struct {
 // it.
 func (p *Pending) Hello() []byte { return p.hello }
 
-// Credentials are the kernel's word on the process that sent the hello.
+// Credentials are kernel-verified facts about the process that sent the hello.
 func (p *Pending) Credentials() *cred.Credentials {
 	c := cred.New(nil)
 	c.AuditToken = p.token

@@ -83,7 +83,7 @@ func (l *loop) join() bool {
 	return true
 }
 
-// leave joins the loop when nobody uses it any more. Not to be called on the
+// leave joins the loop when its last user leaves. Not to be called on the
 // loop's goroutine.
 func (l *loop) leave() {
 	loopsMu.Lock()
@@ -165,7 +165,7 @@ func (l *loop) run() {
 			}
 		}
 	}
-	_ = l.destroy() // its failure leaks two names and there is nobody to tell
+	_ = l.destroy() // on failure two names leak, and there is no caller to tell
 }
 
 // receive receives one message and has it handled, or tells whom it was for that
@@ -214,7 +214,7 @@ func (l *loop) do(f func()) {
 }
 
 // ring makes a blocked receive return: a message to a port of the set that
-// nobody else can send to, by a send-once right, which no queue limit stops.
+// no other task can send to, by a send-once right, which no queue limit stops.
 func (l *loop) ring() {
 	select {
 	case l.kick <- struct{}{}:

@@ -15,11 +15,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mach"
 	"github.com/sealport/sealport/internal/link/mach/machlink"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const service = "com.example.test"
 
@@ -28,10 +31,13 @@ func token(pid uint32) mach.AuditToken {
 	return mach.AuditToken{1: 501, 2: 20, 3: 501, 4: 20, 5: pid, 7: pid + 1000}
 }
 
+// hangLimit is when a test has hung.
+const hangLimit = 30 * time.Second
+
 // testContext ends when the test hangs.
 func testContext(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hangLimit)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -68,7 +74,7 @@ func checkGoroutines(t *testing.T) {
 		// A goroutine that was joined may still be on its last instruction.
 		assert.Eventually(t, func() bool {
 			return !strings.Contains(string(buf[:runtime.Stack(buf, true)]), "machlink.(*loop)")
-		}, 10*time.Second, time.Millisecond, "a loop outlives its users")
+		}, hangLimit, time.Millisecond, "a loop outlives its users")
 	})
 }
 
@@ -94,6 +100,28 @@ func closeLink(t *testing.T, l link.Link) {
 	if err := l.Close(); !errors.Is(err, mach.KernInvalidTask) {
 		assert.NoError(t, err)
 	}
+}
+
+// fill writes frames until the kernel's queue and the inbox of to, whose reader does
+// not read, are both full, and returns their number. It fails at more than most.
+func fill(t *testing.T, from, to link.Link, most uint32, frame func(i uint32) []byte) (n uint32) {
+	t.Helper()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	// HungUp gives the receiver's loop a turn, in which it may move a frame from the
+	// queue to the inbox. The inbox holds at most 64 frames.
+	for turns := 0; turns < 100; turns++ {
+		for ; ; n++ {
+			if err := from.WriteFrame(ended, nil, frame(n)); err != nil {
+				require.ErrorIs(t, err, context.Canceled)
+				break
+			}
+			require.Less(t, n, most, "memory for a peer that does not read is not bounded")
+			turns = 0
+		}
+		require.False(t, to.HungUp())
+	}
+	return n
 }
 
 func TestFramesArriveInOrderWhole(t *testing.T) {
@@ -146,19 +174,12 @@ func TestBackpressure(t *testing.T) {
 	host, client := m.pair(t)
 	ctx := testContext(t)
 
-	// Nobody reads: the writer must block, within the bounds.
-	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
-	defer cancel()
-	var n uint32
+	// The host does not read: the writer must block, within the bounds.
 	body := make([]byte, 1000)
-	for ; ; n++ {
-		binary.LittleEndian.PutUint32(body, n)
-		if err := client.WriteFrame(short, nil, body); err != nil {
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-			break
-		}
-		require.Less(t, n, uint32(2000), "unbounded")
-	}
+	n := fill(t, client, host, 2000, func(i uint32) []byte {
+		binary.LittleEndian.PutUint32(body, i)
+		return body
+	})
 	assert.GreaterOrEqual(t, n, uint32(mach.QueueLimitMax))
 	assert.True(t, client.Backlogged())
 	assert.Equal(t, uint64(n), client.Unacknowledged())
@@ -242,7 +263,7 @@ func TestDeathUnblocksWriter(t *testing.T) {
 			}
 		}
 	}()
-	assert.Eventually(t, func() bool { return client.Unacknowledged() >= mach.QueueLimitMax }, 10*time.Second, time.Millisecond)
+	assert.Eventually(t, func() bool { return client.Unacknowledged() >= mach.QueueLimitMax }, hangLimit, time.Millisecond)
 	m.host.Kill()
 	assert.ErrorIs(t, <-errs, link.ErrPeerGone)
 	_ = host
@@ -253,12 +274,7 @@ func TestCloseDeliversAndEnds(t *testing.T) {
 	host, client := m.pair(t)
 	ctx := testContext(t)
 	// Fill the queue: the end needs no room in it.
-	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-	defer cancel()
-	n := 0
-	for client.WriteFrame(short, nil, []byte{1}) == nil {
-		n++
-	}
+	n := fill(t, client, host, 2000, func(uint32) []byte { return []byte{1} })
 	require.NoError(t, client.Close())
 	<-host.Gone()
 	for range n {
@@ -284,7 +300,7 @@ func TestInterruptUnblocksEveryone(t *testing.T) {
 			}
 		}
 	}()
-	assert.Eventually(t, func() bool { return client.Unacknowledged() >= mach.QueueLimitMax }, 10*time.Second, time.Millisecond)
+	assert.Eventually(t, func() bool { return client.Unacknowledged() >= mach.QueueLimitMax }, hangLimit, time.Millisecond)
 	go func() { errs <- client.WaitDrained(ctx) }()
 	client.Interrupt()
 	client.Interrupt()
@@ -346,7 +362,7 @@ func TestHungUpAtOnce(t *testing.T) {
 					_, err := host.ReadFrame(testContext(t))
 					require.NoError(t, err)
 				}
-				// Who gives up says what he has dealt with.
+				// A reader that gives up acknowledges what it has dealt with.
 				_, err := host.ReadFrame(ended)
 				require.ErrorIs(t, err, context.Canceled)
 				end(t, m, host)

@@ -11,10 +11,10 @@ import (
 	"github.com/sealport/sealport/internal/link/mach"
 )
 
-// behindFrames is how many frames the peer may not have dealt with before it
+// backlogFrames is how many frames the peer may not have dealt with before it
 // counts as behind: more than it leaves unacknowledged while it keeps up. It has
 // caught up when it has dealt with all.
-const behindFrames = 2 * ackFrames
+const backlogFrames = 2 * ackFrames
 
 // outbox is the way to the peer. The peer's queue in the kernel holds what was
 // written; here is nothing but the state.
@@ -27,9 +27,9 @@ type outbox struct {
 	buf    []byte // the message being sent
 	change chan struct{}
 
-	sent   atomic.Uint64 // frames in the peer's queue or beyond
-	taken  atomic.Uint64 // frames that the peer has dealt with
-	behind atomic.Bool   // since behindFrames, until all are taken
+	sent       atomic.Uint64 // frames in the peer's queue or beyond
+	drained    atomic.Uint64 // frames that the peer has dealt with
+	backlogged atomic.Bool   // since backlogFrames, until all are drained
 }
 
 // changeLocked returns a channel that is closed when anything changes.
@@ -60,7 +60,7 @@ func (out *outbox) fail(err error) {
 	out.failLocked(err)
 }
 
-// controlPort receives the peer's word on what it has taken, and the kernel's.
+// controlPort receives the peer's counts of drained frames, and notifications.
 type controlPort struct{ c *Link }
 
 func (p controlPort) broken(err error) { p.c.broken(err) }
@@ -74,7 +74,7 @@ func (p controlPort) message(m *mach.Message, n *mach.Notification) (kept bool) 
 		return false
 	}
 	if c.dialing() {
-		return false // whoever it is has not said hello
+		return false // the sender has not said hello
 	}
 	err := c.attest(m)
 	if err == nil {
@@ -86,7 +86,7 @@ func (p controlPort) message(m *mach.Message, n *mach.Notification) (kept bool) 
 	return false
 }
 
-// notified handles the kernel's word on the peer's data port. Others (a request
+// notified handles notifications about the peer's data port. Others (a request
 // replaced, a right deleted) need no answer.
 func (c *Link) notified(n mach.Notification) {
 	c.out.mu.Lock()
@@ -127,10 +127,10 @@ func (c *Link) took(m *mach.Message) error {
 	}
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	if n < c.out.taken.Load() || n > c.out.sent.Load() {
-		return fmt.Errorf("%w: %d frames taken of %d", link.ErrProtocol, n, c.out.sent.Load())
+	if n < c.out.drained.Load() || n > c.out.sent.Load() {
+		return fmt.Errorf("%w: %d frames drained of %d", link.ErrProtocol, n, c.out.sent.Load())
 	}
-	c.out.taken.Store(n)
+	c.out.drained.Store(n)
 	c.out.changedLocked()
 	return nil
 }
@@ -197,18 +197,18 @@ func (c *Link) tryWrite(head, body []byte) (<-chan struct{}, error) {
 func (c *Link) Backlogged() bool {
 	switch n := c.Unacknowledged(); {
 	case n == 0:
-		c.out.behind.Store(false)
-	case n >= behindFrames:
-		c.out.behind.Store(true)
+		c.out.backlogged.Store(false)
+	case n >= backlogFrames:
+		c.out.backlogged.Store(true)
 	}
-	return c.out.behind.Load()
+	return c.out.backlogged.Load()
 }
 
 // Unacknowledged implements link.Link.
 func (c *Link) Unacknowledged() uint64 {
-	// In this order: taken may only be too small.
-	taken := c.out.taken.Load()
-	return c.out.sent.Load() - taken
+	// In this order: drained may only be too small.
+	drained := c.out.drained.Load()
+	return c.out.sent.Load() - drained
 }
 
 // WaitDrained implements link.Link.
@@ -219,13 +219,13 @@ func (c *Link) WaitDrained(ctx context.Context) error {
 			return link.ErrClosed
 		}
 		out.mu.Lock()
-		err, behind, change := out.err, c.Backlogged(), out.changeLocked()
+		err, backlogged, change := out.err, c.Backlogged(), out.changeLocked()
 		out.mu.Unlock()
 		// After CloseWrite the peer still takes what was written.
-		if err != nil && !(errors.Is(err, link.ErrClosed) && behind) {
+		if err != nil && !(errors.Is(err, link.ErrClosed) && backlogged) {
 			return err
 		}
-		if !behind {
+		if !backlogged {
 			return nil
 		}
 		select {

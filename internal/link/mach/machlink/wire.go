@@ -102,7 +102,7 @@ func parsePayload(b []byte, limit int) ([]byte, error) {
 // parseTaken reads the number of frames that the peer has dealt with.
 func parseTaken(m *mach.Message) (uint64, error) {
 	if m.Complex || m.Remote != mach.Null || len(m.Body) != 8 {
-		return 0, fmt.Errorf("%w: taken", errMalformed)
+		return 0, fmt.Errorf("%w: drained count", errMalformed)
 	}
 	return le.Uint64(m.Body), nil
 }

@@ -28,7 +28,7 @@ func (k *Kernel) Deny(name string) {
 	k.denied[name] = true
 }
 
-// renew gives the service a port whose receive right nobody has taken.
+// renew gives the service a port whose receive right is not checked out.
 func (s *service) renew(k *Kernel) {
 	s.port = newPort(k)
 	s.port.service = s

@@ -6,9 +6,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/internal/link/mach"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const (
 	service = "com.example.service"
@@ -310,8 +313,8 @@ func TestBootstrap(t *testing.T) {
 
 func TestDeathTakesEverything(t *testing.T) {
 	p := newPair(t)
-	unread := p.newPort(p.sender)
-	require.NoError(t, p.sendIt(1, mach.Descriptor{Type: mach.PortRight, Name: unread, Disposition: mach.MoveReceive}))
+	queued := p.newPort(p.sender)
+	require.NoError(t, p.sendIt(1, mach.Descriptor{Type: mach.PortRight, Name: queued, Disposition: mach.MoveReceive}))
 	msg := mach.Compose(make([]byte, 0, 64), mach.Header{Remote: p.send, RemoteBits: mach.CopySend}, []mach.Descriptor{{Type: mach.OutOfLine}})
 	require.NoError(t, p.sender.Send(msg, make([]byte, 100), 0, 0))
 	assert.Equal(t, 2, p.k.LivePorts())
@@ -345,8 +348,8 @@ func TestInvalidCalls(t *testing.T) {
 		"send to a set":               {header(mach.Header{Remote: set, RemoteBits: mach.MakeSend}), mach.SendInvalidDest},
 		"send nothing":                {p.owner.Send(nil, nil, 0, 0), mach.SendMsgTooSmall},
 		"send without a right":        {header(mach.Header{Remote: p.port, RemoteBits: mach.MoveSend}), mach.SendInvalidDest},
-		"a reply port of nobody":      {header(mach.Header{Remote: p.port, RemoteBits: mach.MakeSend, Local: 0xbad, LocalBits: mach.MakeSend}), mach.SendInvalidReply},
-		"a descriptor of nobody":      {header(mach.Header{Remote: p.port, RemoteBits: mach.MakeSend}, mach.Descriptor{Type: mach.PortRight, Name: 0xbad, Disposition: mach.CopySend}), mach.SendInvalidRight},
+		"an unknown reply port":       {header(mach.Header{Remote: p.port, RemoteBits: mach.MakeSend, Local: 0xbad, LocalBits: mach.MakeSend}), mach.SendInvalidReply},
+		"an unknown descriptor":       {header(mach.Header{Remote: p.port, RemoteBits: mach.MakeSend}, mach.Descriptor{Type: mach.PortRight, Name: 0xbad, Disposition: mach.CopySend}), mach.SendInvalidRight},
 		"read memory that is not":     {p.owner.ReadMemory(buf, 1), mach.KernInvalidAddress},
 		"free memory that is not":     {p.owner.FreeMemory(1, 1), mach.KernInvalidArgument},
 		"a send right out of nothing": {p.sender.InsertRight(p.send, p.send, mach.MakeSend), mach.KernInvalidRight},

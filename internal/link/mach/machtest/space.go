@@ -34,7 +34,7 @@ func (t *Task) newName(e *entry) mach.Name {
 	return name
 }
 
-// drop removes a name that stands for nothing any more. Whoever asked to be
+// drop removes a name that stands for nothing any more. The task that asked to be
 // notified about it learns that it was deleted.
 func (t *Task) drop(name mach.Name, e *entry) {
 	delete(t.entries, name)

@@ -5,15 +5,15 @@
  * Who runs:
  *   producer   writes FRAMES frames of 1 or 2 units, those of 2 perhaps in two
  *              steps, and the end marker; sleeps for room
- *   taker      another thread of the producer's process: sleeps until
- *              everything is taken (link.WaitTaken), TAKES times
+ *   drainer      another thread of the producer's process: sleeps until
+ *              everything is drained (link.WaitDrained), DRAINS times
  *   consumer   reads until the end marker or the socket's end; sleeps for data
  *   watcher    one in each process: turns doorbells into tokens, and sees the
  *              socket end
  *   drain      one for each store buffer
  *
  * Memory is that of amd64 (total store order), and no stronger: each of
- * producer, taker and consumer has a store buffer, from which its stores reach
+ * producer, drainer and consumer has a store buffer, from which its stores reach
  * memory at any later time, in order. A fence waits until the buffer is empty,
  * and so does an exchange. No thread loads a word that it stores, so that
  * loads need not look into the own buffer. Go's atomic stores have the fence
@@ -26,21 +26,21 @@
  * states); a consumer gets all that was published, and the end marker unless
  * the producer died (assertions); the ring never overflows.
  *
- * model_test.go takes a part out with each of these and expects an error:
+ * model_test.go drains a part out with each of these and expects an error:
  *   NO_FENCE_PUBLISH      after the producer stores tail
  *   NO_FENCE_SLEEP        after the consumer stores "consumer waits"
  *   NO_FENCE_RELEASE      after the consumer stores head
  *   NO_FENCE_ROOM         after the producer stores "producer waits"
- *   NO_FENCE_TAKEN        after the taker stores it
+ *   NO_FENCE_DRAINED        after the drainer stores it
  *   NO_RECHECK_SLEEP      the consumer's second look at tail
  *   NO_RECHECK_ROOM       the producer's second look at head
- *   NO_RECHECK_TAKEN      the taker's
+ *   NO_RECHECK_DRAINED      the drainer's
  *   NO_WAKE_CONSUMER      the producer's doorbell
  *   NO_WAKE_PRODUCER      the consumer's doorbell
  *   NO_TOKEN              the memory of a doorbell that nobody slept for
- *   TAKE_BACK             a producer that finds room takes its wish back, and
- *                         the taker's with it
- *   WAKE_ONE              a doorbell wakes the producer, not the taker too
+ *   TAKE_BACK             a producer that finds room drains its wish back, and
+ *                         the drainer's with it
+ *   WAKE_ONE              a doorbell wakes the producer, not the drainer too
  *   LATE_STATE            the consumer looks whether the socket has ended after
  *                         its look at the ring, not before
  */
@@ -51,8 +51,8 @@
 #ifndef FRAMES
 #define FRAMES 3
 #endif
-#ifndef TAKES
-#define TAKES 1
+#ifndef DRAINS
+#define DRAINS 1
 #endif
 #ifndef SPARE
 #define SPARE 1
@@ -91,10 +91,10 @@ chan buffer[3] = [3] of { byte, byte };
 #else
 #define store_room(value) fenced_store(P, PWAIT, value)
 #endif
-#ifdef NO_FENCE_TAKEN
-#define store_taken(value) store(T, PWAIT, value)
+#ifdef NO_FENCE_DRAINED
+#define store_drained(value) store(T, PWAIT, value)
 #else
-#define store_taken(value) fenced_store(T, PWAIT, value)
+#define store_drained(value) fenced_store(T, PWAIT, value)
 #endif
 #ifdef NO_FENCE_RELEASE
 #define store_release(value) store(C, HEAD, value)
@@ -115,7 +115,7 @@ chan bellC = [1] of { bit };
 
 bit closedP, closedC;               /* the process has closed its socket */
 bit goneP, goneC;                   /* the process knows that the other's is closed */
-bit writable, taken, readable;      /* tokens */
+bit writable, drained, readable;      /* tokens */
 byte spare = SPARE;
 byte endAt = 255;                   /* the position behind the end marker */
 
@@ -156,7 +156,7 @@ end:	do
 	:: atomic {
 		bellP?_ -> poke(writable, asleepP);
 #ifndef WAKE_ONE
-		poke(taken, asleepT)
+		poke(drained, asleepT)
 #endif
 	   }
 	:: atomic { empty(bellP) && closedC -> goneP = 1; break }
@@ -259,24 +259,24 @@ gone:	closedP = 1;
 done:	skip
 }
 
-proctype taker()
+proctype drainer()
 {
-	byte takes, tail;
+	byte drains, tail;
 
 	do
-	:: atomic { takes == TAKES || goneP || closedP -> break }
+	:: atomic { drains == DRAINS || goneP || closedP -> break }
 	:: else ->
 		/* Producer.ArmTaken */
-		store_taken(LEN);
-#ifdef NO_RECHECK_TAKEN
-		sleep(taken, asleepT, goneP, closedP);
+		store_drained(LEN);
+#ifdef NO_RECHECK_DRAINED
+		sleep(drained, asleepT, goneP, closedP);
 #endif
 		tail = mem[TAIL];
 		if
-		:: atomic { tail == mem[HEAD] -> takes++; tail = 0 }
+		:: atomic { tail == mem[HEAD] -> drains++; tail = 0 }
 		:: atomic { tail != mem[HEAD] -> tail = 0 }
-#ifndef NO_RECHECK_TAKEN
-			; sleep(taken, asleepT, goneP, closedP)
+#ifndef NO_RECHECK_DRAINED
+			; sleep(drained, asleepT, goneP, closedP)
 #endif
 		fi
 	od
@@ -368,6 +368,6 @@ init {
 	atomic {
 		run drain(P); run drain(T); run drain(C);
 		run watcherP(); run watcherC();
-		run producer(); run taker(); run consumer()
+		run producer(); run drainer(); run consumer()
 	}
 }

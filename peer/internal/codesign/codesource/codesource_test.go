@@ -27,7 +27,7 @@ func TestSource(t *testing.T) {
 		assert.Equal(t, codesource.Source{}, codesign.Installed())
 		return
 	}
-	assert.Nil(t, codesign.Installed(), "nobody vouches for code here")
+	assert.Nil(t, codesign.Installed(), "no kernel reports signatures here")
 	assert.ErrorIs(t, s.Csops(codesign.OpStatus, token, make([]byte, 4)), errors.ErrUnsupported)
 	_, err := s.SelfToken()
 	assert.ErrorIs(t, err, errors.ErrUnsupported)

@@ -81,7 +81,7 @@ func (c *Conn) SendAs(u cred.UCred, b []byte) error {
 	return unix.Sendmsg(c.fd, b, rights, nil, unix.MSG_NOSIGNAL)
 }
 
-// Receive waits for a message and what the kernel says of its sender. The caller
+// Receive waits for a message and the credentials of its sender. The caller
 // closes the credentials.
 func (c *Conn) Receive() ([]byte, *cred.Credentials, error) {
 	b, oob := make([]byte, MaxMessage), make([]byte, 256)

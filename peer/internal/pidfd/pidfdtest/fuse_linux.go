@@ -114,7 +114,7 @@ func (s *fuse) answer(opcode uint32, in []byte) ([]byte, unix.Errno) {
 		out := make([]byte, 64)
 		e.PutUint32(out[0:], 7)
 		e.PutUint32(out[4:], 31)
-		e.PutUint32(out[8:], e.Uint32(in[8:])) // read-ahead, as the kernel likes it
+		e.PutUint32(out[8:], e.Uint32(in[8:])) // read-ahead, as the kernel asks for
 		e.PutUint32(out[20:], fuseMaxWrite)
 		return out, 0
 	case fuseGetattr:

@@ -1,0 +1,151 @@
+package linktest
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/link"
+)
+
+func testInterrupt(t *testing.T, c Carrier) {
+	a, b := c.pair(t)
+	frames := a.fill(c, 1000)
+	_, failed := a.writeOn(background, frames, 1000)
+	calls := make(chan error)
+	go func() {
+		_, err := a.ReadFrame(background)
+		calls <- err
+	}()
+	go func() { calls <- a.WaitDrained(background) }()
+	a.Interrupt()
+	require.ErrorIs(t, <-failed, link.ErrClosed)
+	for range 2 {
+		require.ErrorIs(t, <-calls, link.ErrClosed)
+	}
+	require.ErrorIs(t, a.write(background, nil), link.ErrClosed)
+	_, err := a.ReadFrame(background)
+	require.ErrorIs(t, err, link.ErrClosed)
+	a.Interrupt()
+	finish(t, a, b)
+}
+
+func testCloseWrite(t *testing.T, c Carrier) {
+	a, b := c.pair(t)
+	defer finish(t, a, b)
+	a.mustWrite([]byte("last"))
+	require.NoError(t, a.CloseWrite(ended))
+	require.NoError(t, a.CloseWrite(ended))
+	require.ErrorIs(t, a.write(background, nil), link.ErrClosed)
+	b.mustRead([]byte("last"))
+	for range 3 {
+		_, err := b.ReadFrame(background)
+		require.Equal(t, io.EOF, err)
+	}
+	// The other direction goes on.
+	b.mustWrite([]byte("answer"))
+	a.mustRead([]byte("answer"))
+	select {
+	case <-b.Gone():
+		t.Error("half-closed is not gone")
+	default:
+	}
+}
+
+func testCloseWriteFull(t *testing.T, c Carrier) {
+	a, b := c.pair(t)
+	defer finish(t, a, b)
+	frames := a.fill(c, 1000)
+	empty := 0
+	if c.SaysGoodbye {
+		empty = a.fill(c, 0) // no room for that either
+		require.ErrorIs(t, a.CloseWrite(ended), context.Canceled)
+		require.NoError(t, a.CloseWrite(background), "idempotent")
+	} else {
+		require.NoError(t, a.CloseWrite(ended))
+	}
+	for i := range frames {
+		b.mustRead(pattern(i, 1000))
+	}
+	for range empty {
+		b.mustRead(nil)
+	}
+	_, err := b.ReadFrame(background)
+	if c.SaysGoodbye {
+		require.ErrorIs(t, err, link.ErrProtocol)
+		require.NotErrorIs(t, err, io.EOF)
+		return
+	}
+	require.Equal(t, io.EOF, err)
+}
+
+func testCloseDrains(t *testing.T, c Carrier) {
+	a, b := c.pair(t)
+	b.mustWrite([]byte("never read"))
+	for i := range 20 {
+		a.mustWrite(pattern(i, 100))
+	}
+	finish(t, a)
+	for i := range 20 {
+		b.mustRead(pattern(i, 100))
+	}
+	_, err := b.ReadFrame(background)
+	require.Equal(t, io.EOF, err)
+	<-b.Gone()
+	require.ErrorIs(t, b.write(background, nil), link.ErrPeerGone)
+	finish(t, b)
+}
+
+func testDeathDrains(t *testing.T, c Carrier) {
+	a, b := c.pair(t)
+	b.mustWrite([]byte("never read"))
+	for i := range 20 {
+		a.mustWrite(pattern(i, 100))
+	}
+	c.Kill(a.Link)
+	for i := range 20 {
+		b.mustRead(pattern(i, 100))
+	}
+	for range 3 {
+		_, err := b.ReadFrame(background)
+		require.ErrorIs(t, err, link.ErrPeerGone)
+	}
+	<-b.Gone()
+	require.ErrorIs(t, b.write(background, nil), link.ErrPeerGone)
+	require.ErrorIs(t, b.WaitDrained(background), link.ErrPeerGone)
+	_ = a.Close()
+	finish(t, b)
+}
+
+func testDeathUnblocks(t *testing.T, c Carrier) {
+	a, b := c.pair(t)
+	frames := b.fill(c, 1000)
+	_, failed := b.writeOn(background, frames, 1000)
+	calls := make(chan error)
+	go func() {
+		_, err := b.ReadFrame(background)
+		calls <- err
+	}()
+	go func() { calls <- b.WaitDrained(background) }()
+	c.Kill(a.Link)
+	require.ErrorIs(t, <-failed, link.ErrPeerGone)
+	for range 2 {
+		require.ErrorIs(t, <-calls, link.ErrPeerGone)
+	}
+	_ = a.Close()
+	finish(t, b)
+}
+
+func testCloseTwice(t *testing.T, c Carrier) {
+	a, b := c.pair(t)
+	finish(t, a, a, b, b)
+	a.Interrupt()
+	require.NoError(t, a.Close())
+	select {
+	case <-a.Gone():
+	default:
+		// A Link that closed first need not notice that the other closes.
+	}
+}

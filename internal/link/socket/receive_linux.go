@@ -1,0 +1,135 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/sealport/sealport/internal/link"
+)
+
+// receive passes frames to ReadFrame, one at a time, then the reason why there
+// are no more, and waits for the end of the socket. New starts it, Close joins
+// it.
+func (l *Link) receive() {
+	defer close(l.received)
+	buf := make([]byte, 1+MaxFrame)
+	look := time.NewTimer(hangUpLook)
+	defer look.Stop()
+	ended := false
+	end := func(err error) {
+		if !ended {
+			ended, l.readErr = true, err
+			close(l.readEnd)
+		}
+	}
+	for {
+		frame, err := l.receiveFrame(buf)
+		switch {
+		case err == nil && ended:
+			// A frame after the end marker: the peer breaks the protocol. Drop it.
+		case err == nil:
+			if !l.handOver(frame, look) {
+				return
+			}
+		case errors.Is(err, ErrReset):
+			l.reset.Store(true)
+		case errors.Is(err, os.ErrClosed):
+			return
+		case errors.Is(err, io.EOF), errors.Is(err, link.ErrProtocol), errors.Is(err, link.ErrPeerChanged):
+			end(err)
+		default: // the socket has ended
+			end(link.ErrPeerGone)
+			l.hungUp()
+			return
+		}
+	}
+}
+
+// handOver passes a frame to ReadFrame and waits until that has dealt with it;
+// false after Interrupt. While that takes long it looks now and then whether the
+// peer has hung up, which would be noticed only behind the frame.
+func (l *Link) handOver(frame []byte, look *time.Timer) bool {
+	l.handing.Store(true)
+	defer l.handing.Store(false)
+	look.Reset(hangUpLook)
+	arrivals, dealt := l.arrivals, (chan struct{})(nil)
+	for {
+		select {
+		case arrivals <- frame:
+			arrivals, dealt = nil, l.dealt
+		case <-dealt:
+			return true
+		case <-l.interrupted:
+			return false
+		case <-look.C:
+			if l.sock.HungUp() {
+				l.hungUp()
+			} else {
+				look.Reset(hangUpLook)
+			}
+		}
+	}
+}
+
+// hungUp is called by the receiver when the socket has ended.
+func (l *Link) hungUp() {
+	select {
+	case <-l.gone:
+	default:
+		if l.sock.ClearReset() {
+			l.reset.Store(true)
+		}
+		close(l.gone)
+	}
+}
+
+// receiveFrame receives and checks one datagram. io.EOF is the peer's end, and
+// link.ErrPeerGone that of the socket.
+func (l *Link) receiveFrame(buf []byte) ([]byte, error) {
+	n, ctl, err := l.sock.Receive(context.Background(), buf)
+	switch {
+	case err == io.EOF:
+		return nil, link.ErrPeerGone
+	case errors.Is(err, ErrTruncated):
+		return nil, fmt.Errorf("%w: %w", link.ErrProtocol, err)
+	case err != nil:
+		return nil, err
+	}
+	defer ctl.Close()
+	if err := l.attest(&ctl); err != nil {
+		return nil, err
+	}
+	switch buf[0] {
+	case kindFrame:
+		return buf[1:n:n], nil
+	case kindEnd:
+		return nil, io.EOF
+	}
+	return nil, fmt.Errorf("%w: datagram of kind %d", link.ErrProtocol, buf[0])
+}
+
+// attest compares the credentials of a datagram with those of the hello.
+func (l *Link) attest(ctl *Control) error {
+	if !ctl.HasCred || ctl.Cred != l.cred.Message {
+		return fmt.Errorf("%w: pid %d uid %d gid %d, the connection is of pid %d uid %d gid %d", link.ErrPeerChanged,
+			ctl.Cred.PID, ctl.Cred.UID, ctl.Cred.GID, l.cred.Message.PID, l.cred.Message.UID, l.cred.Message.GID)
+	}
+	if l.inode == 0 {
+		return nil // no pidfs: a pid is all there is
+	}
+	if ctl.PIDFD < 0 {
+		return fmt.Errorf("%w: the kernel gave no pidfd", link.ErrPeerChanged)
+	}
+	inode, err := Inode(ctl.PIDFD)
+	if err != nil {
+		return fmt.Errorf("%w: %w", link.ErrPeerChanged, err)
+	}
+	if inode != l.inode {
+		return fmt.Errorf("%w: pid %d was reused", link.ErrPeerChanged, ctl.Cred.PID)
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+package oskeyring_test
+
+import (
+	"testing"
+
+	"github.com/sealport/sealport/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }

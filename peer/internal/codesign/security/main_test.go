@@ -1,0 +1,9 @@
+package security_test
+
+import (
+	"testing"
+
+	"github.com/sealport/sealport/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
