@@ -20,7 +20,8 @@ func Project() Rules {
 			},
 			{
 				"internal/link/linktest", "internal/link/mach/machtest", "internal/link/socket", "internal/wire",
-				"peer/internal/codesign/codesource", "peer/internal/codesign/security", "peer/internal/pidfd/pidfdtest",
+				"peer/internal/codesign/codesource", "peer/internal/codesign/security", "peer/internal/peercred",
+				"peer/internal/pidfd/pidfdtest",
 				"transport/internal/priority",
 			},
 			// Carriers of frames.
