@@ -138,10 +138,10 @@ var wrappersShow = sync.OnceValue(func() bool {
 })
 
 type (
-	embedded  struct{}
-	promotes  struct{ embedded }
-	overrides struct{ embedded }
+	marshals  struct{}
+	promotes  struct{ marshals } //lint:ignore U1000 its method is promoted
+	overrides struct{ marshals }
 )
 
-func (embedded) MarshalText() ([]byte, error)  { return nil, nil }
+func (marshals) MarshalText() ([]byte, error)  { return nil, nil }
 func (overrides) MarshalText() ([]byte, error) { return nil, nil }
