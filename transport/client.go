@@ -161,13 +161,17 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	}
 	err = c.detach(a, err)
 	if lost := c.takeLoss(notSent); lost != nil {
+		var closed *CloseError
+		if errors.As(err, &closed) {
+			lost.Err = err // it was received after the loss was noted
+		}
 		return lost
 	}
 	return &DisconnectedError{Endpoint: c.endpoint, NotSent: notSent, Err: err}
 }
 
 // takeLoss returns what is to be reported, once.
-func (c *Client[T]) takeLoss(notSent bool) error {
+func (c *Client[T]) takeLoss(notSent bool) *DisconnectedError {
 	lost := c.loss.Swap(nil)
 	if lost == nil {
 		return nil
