@@ -257,11 +257,12 @@ func Run(t *testing.T, l Layer) {
 		}
 	})
 	t.Run("config", func(t *testing.T) { testConfig(t, l) })
+	t.Run("roles", func(t *testing.T) { testRoles(t, l) })
 }
 
 // tests are those that a variant has to pass.
 func (v variant) tests(l Layer) []test {
-	api := slices.Concat(typedTests, sessionTests, contextTests, connTests)
+	api := slices.Concat(typedTests, sessionTests, publishTests, batchTests, contextTests, roleTests, connTests)
 	switch {
 	case v.inside, v.simulated():
 		return api

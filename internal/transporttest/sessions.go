@@ -109,16 +109,20 @@ func testSessionClose(t *testing.T, e *env) {
 	sessions := make(chan *transport.Session[string], 1)
 	host(t, e.Strings, func(_ context.Context, m transport.Message[string]) { sessions <- m.Session }, e.config())
 	c, ctx := client(t, e.Strings, e.config()), context30(t)
-	for round := range uint64(10) {
+	for round := range uint64(4) {
 		require.NoError(t, c.Send(ctx, "hello"))
 		s := await(t, sessions)
 		require.Equal(t, round+1, s.ID())
+		require.NoError(t, s.Send(ctx, "first"))
+		got, err := c.Receive(ctx) // from now on it is a client that receives
+		require.NoError(t, err)
+		require.Equal(t, "first", got)
 		require.NoError(t, s.Send(ctx, "last"))
 		require.NoError(t, s.Close("enough of it"))
 		require.NoError(t, s.Close("another reason"), "Close is idempotent")
 		require.ErrorIs(t, s.Send(ctx, "too late"), transport.ErrClosed)
 
-		got, err := c.Receive(ctx)
+		got, err = c.Receive(ctx)
 		require.NoError(t, err)
 		require.Equal(t, "last", got)
 		_, err = c.Receive(ctx)
