@@ -21,6 +21,7 @@ var sessionTests = []test{
 	{"Sessions", testSessions},
 	{"SessionClose", testSessionClose},
 	{"SessionCloseOfSender", testSessionCloseSender},
+	{"SessionCloseIsToldLater", testSessionCloseLater},
 	{"SessionCloseOfConn", testSessionCloseConn},
 	{"OnConnectRefuses", testOnConnectRefuses},
 	{"OnConnectIsWaitedFor", testOnConnectWaits},
@@ -162,6 +163,42 @@ func testSessionCloseSender(t *testing.T, e *env) {
 
 	require.NoError(t, c.Send(ctx, "again"))
 	assert.EqualValues(t, 2, await(t, sessions).ID())
+}
+
+// A client that has found its host again before it calls anything is told the
+// reason then, once, also if nothing is lost.
+func testSessionCloseLater(t *testing.T, e *env) {
+	h := serve(t, e.Strings, service(func(ctx context.Context, m transport.Message[string]) {
+		assert.NoError(t, m.Reply(ctx, m.Body))
+	}), e.config())
+	ctx := context30(t)
+	for name, call := range map[string]func(c *transport.Client[string]) error{
+		"Send":    func(c *transport.Client[string]) error { return c.Send(ctx, "not sent") },
+		"Flush":   func(c *transport.Client[string]) error { return c.Flush(ctx) },
+		"Receive": func(c *transport.Client[string]) error { _, err := c.Receive(ctx); return err },
+		"Close":   func(c *transport.Client[string]) error { return c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := h.Stats().Accepted
+			c := client(t, e.Strings, e.config())
+			connected(t, h, 1)
+			for s := range h.Sessions() {
+				require.NoError(t, s.Close("enough of it"))
+			}
+			require.Eventually(t, func() bool { return h.Stats().Accepted == before+2 && c.Peer() != nil }, limit, tick)
+			err := call(c)
+			require.ErrorIs(t, err, transport.ErrDisconnected)
+			requireReason(t, "enough of it", err)
+			if name != "Close" {
+				require.NoError(t, c.Send(ctx, "again"))
+				got, err := c.Receive(ctx)
+				require.NoError(t, err)
+				require.Equal(t, "again", got)
+			}
+			require.NoError(t, c.Close())
+			connected(t, h, 0)
+		})
+	}
 }
 
 func testSessionCloseConn(t *testing.T, e *env) {
