@@ -161,13 +161,17 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	}
 	err = c.detach(a, err)
 	if lost := c.takeLoss(notSent); lost != nil {
+		var closed *CloseError
+		if errors.As(err, &closed) {
+			lost.Err = err // it was received after the loss was noted
+		}
 		return lost
 	}
 	return &DisconnectedError{Endpoint: c.endpoint, NotSent: notSent, Err: err}
 }
 
 // takeLoss returns what is to be reported, once.
-func (c *Client[T]) takeLoss(notSent bool) error {
+func (c *Client[T]) takeLoss(notSent bool) *DisconnectedError {
 	lost := c.loss.Swap(nil)
 	if lost == nil {
 		return nil
@@ -207,7 +211,10 @@ func (c *Client[T]) await(ctx context.Context, notSent bool) error {
 // returned: Receive goes on with the next after either; [ErrClosed].
 func (c *Client[T]) Receive(ctx context.Context) (v T, err error) {
 	for {
-		a := c.reading()
+		a, lost := c.reading()
+		if lost != nil {
+			return v, lost
+		}
 		if a == nil {
 			if err := c.await(ctx, false); err != nil {
 				return v, err
@@ -242,15 +249,18 @@ func (c *Client[T]) Messages(ctx context.Context) iter.Seq2[T, error] {
 }
 
 // reading returns the connection to receive from: the oldest one that may still
-// have something.
-func (c *Client[T]) reading() *attachment[T] {
+// have something. What was lost with those before comes first.
+func (c *Client[T]) reading() (a *attachment[T], lost *DisconnectedError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.receives = true
 	if len(c.leaving) > 0 {
-		return c.leaving[0]
+		return c.leaving[0], nil
 	}
-	return c.current.Load()
+	if c.loss.Load() != nil {
+		lost = c.takeLoss(false)
+	}
+	return c.current.Load(), lost
 }
 
 // read is called when nothing more is to be received from a connection. A Send that

@@ -20,13 +20,17 @@ var errNilPointer = errors.New("the pointer is nil")
 func (binaryCodec[T]) ContentName() string { return "binary" }
 
 func (c binaryCodec[T]) Append(b []byte, v T) ([]byte, error) {
-	self := any(&v) // has the methods of the value and of its pointer
-	if c.pointee != nil {
-		if reflect.ValueOf(v).IsNil() {
-			return nil, errNilPointer
-		}
-		self = v
+	if c.pointee == nil {
+		value := v                     // which escapes, and v does not: sending pointers costs no allocation
+		return c.appendSelf(b, &value) // has the methods of the value and of its pointer
 	}
+	if reflect.ValueOf(v).IsNil() {
+		return nil, errNilPointer
+	}
+	return c.appendSelf(b, v)
+}
+
+func (c binaryCodec[T]) appendSelf(b []byte, self any) ([]byte, error) {
 	if c.appends {
 		return self.(encoding.BinaryAppender).AppendBinary(b)
 	}

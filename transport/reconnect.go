@@ -120,11 +120,13 @@ func (c *Client[T]) detach(a *attachment[T], cause error) error {
 	return cause
 }
 
-// noteLossLocked notes what is lost with a connection whose host is gone.
+// noteLossLocked notes what is lost with a connection whose host is gone, or that its
+// host has closed it for a reason.
 func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) {
 	lost := a.Unacknowledged()
 	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
-	if lost == 0 {
+	var closed *CloseError
+	if lost == 0 && !errors.As(cause, &closed) {
 		return
 	}
 	if earlier := c.loss.Swap(nil); earlier != nil {

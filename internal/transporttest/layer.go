@@ -257,19 +257,21 @@ func Run(t *testing.T, l Layer) {
 		}
 	})
 	t.Run("config", func(t *testing.T) { testConfig(t, l) })
+	t.Run("roles", func(t *testing.T) { testRoles(t, l) })
 }
 
 // tests are those that a variant has to pass.
 func (v variant) tests(l Layer) []test {
+	api := slices.Concat(typedTests, sessionTests, publishTests, batchTests, contextTests, roleTests, connTests)
 	switch {
 	case v.inside, v.simulated():
-		return slices.Concat(typedTests, connTests)
+		return api
 	case l.Secure && !long && v.name != variants[0].name:
 		// What comes before a handshake is the plain layer's, and the first
 		// variant shows that a handshake does not change it.
-		return slices.Concat(typedTests, connTests, processTests)
+		return slices.Concat(api, processTests)
 	}
-	return slices.Concat(typedTests, connTests, wireTests, processTests, idleTests)
+	return slices.Concat(api, wireTests, processTests, idleTests)
 }
 
 // simulate returns the carrier of a simulated Mach kernel, with this process as its
@@ -306,4 +308,6 @@ func (e *env) repeat(n int) int {
 
 // waits reports whether the test mostly waits for time to pass, so that it runs
 // beside others of its kind.
-func (c test) waits() bool { return c.name == "Throughput" || c.name == "IdleCostsNothing" }
+func (c test) waits() bool {
+	return c.name == "Throughput" || c.name == "IdleCostsNothing" || c.name == "CloseGivesUpHandler"
+}

@@ -64,24 +64,6 @@ func testShutdownNew(t *testing.T, e *env) {
 	}
 }
 
-// When its context ends, Shutdown does what Close does.
-func testShutdownContext(t *testing.T, e *env) {
-	entered, free := make(chan struct{}), make(chan struct{})
-	h := host(t, e.Strings, func(context.Context, transport.Message[string]) {
-		close(entered)
-		<-free
-	}, e.config())
-	c, ctx := client(t, e.Strings, e.config()), context30(t)
-	go c.Send(ctx, "in work")
-	<-entered
-	short, cancel := context.WithCancel(ctx)
-	ended := make(chan error)
-	go func() { ended <- h.Shutdown(short) }()
-	cancel()
-	assert.ErrorIs(t, await(t, ended), context.Canceled, "though a handler has not returned")
-	close(free)
-}
-
 // What clients have sent and no handler has seen is lost at Close, and they are
 // told how much.
 func testCloseTells(t *testing.T, e *env) {

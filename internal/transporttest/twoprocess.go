@@ -17,6 +17,7 @@ import (
 // processTests have two real processes.
 var processTests = []test{
 	{"KilledSender", testKilledSender},
+	{"KilledClient", testKilledClient},
 	{"KilledHostIsFoundAgain", testKilledHost},
 	{"ManyConnections", testManyConnections},
 }

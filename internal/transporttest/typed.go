@@ -31,7 +31,6 @@ var typedTests = []test{
 	{"UseAfterClose", testAfterClose},
 	{"ShutdownDrains", testShutdownDrains},
 	{"ShutdownDrainsNewClients", testShutdownNew},
-	{"ShutdownObeysContext", testShutdownContext},
 	{"CloseTellsClients", testCloseTells},
 	{"CloseReportsLoss", testCloseReports},
 	{"ClientFindsNextHost", testNextHost},
