@@ -77,8 +77,10 @@ func (o *outbox) take(ctx context.Context) ([]byte, bool) {
 			b := o.queue[0]
 			o.queue = o.queue[1:]
 			o.bytes -= len(b)
-			close(o.room)
-			o.room = make(chan struct{})
+			if !o.shut { // it stays closed then
+				close(o.room)
+				o.room = make(chan struct{})
+			}
 			o.mu.Unlock()
 			return b, true
 		}

@@ -31,6 +31,7 @@ var typedTests = []test{
 	{"UseAfterClose", testAfterClose},
 	{"ShutdownDrains", testShutdownDrains},
 	{"ShutdownDrainsNewClients", testShutdownNew},
+	{"ShutdownSendsPublished", testShutdownPublishes},
 	{"ShutdownObeysContext", testShutdownContext},
 	{"CloseTellsClients", testCloseTells},
 	{"CloseReportsLoss", testCloseReports},
