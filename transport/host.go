@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,15 +134,13 @@ func (h *Host[T]) admit(s *Session[T]) bool {
 	s.id = h.sessions.last
 	h.sessions.mu.Unlock()
 	if h.service.OnConnect != nil {
-		err := h.service.OnConnect(s.ctx, s)
-		if err == nil {
-			err = s.c.Accept(s.ctx)
-		}
-		if err != nil {
+		if err := h.service.OnConnect(s.ctx, s); err != nil {
 			h.s.reportConn(h.Endpoint(), s.Peer(), fmt.Errorf("refused by OnConnect: %w", err))
-			_ = s.c.CloseWithReason(err.Error())
+			_ = s.c.CloseWithReason(cmp.Or(err.Error(), "refused"))
 			return false
 		}
+		// If the client has gone meanwhile, receiving says so.
+		_ = s.c.Accept(s.ctx)
 	}
 	h.sessions.mu.Lock()
 	defer h.sessions.mu.Unlock()

@@ -54,9 +54,10 @@ func (c *Conn) CloseWithReason(reason string) error {
 	return c.err
 }
 
-// Abort is Close without waiting for anything.
+// Abort is Close without waiting for the peer. It ends a Close that does.
 func (c *Conn) Abort() {
-	c.close.Do(func() { c.err = c.finish(c.Conn.Abort()) })
+	err := c.Conn.Abort()
+	c.close.Do(func() { c.err = c.finish(err) })
 }
 
 func (c *Conn) finish(err error) error {

@@ -43,6 +43,13 @@ type Listener struct {
 // Listen serves an endpoint. It does not block, but for 127 ms on Darwin if the
 // endpoint is in use.
 func Listen(endpoint string, c *Config) (*Listener, error) {
+	if c.Security != nil {
+		// Not first for a client that has been told that it is accepted, in case
+		// it takes what this process has run out of.
+		if _, err := ownBinding(c.Carrier); err != nil {
+			return nil, fmt.Errorf("serving %q: %w", endpoint, rendezvous.Explain(err))
+		}
+	}
 	rl, err := c.Carrier.Listen(endpoint, c.Options)
 	if err != nil {
 		return nil, fmt.Errorf("serving %q: %w", endpoint, rendezvous.Explain(err))

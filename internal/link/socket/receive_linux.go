@@ -121,6 +121,9 @@ func (l *Link) attest(ctl *Control) error {
 	if l.inode == 0 {
 		return nil // no pidfs: a pid is all there is
 	}
+	if ctl.NoPIDFD != nil { // such as EMFILE: then nobody knows who sent it
+		return fmt.Errorf("%w, as far as can be told: receiving a pidfd: %w", link.ErrPeerChanged, ctl.NoPIDFD)
+	}
 	if ctl.PIDFD < 0 {
 		return fmt.Errorf("%w: the kernel gave no pidfd", link.ErrPeerChanged)
 	}
