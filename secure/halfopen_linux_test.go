@@ -60,7 +60,6 @@ func TestHalfOpenSlots(t *testing.T) {
 // keep another user out nor disturb connections, and are dropped after
 // HandshakeTimeout.
 func TestFloodOfOneUser(t *testing.T) {
-	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to start processes of another user")
 	}

@@ -137,11 +137,12 @@ var wrappersShow = sync.OnceValue(func() bool {
 	return ok && okOwn && isWrapper(f) && !isWrapper(g)
 })
 
-type (
-	embedded  struct{}
-	promotes  struct{ embedded }
-	overrides struct{ embedded }
-)
+type marshals struct{}
 
-func (embedded) MarshalText() ([]byte, error)  { return nil, nil }
+//lint:ignore U1000 its method is promoted
+type promotes struct{ marshals }
+
+type overrides struct{ marshals }
+
+func (marshals) MarshalText() ([]byte, error)  { return nil, nil }
 func (overrides) MarshalText() ([]byte, error) { return nil, nil }

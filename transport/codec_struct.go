@@ -12,11 +12,10 @@ import (
 
 // fieldCheck is what has to be looked at in one field of a struct.
 type fieldCheck struct {
-	name     string
-	index    int
-	omits    func(v reflect.Value) (bool, error) // nil if the field is always sent
-	check    checker
-	embedded bool // a struct, or a pointer to one, whose fields count as the outer's
+	name  string
+	index int
+	omits func(v reflect.Value) (bool, error) // nil if the field is always sent
+	check checker
 }
 
 // structure returns the checker for a struct that is encoded by its fields.

@@ -16,8 +16,7 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-// A host and a client, usually in two programs. Within one, as here, Send is a
-// call of the handler.
+// A host and a client, here in one process. Shutdown handles what was sent.
 func ExampleNewHost() {
 	host, err := transport.NewHost("com.example.greeter", func(_ context.Context, m transport.Message[string]) {
 		fmt.Println("host:", m.Body)
@@ -25,8 +24,6 @@ func ExampleNewHost() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer host.Close()
-
 	ctx := context.Background()
 	client, err := transport.NewClient[string](ctx, "com.example.greeter", nil)
 	if err != nil {
@@ -34,6 +31,9 @@ func ExampleNewHost() {
 	}
 	defer client.Close()
 	if err := client.Send(ctx, "hello"); err != nil {
+		log.Fatal(err)
+	}
+	if err := host.Shutdown(ctx); err != nil {
 		log.Fatal(err)
 	}
 	// Output: host: hello

@@ -24,11 +24,11 @@ func authorize(ctx context.Context, from candidate, c *Config) (*peer.Identity, 
 		return nil, &peer.RefusedError{Rule: c.Peer.String(), Reason: err}
 	}
 	if err := peer.Check(ctx, c.Peer, id); err != nil {
-		err = errors.Join(err, id.Close())
-		if rendezvous.IsExhausted(err) {
-			return nil, rendezvous.Explain(err)
+		var refused *peer.RefusedError
+		if rendezvous.IsExhausted(err) && errors.As(err, &refused) {
+			err = rendezvous.Explain(refused.Reason)
 		}
-		return nil, err
+		return nil, errors.Join(err, id.Close())
 	}
 	return id, nil
 }

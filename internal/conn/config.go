@@ -3,6 +3,7 @@ package conn
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/sealport/sealport/internal/conn/rendezvous"
@@ -44,6 +45,12 @@ func (c *Config) hello() wire.Hello {
 		h.Mode = wire.Secure
 	}
 	return h
+}
+
+// mostClients is how many clients there are at a time, those that are refused
+// included.
+func (c *Config) mostClients() int {
+	return c.MaxConnections + min(c.MaxConnections, math.MaxInt-c.MaxConnections)
 }
 
 // withTimeout bounds the set-up of a connection.

@@ -128,7 +128,7 @@ func (l *Listener) acceptLoop() {
 		case err == nil:
 			// Their number is bounded by MaxConnections, and for those that are
 			// refused by as many again.
-			if !l.enter(2 * l.c.MaxConnections) {
+			if !l.enter(l.c.mostClients()) {
 				_ = in.Close()
 				continue
 			}

@@ -81,7 +81,7 @@ func (l *Listener) enterLocal() (bool, error) {
 	switch {
 	case l.shut || l.ctx.Err() != nil:
 		return false, nil
-	case l.open >= 2*l.c.MaxConnections:
+	case l.open >= l.c.mostClients():
 		return false, ErrBusy
 	}
 	l.open++

@@ -19,7 +19,7 @@ func (l *Listener) setUp(in rendezvous.Incoming) {
 	c, id, err := l.admit(ctx, in)
 	if err != nil {
 		if l.ctx.Err() == nil {
-			l.report(id, err)
+			l.report(id, rendezvous.Explain(err))
 		}
 		if id != nil {
 			_ = id.Close()

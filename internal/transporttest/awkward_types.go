@@ -1,3 +1,6 @@
+//lint:file-ignore SA5008 these tags are odd on purpose
+//lint:file-ignore U1000 so are the fields that nobody uses
+
 package transporttest
 
 import (

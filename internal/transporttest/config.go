@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -61,10 +62,13 @@ func testConfig(t *testing.T, l Layer) {
 		e := newEnv(t, l, variants[0])
 		h, err := l.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) {}), e.config(func(c *transport.Config) {
 			c.BufferSize, c.MaxMessageSize = transport.MinBufferSize, transport.LargestMaxMessageSize
-			c.MaxConnections, c.HandshakeTimeout, c.HighPerformanceThreshold = 1, 1<<62, -1
+			c.MaxConnections, c.HandshakeTimeout, c.HighPerformanceThreshold = math.MaxInt, 1<<62, -1
 			c.Logger = slog.New(slog.DiscardHandler)
 		}))
 		require.NoError(t, err)
+		c, err := l.Strings.NewClient(context30(t), e.endpoint, nil, e.config())
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
 		require.NoError(t, h.Close())
 	})
 	t.Run("folder where Mach has none", func(t *testing.T) {

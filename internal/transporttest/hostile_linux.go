@@ -25,6 +25,8 @@ import (
 // wireTests have a peer in another process that breaks the rules of
 // docs/PROTOCOL.md. The other side goes on each time.
 var wireTests = []test{
+	{"ExhaustedHost", testExhaustedHost},
+	{"ExhaustedClient", testExhaustedClient},
 	{"HostileClients", testHostileClients},
 	{"SilentClients", testSilentClients},
 	{"HostileHosts", testHostileHosts},

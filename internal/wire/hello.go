@@ -55,7 +55,7 @@ const (
 // Flags of a hello.
 type Flags uint8
 
-// Confirms, in a host's hello, means that the host's application decides on the
+// Confirms means, in a host's hello, that the host's application decides on the
 // client: the host sends Accept before anything else, or a goodbye.
 const Confirms Flags = 1
 

@@ -97,10 +97,22 @@ func (c *Conn) WaitAccepted(ctx context.Context) error {
 // not block. It returns nil if there is none. Like Receive it may be called by one
 // goroutine at a time.
 func (c *Conn) Goodbye() error {
-	const most = 4096 // messages; a ring of the default size holds fewer frames
-	for range most {
-		if _, err := c.Receive(ended); err != nil {
-			break
+	const most = 4096 // frames, whatever is in them: fragments may never be a message
+	for frames := 0; c.rerr == nil; {
+		if len(c.rest) == 0 {
+			if frames == most || c.readFrame(ended) != nil {
+				break
+			}
+			frames++
+		}
+		p, ok, err := c.next()
+		if err != nil {
+			c.rerr = fmt.Errorf("%w: %w", link.ErrProtocol, err)
+		} else if ok {
+			c.received.add(len(p))
+			if len(c.rest) == 0 {
+				c.frameDone()
+			}
 		}
 	}
 	return c.goodbye

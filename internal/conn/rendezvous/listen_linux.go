@@ -41,16 +41,17 @@ func (unixCarrier) Listen(endpoint string, o Options) (Listener, error) {
 	if err := CheckName(endpoint); err != nil {
 		return nil, err
 	}
-	l, err := listenUnix(endpoint, o)
-	if err == nil {
-		l.reserve, err = openReserve()
-		if err != nil {
-			err = errors.Join(err, l.Close())
-		}
-	}
+	// First: a socket of systemd's can be adopted once.
+	r, err := openReserve()
 	if err != nil {
 		return nil, Explain(err)
 	}
+	l, err := listenUnix(endpoint, o)
+	if err != nil {
+		r.close()
+		return nil, Explain(err)
+	}
+	l.reserve = r
 	return l, nil
 }
 
@@ -132,6 +133,9 @@ func (w *owned) vacant(place string) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
 		return errForeign
 	}
+	if IsExhausted(err) { // nobody was asked
+		return err
+	}
 	return nil
 }
 
@@ -146,9 +150,7 @@ func (w *owned) release() error {
 
 // Close implements Listener.
 func (l *unixListener) Close() error {
-	if l.reserve != nil {
-		defer l.reserve.close()
-	}
+	defer l.reserve.close()
 	if l.owned == nil {
 		return l.sock.Close()
 	}
@@ -200,6 +202,7 @@ func adopt(fd int) (*socket.Listener, error) {
 func (l *unixListener) Accept() (Incoming, error) {
 	sock, err := l.sock.Accept()
 	if err == nil {
+		l.reserve.restore() // unless it is there
 		return &unixIncoming{o: l.o, sock: sock}, nil
 	}
 	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) || !l.reserve.lend() {

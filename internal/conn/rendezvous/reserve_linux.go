@@ -48,7 +48,7 @@ func (r *reserve) lend() bool {
 }
 
 // restore opens the descriptor again. If another has taken its place meanwhile,
-// the listener goes on without a reserve, and the next restore tries again.
+// the listener goes on without a reserve until the next client that it accepts.
 func (r *reserve) restore() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -31,6 +31,10 @@ const (
 	localPoll  = 20 * time.Microsecond
 	localClock = 4
 
+	// The most yields all the same, many times what fits into localPoll: a clock may
+	// stand still, as in a testing/synctest bubble while a goroutine can run.
+	localYields = 4096
+
 	// rateWindow is how long the rate is measured before it is compared with the threshold.
 	rateWindow = 2 * time.Millisecond
 )
@@ -163,7 +167,7 @@ func (p *poller) spin(in *Consumer, state *atomic.Uint32) (start time.Time, foun
 // localPoll, or a few turns of the other goroutines if those are longer.
 func yieldUntil(done func() bool) bool {
 	var end time.Time
-	for i := 1; ; i++ {
+	for i := 1; i <= localYields; i++ {
 		if done() {
 			return true
 		}
@@ -178,6 +182,7 @@ func yieldUntil(done func() bool) bool {
 		Pause(lookPauses)
 		runtime.Gosched()
 	}
+	return false
 }
 
 // worth returns how long to poll, 0 for not at all.

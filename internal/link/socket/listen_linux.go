@@ -96,7 +96,8 @@ func newListener(fd int) (*Listener, error) {
 }
 
 // Accept waits for a connection. It returns os.ErrClosed after Close. Other
-// errors (EMFILE, ENOMEM …) are not final.
+// errors (EMFILE, ENOMEM …) are not final; EMFILE and ENFILE are returned only while
+// somebody waits to be accepted.
 func (l *Listener) Accept() (*Conn, error) {
 	var fd int
 	var aerr error
@@ -105,6 +106,10 @@ func (l *Listener) Accept() (*Conn, error) {
 			fd, _, err := unix.Accept4(int(sock), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 			return fd, err
 		})
+		if aerr == unix.EMFILE || aerr == unix.ENFILE {
+			// The kernel looks for a descriptor first, then for a client.
+			return waiting(int(sock))
+		}
 		return aerr != unix.EAGAIN
 	})
 	// The netpoller's own error for a descriptor that is closed while it waits
@@ -123,6 +128,13 @@ func (l *Listener) Accept() (*Conn, error) {
 		return nil, err
 	}
 	return NewConn(fd)
+}
+
+// waiting reports whether somebody waits to be accepted.
+func waiting(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := retry(func() (int, error) { return unix.Poll(fds, 0) })
+	return err != nil || n > 0
 }
 
 // Close closes the socket and unblocks Accept.

@@ -11,26 +11,29 @@ import { Session } from './session.js'
 const MODE_SECURE = 1
 const VERSION = 1
 const STATUS_BAD_HELLO = 3
+const CONTENT = 'bytes'
 const LIMIT = 30_000 // milliseconds until something hangs
 
 // docs/PROTOCOL.md, "Hello".
 function hello (most, status = 0) {
-  const b = Buffer.alloc(24)
+  const b = Buffer.alloc(25 + CONTENT.length)
   b.write('sealport')
   b.writeUInt16LE(VERSION, 8)
   b[10] = MODE_SECURE
   b[11] = status
   b.writeBigUInt64LE(BigInt(most), 16)
+  b[24] = CONTENT.length
+  b.write(CONTENT, 25)
   return b
 }
 
 function parseHello (b) {
-  if (b.length < 24 || b.length > 1024 || b.toString('latin1', 0, 8) !== 'sealport') throw new Error('not a hello')
-  return { version: b.readUInt16LE(8), mode: b[10], status: b[11], most: Number(b.readBigUInt64LE(16)) }
+  if (b.length < 25 || b.length > 1024 || b.toString('latin1', 0, 8) !== 'sealport') throw new Error('not a hello')
+  return { version: b.readUInt16LE(8), mode: b[10], status: b[11], most: Number(b.readBigUInt64LE(16)), content: b.toString('latin1', 25, 25 + b[24]) }
 }
 
 function fits (h) {
-  return h.version === VERSION && h.mode === MODE_SECURE && h.most > 0
+  return h.version === VERSION && h.mode === MODE_SECURE && h.most > 0 && h.content === CONTENT
 }
 
 // The content of a message, which the Go side makes in the same way.

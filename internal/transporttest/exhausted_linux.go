@@ -1,0 +1,136 @@
+package transporttest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/transport"
+)
+
+func init() {
+	parts["exhausted host"] = exhaustedHost
+	parts["exhausted client"] = exhaustedClient
+}
+
+// spare opens descriptors until the process's limit, which it lowers, leaves so many.
+// It returns what closes them.
+func spare(n int) (free func()) {
+	limit := unix.Rlimit{Cur: 64, Max: 64}
+	must(unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	var taken []int
+	for {
+		fd, err := unix.Dup(0)
+		if err != nil {
+			break
+		}
+		unix.CloseOnExec(fd)
+		taken = append(taken, fd)
+	}
+	for range n {
+		must(unix.Close(taken[len(taken)-1]))
+		taken = taken[:len(taken)-1]
+	}
+	return func() {
+		for _, fd := range taken {
+			must(unix.Close(fd))
+		}
+	}
+}
+
+// exhaustedHost has so many descriptors left for its clients, until it is told to
+// close what takes the others. It says how its errors answer.
+func exhaustedHost(e *env, argument string) {
+	n, err := strconv.Atoi(argument)
+	must(err)
+	report := make(chan error, 100)
+	h, err := e.Bytes.NewHost(e.endpoint, service(func(_ context.Context, m transport.Message[[]byte]) {
+		must(m.Reply(context.Background(), m.Body))
+	}), e.config(func(c *transport.Config) { c.OnError = func(err error) { report <- err } }))
+	must(err)
+	free := spare(n)
+	say("ready")
+	hear()
+	err = <-report
+	say("report %v %v", errors.Is(err, transport.ErrExhausted) && errors.Is(err, syscall.EMFILE), errors.Is(err, peer.ErrRefused))
+	hear()
+	free()
+	say("free")
+	hear()
+	must(h.Close())
+}
+
+// A host that has run out of descriptors says so to each client, at whatever step
+// it needs the one that it does not have, and to its application; and it serves
+// the first client that comes when it has descriptors again.
+func testExhaustedHost(t *testing.T, e *env) {
+	for n := range 4 {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			if n == 3 && e.config().Attested {
+				t.Skip("it needs no memory file")
+			}
+			e := newEnv(t, e.Layer, e.variant)
+			p := e.start(t, "exhausted host", strconv.Itoa(n))
+			p.expect(t, "ready")
+			for range 3 {
+				_, err := e.Bytes.NewClient(context30(t), e.endpoint, nil, e.config())
+				require.ErrorIs(t, err, transport.ErrExhausted)
+				require.NotErrorIs(t, err, peer.ErrRefused)
+			}
+			p.tell(t, "report")
+			p.expect(t, "report true false")
+			p.tell(t, "free")
+			p.expect(t, "free")
+			c := client(t, e.Bytes, e.config())
+			require.NoError(t, c.Send(context30(t), []byte("served")))
+			b, err := c.Receive(context30(t))
+			require.NoError(t, err)
+			require.Equal(t, "served", string(b))
+		})
+	}
+}
+
+// exhaustedClient connects with 0, 1, 2 … descriptors left, until that succeeds, and
+// says how its errors answer.
+func exhaustedClient(e *env, _ string) {
+	// Go's runtime makes its poller with the first pipe or socket, and ends the
+	// process if it can't.
+	r, w, err := os.Pipe()
+	must(err)
+	must(r.Close())
+	must(w.Close())
+	for n := range 20 {
+		free := spare(n)
+		c, err := e.Dial(context.Background(), e.endpoint, e.config())
+		free()
+		if err == nil {
+			must(c.Close())
+			say("connected %d", n)
+			hear()
+			return
+		}
+		if !errors.Is(err, transport.ErrExhausted) || !errors.Is(err, syscall.EMFILE) || errors.Is(err, peer.ErrRefused) {
+			say("with %d: %v", n, err)
+			os.Exit(1)
+		}
+	}
+}
+
+// A client that has run out of descriptors says so, at whatever step.
+func testExhaustedClient(t *testing.T, e *env) {
+	l, err := e.Listen(e.endpoint, e.config())
+	require.NoError(t, err)
+	defer l.Close()
+	p := e.start(t, "exhausted client", "")
+	n, err := strconv.Atoi(p.expect(t, "connected"))
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, n, 3, "the directory, the socket, the host's pidfd")
+}
