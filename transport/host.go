@@ -118,6 +118,8 @@ func (h *Host[T]) serve(c *conn.Conn) {
 	}
 	if h.ctx.Err() != nil {
 		c.Abort()
+	} else if reason := s.reason.Load(); reason != nil {
+		_ = c.CloseWithReason(*reason)
 	} else {
 		_ = c.Close()
 	}
@@ -151,7 +153,7 @@ func (h *Host[T]) admit(s *Session[T]) bool {
 // receive handles messages until there are no more.
 func (h *Host[T]) receive(s *Session[T]) error {
 	for {
-		if h.ctx.Err() != nil || s.ended.Load() {
+		if h.ctx.Err() != nil || s.reason.Load() != nil {
 			return ErrClosed // what was sent and not handled is lost
 		}
 		// A context that has ended returns what is there, and only then its

@@ -33,7 +33,7 @@ type Session[T any] struct {
 	id     uint64
 	ctx    context.Context // ended with the session
 	cancel context.CancelFunc
-	ended  atomic.Bool // by this side
+	reason atomic.Pointer[string] // given to Close; nil before
 	value  atomic.Value
 	out    outbox
 }
@@ -92,9 +92,10 @@ func (s *Session[T]) Send(ctx context.Context, v T) error { return s.c.send(ctx,
 // refuses it. Close blocks for at most 5 seconds, while the client's buffer is full;
 // it does not wait for the session's handler. Idempotent.
 func (s *Session[T]) Close(reason string) error {
-	s.ended.Store(true)
+	// Before anything ends: serve closes with the same reason, if it comes first.
+	s.reason.CompareAndSwap(nil, &reason)
 	s.cancel()
-	return s.c.CloseWithReason(reason)
+	return s.c.CloseWithReason(*s.reason.Load())
 }
 
 // watch ends the session's context when the client is gone. Host.serve starts it;
@@ -112,7 +113,7 @@ func (s *Session[T]) why(err error) error {
 	switch {
 	case err == io.EOF:
 		return nil
-	case s.ended.Load(), s.h.drain.Err() != nil && errors.Is(err, s.h.drain.Err()):
+	case s.reason.Load() != nil, s.h.drain.Err() != nil && errors.Is(err, s.h.drain.Err()):
 		return ErrClosed
 	}
 	return err

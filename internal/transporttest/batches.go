@@ -285,11 +285,15 @@ func testMessagesEnd(t *testing.T, e *env) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			e := newEnv(t, e.Layer, e.variant)
-			h := host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config())
+			h := host(t, e.Strings, func(ctx context.Context, m transport.Message[string]) {
+				assert.NoError(t, m.Reply(ctx, m.Body))
+			}, e.config())
 			c, ctx := client(t, e.Strings, e.config()), context30(t)
 			short, cancel := context.WithCancel(ctx)
 			defer cancel()
 			yielded := iterate(short, c)
+			require.NoError(t, c.Send(ctx, "begin"))
+			require.Equal(t, one{body: "begin"}, await(t, yielded))
 			if !row.hosted {
 				require.NoError(t, h.Shutdown(ctx))
 				require.ErrorIs(t, await(t, yielded).err, transport.ErrDisconnected)

@@ -217,7 +217,14 @@ func testPublishDisconnects(t *testing.T, e *env) {
 	require.NotEmpty(t, closed.Reason)
 	receiveNumbers(t, quick, 1000, 1000)
 
-	connected(t, h, 2) // it is back
+	require.Eventually(t, func() bool { // it is back
+		for s := range h.Sessions() {
+			if s.ID() == 3 {
+				return true
+			}
+		}
+		return false
+	}, limit, tick)
 	require.Eventually(t, func() bool { return s.Stats().Dropped == outbox+1 }, limit, tick)
 	require.NoError(t, h.Publish(ctx, number(1001), transport.Disconnect))
 	receiveNumbers(t, c, 1001, 1001)
