@@ -138,7 +138,9 @@ func (h *Host[T]) admit(s *Session[T]) bool {
 	if h.service.OnConnect != nil {
 		if err := h.service.OnConnect(s.ctx, s); err != nil {
 			h.s.reportConn(h.Endpoint(), s.Peer(), fmt.Errorf("refused by OnConnect: %w", err))
-			_ = s.c.CloseWithReason(cmp.Or(err.Error(), "refused"))
+			ctx, cancel := context.WithTimeout(s.ctx, h.s.HandshakeTimeout)
+			defer cancel()
+			_ = s.c.Refuse(ctx, cmp.Or(err.Error(), "refused"))
 			return false
 		}
 		// If the client has gone meanwhile, receiving says so.

@@ -54,6 +54,19 @@ func (c *Conn) CloseWithReason(reason string) error {
 	return c.err
 }
 
+// Refuse is CloseWithReason for a client that waits for Accept. It gives the client
+// time to read the reason and to close, until ctx ends: with Mach ports, what this
+// side has sent may be lost if it closes right after it has accepted.
+func (c *Conn) Refuse(ctx context.Context, reason string) error {
+	if c.SayGoodbye(ctx, reason) == nil {
+		select {
+		case <-c.Gone():
+		case <-ctx.Done():
+		}
+	}
+	return c.Close()
+}
+
 // Abort is Close without waiting for the peer. It ends a Close that does.
 func (c *Conn) Abort() {
 	err := c.Conn.Abort()

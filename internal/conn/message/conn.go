@@ -363,9 +363,8 @@ func (c *Conn) CloseWithReason(reason string) error {
 	if c.cfg.Coalesce || reason != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		if reason != "" {
-			err = c.sendControl(ctx, controlGoodbye, cleanReason(reason))
-		}
-		if err == nil {
+			err = c.SayGoodbye(ctx, reason)
+		} else {
 			err = c.CloseWrite(ctx)
 		}
 		if errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrPeerGone) {

@@ -37,6 +37,15 @@ func cleanReason(s string) string {
 // Accept tells the peer that this side's application has accepted it.
 func (c *Conn) Accept(ctx context.Context) error { return c.sendControl(ctx, controlAccept, "") }
 
+// SayGoodbye ends this side's messages for a reason: the peer receives what was sent,
+// then what Config.Closed makes of the reason. Receiving goes on.
+func (c *Conn) SayGoodbye(ctx context.Context, reason string) error {
+	if err := c.sendControl(ctx, controlGoodbye, cleanReason(reason)); err != nil {
+		return err
+	}
+	return c.CloseWrite(ctx)
+}
+
 func (c *Conn) sendControl(ctx context.Context, what byte, data string) error {
 	if err := c.wmu.Lock(ctx); err != nil {
 		return err

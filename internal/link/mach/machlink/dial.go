@@ -162,6 +162,10 @@ func (c *Link) hostAnswered(m *mach.Message) (kept bool) {
 		if err == nil && !c.loop.claim(r) {
 			err = fmt.Errorf("%w: ports of another connection", errMalformed)
 		}
+		if errors.Is(err, errDied) {
+			c.endRead(fmt.Errorf("%w: it has closed the connection that it accepted", link.ErrPeerGone))
+			return false
+		}
 		if err != nil {
 			c.endRead(fmt.Errorf("%w: %w", link.ErrProtocol, err))
 			return false

@@ -55,6 +55,10 @@ func offer(data, control mach.Name) []mach.Descriptor {
 	}
 }
 
+// errDied means that a port in a message died on the way: its owner has gone, or
+// lies.
+var errDied = fmt.Errorf("%w: a port died on the way", errMalformed)
+
 // parseOffer reads a connect or accept message: three rights and the hello. The
 // hello lies in the message. Nothing is taken over on error.
 func parseOffer(m *mach.Message) (r rights, hello []byte, err error) {
@@ -65,7 +69,9 @@ func parseOffer(m *mach.Message) (r rights, hello []byte, err error) {
 	var names [3]mach.Name
 	i := 0
 	for d := range m.Descriptors() {
-		// A dead or missing right is a peer that has gone, or one that lies.
+		if d.Type == mach.PortRight && d.Name == mach.DeadPort {
+			return r, nil, fmt.Errorf("%w: descriptor %d of an offer", errDied, i)
+		}
 		if d.Type != mach.PortRight || d.Disposition != want[i] || !d.Name.Valid() {
 			return r, nil, fmt.Errorf("%w: descriptor %d of an offer", errMalformed, i)
 		}
