@@ -139,8 +139,9 @@ var wrappersShow = sync.OnceValue(func() bool {
 
 type marshals struct{}
 
-//lint:ignore U1000 its method is promoted
-type promotes struct{ marshals }
+type promotes struct {
+	marshals //lint:ignore U1000 its method is promoted
+}
 
 type overrides struct{ marshals }
 

@@ -135,8 +135,13 @@ func testHalfHost(t *testing.T, e *env) {
 	defer server.Close()
 	require.NoError(t, l.Close())
 
-	sent := make(chan error)
-	go func() { sent <- c.Send(ctx, make([]byte, beyondBuffers)) }()
+	sent, begun := make(chan error), make(chan struct{})
+	large := make([]byte, beyondBuffers)
+	go func() {
+		close(begun)
+		sent <- c.Send(ctx, large)
+	}()
+	<-begun
 	fill(t, c)
 	require.NoError(t, server.CloseWrite(ctx))
 	_, err = c.Receive(ctx)
