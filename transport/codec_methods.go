@@ -139,9 +139,9 @@ var wrappersShow = sync.OnceValue(func() bool {
 
 type marshals struct{}
 
-type promotes struct {
-	marshals //lint:ignore U1000 its method is promoted
-}
+type promotes struct{ marshals }
+
+var _ = promotes{}.marshals // whose method is all that is used of it
 
 type overrides struct{ marshals }
 
