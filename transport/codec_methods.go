@@ -131,7 +131,7 @@ func isWrapper(f reflect.Method) bool {
 // wrappersShow reports whether isWrapper works in this program: tools that
 // rewrite file names may have been at it.
 var wrappersShow = sync.OnceValue(func() bool {
-	has, hasOwn := reflect.TypeFor[promotes](), reflect.TypeFor[overrides]()
+	has, hasOwn := reflect.TypeOf(promotes{marshals{}}), reflect.TypeOf(overrides{marshals{}})
 	f, ok := marshalText.of(has)
 	g, okOwn := marshalText.of(hasOwn)
 	return ok && okOwn && isWrapper(f) && !isWrapper(g)
@@ -140,8 +140,6 @@ var wrappersShow = sync.OnceValue(func() bool {
 type marshals struct{}
 
 type promotes struct{ marshals }
-
-var _ = promotes{}.marshals // whose method is all that is used of it
 
 type overrides struct{ marshals }
 
