@@ -14,7 +14,7 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-// nobody refuses whoever runs this test.
+// nobody refuses the user who runs this test.
 func nobody() peer.Policy { return peer.Not(peer.SameUser()) }
 
 // A client that the host does not want is told only that; the host's log says by

@@ -69,7 +69,7 @@ func TestActivatedSocketIsAdopted(t *testing.T) {
 	require.NoError(t, err)
 	defer out.Close()
 	assert.Equal(t, "from the service", string(out.Hello()))
-	// The kernel's word is about who answered, not who made the socket.
+	// The credentials are of who answered, not of who made the socket.
 	assert.EqualValues(t, p.cmd.Process.Pid, out.Credentials().Message.PID)
 	assert.EqualValues(t, os.Getpid(), out.Credentials().Socket.PID)
 	p.expect(t, "ok")
