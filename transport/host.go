@@ -205,21 +205,24 @@ func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 // Shutdown gives the endpoint up, handles what clients have sent so far, sends what
 // was published, closes the sessions gracefully, and waits for all of it. When ctx
 // ends, it ends every session's context and connection and returns ctx.Err() at
-// once, whatever a handler does.
+// once, whatever a handler does. The endpoint is given up in any case: another host
+// can serve it when Shutdown has returned.
 func (h *Host[T]) Shutdown(ctx context.Context) error {
-	done := make(chan error, 1)
+	err := h.l.Release()
+	done := make(chan struct{})
 	go func() {
-		err := h.l.Finish()
+		defer close(done)
+		h.l.Wait()
+		h.l.Interrupt()
 		h.stop()
 		h.wg.Wait()
-		done <- err
 	}()
 	select {
-	case err := <-done:
+	case <-done:
 		h.cancel()
 		return err
 	case <-ctx.Done():
-		h.l.GiveUp()
+		h.l.Interrupt()
 		h.cancel()
 		return ctx.Err()
 	}
@@ -230,10 +233,12 @@ func (h *Host[T]) Shutdown(ctx context.Context) error {
 // that run, for at most 5 seconds; then it returns [ErrHandlerRunning]. Idempotent.
 func (h *Host[T]) Close() error {
 	h.cancel()
-	err := h.l.Close()
+	err := h.l.Release()
+	h.l.Interrupt()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		h.l.Wait()
 		h.wg.Wait()
 	}()
 	t := time.NewTimer(closeWait)

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -47,8 +48,8 @@ func (c *Config) hello() wire.Hello {
 	return h
 }
 
-// mostClients is how many clients there are at a time, those that are refused
-// included.
+// mostClients is how many clients there are at a time: MaxConnections, and as many
+// again that have not said hello or are being refused.
 func (c *Config) mostClients() int {
 	return c.MaxConnections + min(c.MaxConnections, math.MaxInt-c.MaxConnections)
 }
@@ -56,6 +57,16 @@ func (c *Config) mostClients() int {
 // withTimeout bounds the set-up of a connection.
 func (c *Config) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, c.HandshakeTimeout, &timeoutError{c.HandshakeTimeout})
+}
+
+// timedOut adds to an error of withTimeout's context that HandshakeTimeout is over, if
+// that is what ended it.
+func timedOut(ctx context.Context, err error) error {
+	var timeout *timeoutError
+	if cause := context.Cause(ctx); errors.As(cause, &timeout) && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &timeout) {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
 }
 
 // timeoutError says that HandshakeTimeout is over. It answers

@@ -21,10 +21,7 @@ func Dial(ctx context.Context, endpoint string, c *Config) (*Conn, error) {
 	if err == nil {
 		return conn, nil
 	}
-	if cause := context.Cause(timed); cause != nil && ctx.Err() == nil && errors.Is(err, timed.Err()) {
-		err = cause
-	}
-	return nil, fmt.Errorf("connecting to %q: %w", endpoint, rendezvous.Explain(err))
+	return nil, fmt.Errorf("connecting to %q: %w", endpoint, rendezvous.Explain(timedOut(timed, err)))
 }
 
 func connect(ctx context.Context, endpoint string, c *Config) (*Conn, error) {

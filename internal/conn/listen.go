@@ -24,28 +24,28 @@ type Listener struct {
 	endpoint string
 	l        rendezvous.Listener
 
-	ctx    context.Context // ended by Close and Finish: no more set-ups
-	cancel context.CancelFunc
-	over   context.Context // ended when nobody accepts any more
-	giveUp context.CancelFunc
-	ready  chan *Conn     // accepted, not yet fetched
-	wg     sync.WaitGroup // accept loop and set-ups
-	once   sync.Once
-	err    error // of Close
+	ctx       context.Context // ended by Release: no more clients
+	cancel    context.CancelFunc
+	over      context.Context // ended by Interrupt: nobody accepts any more
+	interrupt context.CancelFunc
+	ready     chan *Conn     // accepted, not yet fetched
+	wg        sync.WaitGroup // accept loop and set-ups
+	once      sync.Once
+	err       error // of Release
 
 	accepted, refused atomic.Uint64
 
-	mu   sync.Mutex
-	open int  // connections and set-ups
-	shut bool // no more clients within the process
+	mu      sync.Mutex
+	clients int // connections and set-ups, those included that will be refused
+	slots   int // of MaxConnections that are in use
 }
 
 // Listen serves an endpoint. It does not block, but for 127 ms on Darwin if the
 // endpoint is in use.
 func Listen(endpoint string, c *Config) (*Listener, error) {
 	if c.Security != nil {
-		// Not first for a client that has been told that it is accepted, in case
-		// it takes what this process has run out of.
+		// Now, not when the first client has been told that it is accepted: this
+		// may fail for want of descriptors.
 		if _, err := ownBinding(c.Carrier); err != nil {
 			return nil, fmt.Errorf("serving %q: %w", endpoint, rendezvous.Explain(err))
 		}
@@ -55,7 +55,7 @@ func Listen(endpoint string, c *Config) (*Listener, error) {
 		return nil, fmt.Errorf("serving %q: %w", endpoint, rendezvous.Explain(err))
 	}
 	l := &Listener{c: c, endpoint: endpoint, l: rl, ready: make(chan *Conn)}
-	l.over, l.giveUp = context.WithCancel(context.Background())
+	l.over, l.interrupt = context.WithCancel(context.Background())
 	l.ctx, l.cancel = context.WithCancel(l.over)
 	if c.InProcess {
 		locals.Store(c.localKey(endpoint), l)
@@ -87,59 +87,53 @@ func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	}
 }
 
-// Close gives the endpoint up and ends every Accept. Connections that were
-// accepted go on. Idempotent.
+// Close is Release, Interrupt and Wait. Connections that were accepted go on.
+// Idempotent.
 func (l *Listener) Close() error {
-	l.giveUp()
-	return l.stop()
-}
-
-// Finish is Close by somebody who goes on accepting meanwhile: clients that have
-// been told that they are accepted, and may have sent something, get there. A
-// handshake under way delays it by HandshakeTimeout at most, or until GiveUp.
-func (l *Listener) Finish() error {
-	err := l.stop()
-	l.giveUp()
+	err := l.Release()
+	l.Interrupt()
+	l.Wait()
 	return err
 }
 
-// GiveUp ends every Accept, and what Finish waits for.
-func (l *Listener) GiveUp() { l.giveUp() }
-
-// stop takes no more clients and waits for the set-ups under way.
-func (l *Listener) stop() error {
+// Release gives the endpoint up: there are no more clients, and another host can serve
+// it. Those that have been told that they are accepted, and may have sent something,
+// still come out of Accept, until Interrupt. It does not block. Idempotent.
+func (l *Listener) Release() error {
 	l.once.Do(func() {
-		l.cancel()
+		l.mu.Lock()
+		l.cancel() // no client enters after this
+		l.mu.Unlock()
 		l.err = l.l.Close()
 		if l.c.InProcess {
 			// Not before: a client of this process would look for the next host
 			// at once, and find this one's socket.
 			locals.CompareAndDelete(l.c.localKey(l.endpoint), l)
 		}
-		l.mu.Lock()
-		l.shut = true
-		l.mu.Unlock()
-		l.wg.Wait()
 	})
 	return l.err
 }
 
-// acceptLoop takes clients from the system and sets each up in a goroutine of
-// its own, so that one that stalls delays no other. Listen starts it, Close joins
-// it.
+// Interrupt ends every Accept, and handshakes under way. It does not block.
+func (l *Listener) Interrupt() { l.interrupt() }
+
+// Wait waits, after Release, for the set-ups under way, while somebody goes on
+// accepting. A handshake delays it by HandshakeTimeout at most, or until Interrupt; a
+// Trust that does not obey its context, by more.
+func (l *Listener) Wait() { l.wg.Wait() }
+
+// acceptLoop takes clients from the system and sets each up in a goroutine of its
+// own, so that one that stalls delays no other. Listen starts it, Wait joins it.
 func (l *Listener) acceptLoop() {
 	defer l.wg.Done()
 	for {
 		in, err := l.l.Accept()
 		switch {
 		case err == nil:
-			// Their number is bounded by MaxConnections, and for those that are
-			// refused by as many again.
-			if !l.enter(l.c.mostClients()) {
+			if l.enter() != nil {
 				_ = in.Close()
 				continue
 			}
-			l.wg.Add(1)
 			go l.setUp(in)
 		case errors.Is(err, os.ErrClosed) || l.ctx.Err() != nil:
 			return
@@ -160,25 +154,42 @@ func (l *Listener) report(id *peer.Identity, err error) {
 	}
 }
 
-// enter counts one more connection, unless there are limit.
-func (l *Listener) enter(limit int) bool {
+// enter counts one more client, for which setUp is to be called. It returns ErrBusy
+// if there are too many to refuse one more, link.ErrClosed after Release.
+func (l *Listener) enter() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open >= limit {
-		return false
+	switch {
+	case l.ctx.Err() != nil:
+		return link.ErrClosed
+	case l.clients >= l.c.mostClients():
+		return ErrBusy
 	}
-	l.open++
-	return true
+	l.clients++
+	l.wg.Add(1)
+	return nil
 }
 
+// leave is called when a client has ended.
 func (l *Listener) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open--
+	l.clients--
 }
 
-func (l *Listener) connections() int {
+// takeSlot takes one of the MaxConnections slots, if one is free.
+func (l *Listener) takeSlot() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.open
+	if l.slots >= l.c.MaxConnections {
+		return false
+	}
+	l.slots++
+	return true
+}
+
+func (l *Listener) freeSlot() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slots--
 }

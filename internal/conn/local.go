@@ -3,12 +3,14 @@ package conn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mem"
+	"github.com/sealport/sealport/internal/wire"
 )
 
 // locals are the listeners of this process that its own clients reach in memory:
@@ -26,11 +28,16 @@ func (c *Config) localKey(endpoint string) localKey {
 }
 
 // localIncoming is a client within the process. It implements rendezvous.Incoming.
+// The listener answers it once, unless it has left.
 type localIncoming struct {
+	ctx      context.Context // of its Dial
 	hello    []byte
 	security Security // the client's
-	answer   chan localAnswer
 	ofHost   Proof
+
+	mu     sync.Mutex
+	left   bool             // the client waits no longer
+	answer chan localAnswer // capacity 1
 }
 
 // localAnswer is what a listener answers it.
@@ -50,53 +57,83 @@ func dialLocal(ctx context.Context, endpoint string, hello []byte, c *Config) (r
 	if l == nil {
 		return nil, nil
 	}
-	in := &localIncoming{hello: hello, security: c.Security, answer: make(chan localAnswer, 1)}
-	if ok, err := l.enterLocal(); !ok || err != nil {
+	switch err := l.enter(); err {
+	case nil:
+	case link.ErrClosed: // there may be another one, or its successor
+		return nil, nil
+	default:
 		return nil, err
 	}
+	in := &localIncoming{ctx: ctx, hello: hello, security: c.Security, answer: make(chan localAnswer, 1)}
 	go l.setUp(in)
+	var a localAnswer
 	select {
-	case a := <-in.answer:
-		if a.err != nil {
-			return nil, a.err
-		}
-		return &localOutgoing{answer: a}, nil
+	case a = <-in.answer:
 	case <-ctx.Done():
+		in.leave()
+		return nil, ctx.Err()
 	}
-	// The listener may have answered meanwhile, or will: its link is not used.
-	go func() {
-		if a := <-in.answer; a.link != nil {
-			a.link.Interrupt()
-			_ = a.link.Close()
-		}
-	}()
-	return nil, ctx.Err()
+	if a.err != nil {
+		return nil, a.err
+	}
+	return &localOutgoing{answer: a}, nil
 }
 
-// enterLocal counts a client within the process. It returns false if the listener
-// takes no more clients, ErrBusy if it has too many.
-func (l *Listener) enterLocal() (bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.shut || l.ctx.Err() != nil:
-		return false, nil
-	case l.open >= l.c.mostClients():
-		return false, ErrBusy
+// leave is called when the client waits no longer. An answer that has come meanwhile
+// is not used.
+func (in *localIncoming) leave() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.left = true
+	select {
+	case a := <-in.answer:
+		_ = a.discard()
+	default:
 	}
-	l.open++
-	l.wg.Add(1)
-	return true, nil
 }
+
+// deliver answers the client. It returns link.ErrPeerGone if the client has left, and
+// discards the answer.
+func (in *localIncoming) deliver(a localAnswer) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.left {
+		return errors.Join(fmt.Errorf("connection set-up: %w", link.ErrPeerGone), a.discard())
+	}
+	in.answer <- a
+	return nil
+}
+
+// discard closes the link that comes with an answer.
+func (a *localAnswer) discard() error {
+	l := a.link
+	a.link = nil
+	if l == nil {
+		return nil
+	}
+	l.Interrupt()
+	return l.Close()
+}
+
+// fail answers with an error in place of a hello. It ends in.
+func (in *localIncoming) fail(err error) { _ = in.deliver(localAnswer{err: err}) }
 
 // check is what a handshake is for clients of other processes: it returns what the
 // client has shown. On error it ends in.
 func (in *localIncoming) check(ctx context.Context, l *Listener) (ofClient Proof, err error) {
-	in.ofHost, ofClient, err = in.security.Local(ctx, l.endpoint, l.c.Security)
-	if err != nil {
-		in.answer <- localAnswer{err: err}
+	// The client's Trust gets the context that the client was given.
+	both, cancel := context.WithCancel(in.ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	in.ofHost, ofClient, err = in.security.Local(both, l.endpoint, l.c.Security)
+	if err == nil {
+		return ofClient, nil
 	}
-	return ofClient, err
+	why := err
+	if ctx.Err() != nil { // the host ends, or took too long: it has not refused
+		why = link.ErrPeerGone
+	}
+	return ofClient, errors.Join(err, in.deliver(localAnswer{err: why}))
 }
 
 // Hello implements rendezvous.Incoming.
@@ -108,19 +145,21 @@ func (in *localIncoming) Credentials() *cred.Credentials { return nil }
 // Accept implements rendezvous.Incoming.
 func (in *localIncoming) Accept(_ context.Context, hello []byte) (link.Link, error) {
 	host, client := mem.Pair()
-	in.answer <- localAnswer{hello: hello, accepted: true, link: client, ofHost: in.ofHost}
+	if err := in.deliver(localAnswer{hello: hello, accepted: true, link: client, ofHost: in.ofHost}); err != nil {
+		host.Interrupt()
+		return nil, errors.Join(err, host.Close())
+	}
 	return host, nil
 }
 
 // Refuse implements rendezvous.Incoming.
 func (in *localIncoming) Refuse(_ context.Context, hello []byte) error {
-	in.answer <- localAnswer{hello: hello}
-	return nil
+	return in.deliver(localAnswer{hello: hello})
 }
 
 // Close implements rendezvous.Incoming.
 func (in *localIncoming) Close() error {
-	in.answer <- localAnswer{err: link.ErrPeerGone}
+	in.fail(link.ErrPeerGone)
 	return nil
 }
 
@@ -141,18 +180,10 @@ func (out *localOutgoing) Link() (link.Link, error) {
 	l := out.answer.link
 	out.answer.link = nil
 	if l == nil {
-		return nil, errors.New("refused")
+		return nil, fmt.Errorf("%w: refused", wire.ErrSetup)
 	}
 	return l, nil
 }
 
 // Close implements rendezvous.Outgoing.
-func (out *localOutgoing) Close() error {
-	l := out.answer.link
-	out.answer.link = nil
-	if l == nil {
-		return nil
-	}
-	l.Interrupt()
-	return l.Close()
-}
+func (out *localOutgoing) Close() error { return out.answer.discard() }

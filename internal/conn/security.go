@@ -36,9 +36,10 @@ type Security interface {
 	Host(ctx context.Context, l link.Link, s Side) (link.Link, Proof, error)
 	Client(ctx context.Context, l link.Link, s Side) (link.Link, Proof, error)
 
-	// Local is called for a client within the process of the host, whose
-	// Security is host: it checks both keys, and returns what each side has
-	// shown to the other.
+	// Local is called on a client's Security if the client is within the process of
+	// the host, whose Security is host: it checks both keys, and returns what each
+	// side has shown to the other. ctx is the client's, and ends with the host's
+	// set-up too.
 	Local(ctx context.Context, endpoint string, host Security) (ofHost, ofClient Proof, err error)
 }
 
@@ -75,7 +76,10 @@ func identifySelf(c rendezvous.Carrier) (*peer.Identity, error) {
 // ownBinding is what a handshake binds of this process, as its peers see it.
 func ownBinding(c rendezvous.Carrier) ([]byte, error) {
 	k, err := c.Self()
-	if k == nil || err != nil {
+	if err != nil {
+		return nil, err
+	}
+	if k == nil {
 		return selfBinding()
 	}
 	// An audit token changes with the process's ids.

@@ -19,7 +19,7 @@ func (l *Listener) setUp(in rendezvous.Incoming) {
 	c, id, err := l.admit(ctx, in)
 	if err != nil {
 		if l.ctx.Err() == nil {
-			l.report(id, rendezvous.Explain(err))
+			l.report(id, rendezvous.Explain(timedOut(ctx, err)))
 		}
 		if id != nil {
 			_ = id.Close()
@@ -35,8 +35,8 @@ func (l *Listener) setUp(in rendezvous.Incoming) {
 	}
 }
 
-// admit decides on a client. It ends in. With an error it returns the client's
-// identity, if that is known and the client was authorized.
+// admit decides on a client that has said hello. It ends in. With an error it returns
+// the client's identity, if that is known and the client was authorized.
 func (l *Listener) admit(ctx context.Context, in rendezvous.Incoming) (*Conn, *peer.Identity, error) {
 	hello, err := in.Hello(ctx)
 	if rendezvous.IsExhausted(err) {
@@ -49,9 +49,19 @@ func (l *Listener) admit(ctx context.Context, in rendezvous.Incoming) (*Conn, *p
 	if err != nil {
 		return nil, nil, errors.Join(err, in.Close())
 	}
-	if n := l.connections(); n > l.c.MaxConnections {
-		return nil, nil, l.refuse(ctx, in, refusal(wire.Busy), fmt.Errorf("%w: it has %d", ErrBusy, n))
+	if !l.takeSlot() {
+		return nil, nil, l.refuse(ctx, in, refusal(wire.Busy), ErrBusy)
 	}
+	c, id, err := l.connect(ctx, in, theirs)
+	if err != nil {
+		l.freeSlot()
+	}
+	return c, id, err
+}
+
+// connect makes the connection, in a slot, with a client that is authorized. See
+// admit.
+func (l *Listener) connect(ctx context.Context, in rendezvous.Incoming, theirs wire.Hello) (*Conn, *peer.Identity, error) {
 	id, err := authorize(ctx, in, l.c)
 	switch {
 	case err == nil:
@@ -83,6 +93,10 @@ func refusal(s wire.Status) wire.Hello {
 // refuse answers a client with a refusal and returns why.
 func (l *Listener) refuse(ctx context.Context, in rendezvous.Incoming, answer wire.Hello, why error) error {
 	l.refused.Add(1)
+	if local, ok := in.(*localIncoming); ok && answer.Status == wire.Exhausted {
+		local.fail(rendezvous.Explain(why)) // it is out of the same resource
+		return why
+	}
 	// The client may be gone; why it is refused matters more.
 	_ = in.Refuse(ctx, answer.Append(nil))
 	return why
@@ -97,7 +111,9 @@ func (l *Listener) accept(ctx context.Context, in rendezvous.Incoming, id *peer.
 	case l.c.Security == nil:
 	case local != nil:
 		if proof, err = local.check(ctx, l); err != nil {
-			l.refused.Add(1)
+			if !errors.Is(err, link.ErrPeerGone) {
+				l.refused.Add(1)
+			}
 			return nil, err
 		}
 	default:
@@ -119,11 +135,14 @@ func (l *Listener) accept(ctx context.Context, in rendezvous.Incoming, id *peer.
 			return nil, err
 		}
 	}
-	return newConn(lk, l.c, theirs, id, proof, l.endpoint, l.leave), nil
+	return newConn(lk, l.c, theirs, id, proof, l.endpoint, func() {
+		l.freeSlot()
+		l.leave()
+	}), nil
 }
 
-// secured does the handshake. The client has been told that it is accepted: Finish
-// waits for it.
+// secured does the handshake. The client has been told that it is accepted, so Release
+// does not end it.
 func (l *Listener) secured(ctx context.Context, lk link.Link, id *peer.Identity) (link.Link, Proof, error) {
 	deadline, _ := ctx.Deadline()
 	rest, cancel := context.WithDeadline(l.over, deadline)
