@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -39,7 +40,10 @@ type Client[T any] struct {
 	dialErr  error         // of the last attempt to connect again
 	receives bool          // Receive was called
 	leaving  []*attachment[T]
+	last     *attachment[T] // that Close closes; nil before and after
 	past     Stats
+
+	closing sync.Once
 }
 
 // attachment is one connection of a Client.
@@ -198,7 +202,11 @@ func (c *Client[T]) await(ctx context.Context, notSent bool) error {
 		case <-c.ctx.Done():
 			return ErrClosed
 		case <-ctx.Done():
-			return &DisconnectedError{Endpoint: c.endpoint, NotSent: notSent, Err: errors.Join(ctx.Err(), dialErr)}
+			err := ctx.Err()
+			if dialErr != nil {
+				err = fmt.Errorf("%w; the last attempt to connect again: %w", err, dialErr)
+			}
+			return &DisconnectedError{Endpoint: c.endpoint, NotSent: notSent, Err: err}
 		}
 	}
 }
@@ -328,8 +336,10 @@ func (c *Client[T]) Stats() Stats {
 	for _, a := range c.leaving {
 		s.add(statsOf(a.Counters()))
 	}
-	if a := c.current.Load(); a != nil {
-		s.add(statsOf(a.Counters()))
+	for _, a := range []*attachment[T]{c.current.Load(), c.last} {
+		if a != nil {
+			s.add(statsOf(a.Counters()))
+		}
 	}
 	return s
 }
@@ -338,20 +348,17 @@ func (c *Client[T]) Stats() Stats {
 // host lives. It blocks for at most 5 seconds, while the host's buffer is full. It
 // returns a [*DisconnectedError] if something may have been lost that was not
 // reported yet. Idempotent.
-func (c *Client[T]) Close() error {
+func (c *Client[T]) Close() (err error) {
+	c.closing.Do(func() { err = c.close() })
+	return err
+}
+
+func (c *Client[T]) close() error {
 	c.cancel()
 	<-c.kept
-	var err error
+	err := c.closeLast()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a := c.current.Swap(nil); a != nil {
-		// Before our own goodbye, which a host answers by going as well.
-		if a.HungUp() {
-			c.noteLossLocked(a, ErrPeerGone)
-		}
-		err = a.Close()
-		c.past.add(statsOf(a.Counters()))
-	}
 	for _, a := range c.leaving {
 		c.endLocked(a)
 	}
@@ -359,5 +366,32 @@ func (c *Client[T]) Close() error {
 	if lost := c.takeLoss(false); lost != nil {
 		return lost
 	}
+	return err
+}
+
+// closeLast closes the current connection: without the lock, since that may block.
+func (c *Client[T]) closeLast() error {
+	c.mu.Lock()
+	a := c.current.Swap(nil)
+	if a == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	c.last = a
+	// Before our own goodbye, which a host answers by going as well.
+	gone := a.HungUp()
+	var lost uint64
+	if gone {
+		lost = c.noteLossLocked(a, ErrPeerGone)
+	}
+	c.mu.Unlock()
+	if gone {
+		c.logLoss(lost, ErrPeerGone)
+	}
+	err := a.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = nil
+	c.past.add(statsOf(a.Counters()))
 	return err
 }

@@ -45,8 +45,7 @@ func (o *outbox) put(b []byte, dropOldest bool, start func()) (full <-chan struc
 		if !dropOldest {
 			return o.room
 		}
-		o.bytes -= len(o.queue[0])
-		o.queue = o.queue[1:]
+		_ = o.popLocked()
 		o.dropped.Add(1)
 	}
 	if o.shut {
@@ -62,6 +61,15 @@ func (o *outbox) put(b []byte, dropOldest bool, start func()) (full <-chan struc
 	return nil
 }
 
+// popLocked removes the oldest message, so that its memory can be freed.
+func (o *outbox) popLocked() []byte {
+	b := o.queue[0]
+	o.queue[0] = nil
+	o.queue = o.queue[1:]
+	o.bytes -= len(b)
+	return b
+}
+
 func (o *outbox) wakeLocked() {
 	select {
 	case o.more <- struct{}{}:
@@ -74,9 +82,7 @@ func (o *outbox) take(ctx context.Context) ([]byte, bool) {
 	for {
 		o.mu.Lock()
 		if len(o.queue) > 0 {
-			b := o.queue[0]
-			o.queue = o.queue[1:]
-			o.bytes -= len(b)
+			b := o.popLocked()
 			if !o.shut { // else nobody waits for room
 				close(o.room)
 				o.room = make(chan struct{})

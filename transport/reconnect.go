@@ -95,8 +95,8 @@ func (c *Client[T]) attach(next *typed[T]) {
 // connection; the first counts.
 func (c *Client[T]) detach(a *attachment[T], cause error) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if !c.current.CompareAndSwap(a, nil) {
+		c.mu.Unlock()
 		return cause
 	}
 	close(a.detached)
@@ -106,33 +106,41 @@ func (c *Client[T]) detach(a *attachment[T], cause error) error {
 			cause = closed
 		}
 	}
-	c.noteLossLocked(a, cause)
+	lost := c.noteLossLocked(a, cause)
 	if !c.receives || a.drained {
 		c.endLocked(a)
-		return cause
+	} else {
+		// Its host may have sent something before it went.
+		c.leaving = append(c.leaving, a)
+		if len(c.leaving) > maxLeaving {
+			c.endLocked(c.leaving[0])
+			c.leaving = c.leaving[1:]
+		}
 	}
-	// Its host may have sent something before it went.
-	c.leaving = append(c.leaving, a)
-	if len(c.leaving) > maxLeaving {
-		c.endLocked(c.leaving[0])
-		c.leaving = c.leaving[1:]
-	}
+	c.mu.Unlock()
+	c.logLoss(lost, cause)
 	return cause
 }
 
 // noteLossLocked notes what is lost with a connection whose host is gone, or that its
-// host has closed it for a reason.
-func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) {
-	lost := a.Unacknowledged()
-	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
+// host has closed it for a reason. It returns the number of messages, for logLoss.
+func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) (lost uint64) {
+	lost = a.Unacknowledged()
 	var closed *CloseError
 	if lost == 0 && !errors.As(cause, &closed) {
-		return
+		return lost
 	}
+	sum := lost
 	if earlier := c.loss.Swap(nil); earlier != nil {
-		lost += earlier.Unconfirmed
+		sum += earlier.Unconfirmed
 	}
-	c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Unconfirmed: lost, Err: cause})
+	c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Unconfirmed: sum, Err: cause})
+	return lost
+}
+
+// logLoss is called without the lock: a Logger may block, or ask for Stats.
+func (c *Client[T]) logLoss(lost uint64, cause error) {
+	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
 }
 
 // endLocked frees a connection and keeps its numbers.

@@ -19,6 +19,7 @@ import (
 func init() {
 	parts["exhausted host"] = exhaustedHost
 	parts["exhausted client"] = exhaustedClient
+	parts["exhausted inside"] = exhaustedInside
 }
 
 // spare opens descriptors until the process's limit, which it lowers, leaves so many.
@@ -133,4 +134,24 @@ func testExhaustedClient(t *testing.T, e *env) {
 	n, err := strconv.Atoi(p.expect(t, "connected"))
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, n, 3, "the directory, the socket, the host's pidfd")
+}
+
+// exhaustedInside is a host and a client in one process without descriptors.
+func exhaustedInside(e *env, _ string) {
+	inside := e.config(func(c *transport.Config) { c.NoInProcess, c.Attested = false, false })
+	h, err := e.Bytes.NewHost(e.endpoint, service(func(context.Context, transport.Message[[]byte]) {}), inside)
+	must(err)
+	free := spare(0)
+	_, err = e.Bytes.NewClient(context.Background(), e.endpoint, nil, inside)
+	say("inside %v %v", errors.Is(err, transport.ErrExhausted) && errors.Is(err, syscall.EMFILE), errors.Is(err, peer.ErrRefused))
+	free()
+	must(h.Close())
+}
+
+// A client of the host's own process hears what that process is out of.
+func testExhaustedInside(t *testing.T, e *env) {
+	if e.Secure { // which is connected by the kernel
+		return
+	}
+	e.start(t, "exhausted inside", "").expect(t, "inside true false")
 }

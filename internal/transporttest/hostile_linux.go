@@ -27,6 +27,7 @@ import (
 var wireTests = []test{
 	{"ExhaustedHost", testExhaustedHost},
 	{"ExhaustedClient", testExhaustedClient},
+	{"ExhaustedInside", testExhaustedInside},
 	{"HostileClients", testHostileClients},
 	{"SilentClients", testSilentClients},
 	{"HostileHosts", testHostileHosts},

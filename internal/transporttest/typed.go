@@ -31,6 +31,8 @@ var typedTests = []test{
 	{"UseAfterClose", testAfterClose},
 	{"ShutdownDrains", testShutdownDrains},
 	{"ShutdownDrainsNewClients", testShutdownNew},
+	{"ShutdownGivesEndpointUp", testShutdownReleases},
+	{"StatsWhileClosing", testStatsWhileClosing},
 	{"CloseTellsClients", testCloseTells},
 	{"CloseReportsLoss", testCloseReports},
 	{"ClientFindsNextHost", testNextHost},

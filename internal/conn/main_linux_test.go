@@ -1,0 +1,4 @@
+package conn_test
+
+// carrierHasDirectory is whether endpoints are files.
+const carrierHasDirectory = true
