@@ -38,7 +38,6 @@ type Client[T any] struct {
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced when current becomes non-nil
 	dialErr  error         // of the last attempt to connect again
-	receives bool          // Receive was called
 	leaving  []*attachment[T]
 	last     *attachment[T] // that Close closes; nil before and after
 	past     Stats
@@ -50,7 +49,12 @@ type Client[T any] struct {
 type attachment[T any] struct {
 	*typed[T]
 	detached chan struct{} // closed when it is no longer current
-	drained  bool          // nothing more is to be received; guarded by Client.mu
+
+	// Guarded by Client.mu:
+	received bool      // by Receive, which may have returned a slice of its memory
+	drained  bool      // nothing more is to be received
+	left     *leftover // what is to be received, of a connection that is freed
+	freed    bool
 }
 
 // maxLeaving is how many connections whose host is gone are kept for the replies
@@ -160,10 +164,7 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
-	if err == ErrClosed { // and not what has a reason, as a revoked key
-		err = ErrPeerGone // it was given up in Receive, below
-	}
-	err = c.detach(a, err)
+	err = c.detach(a, endOfHost(err))
 	if lost := c.takeLoss(notSent); lost != nil {
 		var closed *CloseError
 		if errors.As(err, &closed) {
@@ -202,11 +203,10 @@ func (c *Client[T]) await(ctx context.Context, notSent bool) error {
 		case <-c.ctx.Done():
 			return ErrClosed
 		case <-ctx.Done():
-			err := ctx.Err()
-			if dialErr != nil {
-				err = fmt.Errorf("%w; the last attempt to connect again: %w", err, dialErr)
+			if dialErr == nil {
+				return ctx.Err()
 			}
-			return &DisconnectedError{Endpoint: c.endpoint, NotSent: notSent, Err: err}
+			return fmt.Errorf("%w; the last attempt to connect again: %w", ctx.Err(), dialErr)
 		}
 	}
 }
@@ -229,8 +229,7 @@ func (c *Client[T]) Receive(ctx context.Context) (v T, err error) {
 			}
 			continue
 		}
-		v, err = a.receive(ctx)
-		if err == nil || !isEnd(err) {
+		if v, err = a.receiveNext(ctx); err == nil || !isEnd(err) {
 			return v, err
 		}
 		c.read(a)
@@ -261,14 +260,16 @@ func (c *Client[T]) Messages(ctx context.Context) iter.Seq2[T, error] {
 func (c *Client[T]) reading() (a *attachment[T], lost *DisconnectedError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.receives = true
 	if len(c.leaving) > 0 {
 		return c.leaving[0], nil
 	}
 	if c.loss.Load() != nil {
 		lost = c.takeLoss(false)
 	}
-	return c.current.Load(), lost
+	if a = c.current.Load(); a != nil {
+		a.received = true
+	}
+	return a, lost
 }
 
 // read is called when nothing more is to be received from a connection. A Send that
@@ -285,8 +286,7 @@ func (c *Client[T]) read(a *attachment[T]) {
 			return
 		}
 	}
-	// It is current yet: detach must not keep it for its replies, nor look for
-	// the host's reason, which is known.
+	// It is still current: detach must not keep it for its replies.
 	a.drained = true
 }
 
@@ -334,7 +334,9 @@ func (c *Client[T]) Stats() Stats {
 	defer c.mu.Unlock()
 	s := c.past
 	for _, a := range c.leaving {
-		s.add(statsOf(a.Counters()))
+		if !a.freed {
+			s.add(statsOf(a.Counters()))
+		}
 	}
 	for _, a := range []*attachment[T]{c.current.Load(), c.last} {
 		if a != nil {
@@ -380,13 +382,15 @@ func (c *Client[T]) closeLast() error {
 	c.last = a
 	// Before our own goodbye, which a host answers by going as well.
 	gone := a.HungUp()
+	var cause error = ErrPeerGone
 	var lost uint64
 	if gone {
-		lost = c.noteLossLocked(a, ErrPeerGone)
+		cause = c.drainLocked(a, cause)
+		lost = c.noteLossLocked(a, cause)
 	}
 	c.mu.Unlock()
 	if gone {
-		c.logLoss(lost, ErrPeerGone)
+		c.logLoss(lost, cause)
 	}
 	err := a.Close()
 	c.mu.Lock()

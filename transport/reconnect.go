@@ -100,16 +100,12 @@ func (c *Client[T]) detach(a *attachment[T], cause error) error {
 		return cause
 	}
 	close(a.detached)
-	if !c.receives && !a.drained {
-		// Nobody receives: what is left is looked through for the host's reason.
-		if closed := a.Goodbye(); closed != nil {
-			cause = closed
-		}
-	}
+	cause = c.drainLocked(a, cause)
 	lost := c.noteLossLocked(a, cause)
-	if !c.receives || a.drained {
+	if a.drained || a.left != nil {
 		c.endLocked(a)
-	} else {
+	}
+	if !a.drained {
 		// Its host may have sent something before it went.
 		c.leaving = append(c.leaving, a)
 		if len(c.leaving) > maxLeaving {
@@ -119,6 +115,22 @@ func (c *Client[T]) detach(a *attachment[T], cause error) error {
 	}
 	c.mu.Unlock()
 	c.logLoss(lost, cause)
+	return cause
+}
+
+// drainLocked receives what the host of a connection had sent, unless the caller of
+// Receive may still use the memory of that connection, and returns the cause: the
+// host's reason, if it is found.
+func (c *Client[T]) drainLocked(a *attachment[T], cause error) error {
+	if a.received {
+		return cause
+	}
+	left, closed := a.drain(c.s.BufferSize)
+	if closed != nil {
+		cause = closed
+	}
+	left.cause = cause
+	a.left, a.drained = left, len(left.ends) == 0
 	return cause
 }
 
@@ -143,8 +155,12 @@ func (c *Client[T]) logLoss(lost uint64, cause error) {
 	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
 }
 
-// endLocked frees a connection and keeps its numbers.
+// endLocked frees a connection and keeps its numbers. Idempotent.
 func (c *Client[T]) endLocked(a *attachment[T]) {
+	if a.freed {
+		return
+	}
+	a.freed = true
 	a.Abort()
 	c.past.add(statsOf(a.Counters()))
 }

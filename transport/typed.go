@@ -55,6 +55,10 @@ func (t *typed[T]) receive(ctx context.Context) (v T, err error) {
 	if err != nil {
 		return v, err
 	}
+	return t.decode(b)
+}
+
+func (t *typed[T]) decode(b []byte) (v T, err error) {
 	if v, err = t.k.decode(b); err != nil {
 		err = &MessageError{Peer: t.Peer(), Size: len(b), Err: err}
 	}

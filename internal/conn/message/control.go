@@ -101,24 +101,25 @@ func (c *Conn) WaitAccepted(ctx context.Context) error {
 	return c.rerr
 }
 
-// Goodbye looks for the reason with which the peer has closed, after Gone, among
-// what is left to receive, which is lost; it looks at no more than that. It does
-// not block. It returns nil if there is none. Like Receive it may be called by one
-// goroutine at a time.
-func (c *Conn) Goodbye() error {
-	const most = 4096 // frames, whatever is in them: fragments may never be a message
-	for frames := 0; c.rerr == nil; {
+// Drain receives what is left after Gone, without blocking, until more than most
+// bytes of frames were read: a peer that is hostile may write on. keep gets each
+// message, which is valid until it returns. Drain returns what Config.Closed has made
+// of the reason with which the peer has closed, or nil. Like Receive it may be called
+// by one goroutine at a time.
+func (c *Conn) Drain(most int, keep func(p []byte)) error {
+	for read := 0; c.rerr == nil; {
 		if len(c.rest) == 0 {
-			if frames == most || c.readFrame(ended) != nil {
+			if read > most || c.readFrame(ended) != nil {
 				break
 			}
-			frames++
+			read += len(c.rest)
 		}
 		p, ok, err := c.next()
 		if err != nil {
 			c.rerr = fmt.Errorf("%w: %w", link.ErrProtocol, err)
 		} else if ok {
 			c.received.add(len(p))
+			keep(p)
 			if len(c.rest) == 0 {
 				c.frameDone()
 			}

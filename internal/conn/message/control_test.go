@@ -62,21 +62,42 @@ func TestReasonArrivesAfterMessages(t *testing.T) {
 	})
 }
 
-func TestGoodbyeIsFoundAmongMessages(t *testing.T) {
+func TestDrain(t *testing.T) {
+	drain := func(c *message.Conn, most int) (got []string, err error) {
+		err = c.Drain(most, func(p []byte) { got = append(got, string(p)) })
+		return got, err
+	}
 	both(t, func(t *testing.T, cfg message.Config) {
 		a, b := pair(t, cfg)
 		send(t, a, "one", "two", "three")
-		assert.NoError(t, b.Goodbye(), "there is none yet")
+		require.NoError(t, a.Flush(hung(t)))
+		got, err := drain(b, megabyte)
+		require.NoError(t, err, "the peer has not closed")
+		require.Equal(t, []string{"one", "two", "three"}, got)
 		send(t, a, "four")
 		require.NoError(t, a.CloseWithReason("enough"))
+		got, err = drain(b, megabyte)
 		var closed *closeError
-		require.ErrorAs(t, b.Goodbye(), &closed)
+		require.ErrorAs(t, err, &closed)
 		require.Equal(t, "enough", closed.reason)
+		require.Equal(t, []string{"four"}, got)
 	})
-	t.Run("none", func(t *testing.T) {
+	t.Run("no reason", func(t *testing.T) {
 		a, b := pair(t, coalescing)
+		send(t, a, "one")
 		require.NoError(t, a.Close())
-		assert.NoError(t, b.Goodbye())
+		got, err := drain(b, megabyte)
+		require.NoError(t, err)
+		require.Equal(t, []string{"one"}, got)
+	})
+	t.Run("bounded", func(t *testing.T) {
+		cfg := coalescing
+		cfg.Coalesce = false // each in a frame of its own
+		a, b := pair(t, cfg)
+		send(t, a, "12345", "12345", "12345")
+		got, err := drain(b, len("12345"))
+		require.NoError(t, err)
+		require.Len(t, got, 1)
 	})
 }
 

@@ -1,0 +1,66 @@
+package transport
+
+import (
+	"context"
+	"io"
+)
+
+// leftover is what a host had sent on a connection when it went, and was not
+// received yet. It outlives the connection, so that a Client which calls Receive
+// late loses nothing and keeps no dead connection.
+type leftover struct {
+	messages []byte // one after the other
+	ends     []int  // of each, in messages
+	next     int    // the first that was not received
+	cause    error  // after the last
+}
+
+// carrierBuffers is more than carriers hold of frames beside a ring, in bytes.
+const carrierBuffers = 4 << 20
+
+// drain receives what is left of a connection whose host has gone, and returns the
+// host's reason, or nil. It does not block.
+func (t *typed[T]) drain(bufferSize int) (left *leftover, closed error) {
+	left = new(leftover)
+	// A ring may be full again after it was copied.
+	most := 2*max(bufferSize, DefaultBufferSize) + carrierBuffers
+	closed = t.Drain(most, func(p []byte) {
+		left.messages = append(left.messages, p...)
+		left.ends = append(left.ends, len(left.messages))
+	})
+	return left, closed
+}
+
+// take returns the next message, or the cause after the last.
+func (l *leftover) take() ([]byte, error) {
+	if l.next == len(l.ends) {
+		return nil, l.cause
+	}
+	begin, end := 0, l.ends[l.next]
+	if l.next > 0 {
+		begin = l.ends[l.next-1]
+	}
+	l.next++
+	return l.messages[begin:end:end], nil
+}
+
+// receiveNext returns the next message of a connection, which may be freed already.
+func (a *attachment[T]) receiveNext(ctx context.Context) (v T, err error) {
+	if a.left == nil {
+		return a.receive(ctx)
+	}
+	b, err := a.left.take()
+	if err != nil {
+		return v, err
+	}
+	return a.decode(b)
+}
+
+// endOfHost is the cause that a Client reports. Whether a host that gives no reason
+// has closed or died depends on which of its ends is noticed first.
+func endOfHost(err error) error {
+	if err == io.EOF || err == ErrClosed { // and not what has a reason, as a revoked key
+		return ErrPeerGone
+	}
+	return err
+}
