@@ -159,9 +159,12 @@ func (c *Config) resolve(r role) (*settings, error) {
 	if c != nil {
 		s.Config = *c
 	}
-	err := s.check()
-	if err == nil && r == client {
+	var err error
+	if r == client {
 		err = s.checkClient()
+	}
+	if err == nil {
+		err = s.check()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -268,6 +271,7 @@ func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
 	var untrusted *keys.UntrustedError
 	switch {
 	case errors.As(err, &refused):
+		err = refused
 		s.log.Warn("peer refused", "endpoint", endpoint, "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)
 	case errors.As(err, &untrusted):
 		// The whole key, as a trust file takes it.

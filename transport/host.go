@@ -36,6 +36,7 @@ type Host[T any] struct {
 	stop   context.CancelFunc
 
 	decodeErrors atomic.Uint64
+	refused      atomic.Uint64 // by OnConnect
 	sessions     sessions[T]
 
 	wg sync.WaitGroup
@@ -109,6 +110,7 @@ func (h *Host[T]) serve(c *conn.Conn) {
 	err := h.receive(s)
 	h.finish(s)
 	why := s.why(err)
+	s.left.Store(why != ErrClosed)
 	var closed *CloseError
 	if why != nil && why != ErrClosed && !errors.As(why, &closed) {
 		h.s.reportConn(h.Endpoint(), s.Peer(), why)
@@ -123,32 +125,29 @@ func (h *Host[T]) serve(c *conn.Conn) {
 	} else {
 		_ = c.Close()
 	}
-	h.sessions.mu.Lock()
-	defer h.sessions.mu.Unlock()
-	delete(h.sessions.live, s)
-	h.sessions.past.add(s.Stats())
+	h.sessions.remove(s)
 }
 
 // admit makes a session of a connection, unless OnConnect refuses.
 func (h *Host[T]) admit(s *Session[T]) bool {
-	h.sessions.mu.Lock()
-	h.sessions.last++
-	s.id = h.sessions.last
-	h.sessions.mu.Unlock()
-	if h.service.OnConnect != nil {
-		if err := h.service.OnConnect(s.ctx, s); err != nil {
-			h.s.reportConn(h.Endpoint(), s.Peer(), fmt.Errorf("refused by OnConnect: %w", err))
-			ctx, cancel := context.WithTimeout(s.ctx, h.s.HandshakeTimeout)
-			defer cancel()
-			_ = s.c.Refuse(ctx, cmp.Or(err.Error(), "refused"))
-			return false
-		}
-		// If the client has gone meanwhile, receiving says so.
-		_ = s.c.Accept(s.ctx)
+	s.id = h.sessions.nextID()
+	if h.service.OnConnect == nil {
+		h.sessions.add(s)
+		return true
 	}
-	h.sessions.mu.Lock()
-	defer h.sessions.mu.Unlock()
-	h.sessions.live[s] = struct{}{}
+	if err := h.service.OnConnect(s.ctx, s); err != nil {
+		h.refused.Add(1)
+		h.s.reportConn(h.Endpoint(), s.Peer(), fmt.Errorf("refused by OnConnect: %w", err))
+		ctx, cancel := context.WithTimeout(s.ctx, h.s.HandshakeTimeout)
+		defer cancel()
+		_ = s.c.Refuse(ctx, cmp.Or(err.Error(), "refused"))
+		return false
+	}
+	// First, so that what is published after the client's constructor has returned
+	// reaches it.
+	h.sessions.add(s)
+	// If the client has gone meanwhile, receiving says so.
+	_ = s.c.Accept(s.ctx)
 	return true
 }
 
@@ -260,8 +259,8 @@ func (h *Host[T]) Stats() Stats {
 		stats.add(s.Stats())
 	}
 	stats.Connections = len(h.sessions.live)
-	stats.Accepted = h.l.Accepted()
-	stats.Refused = h.l.Refused()
+	stats.Accepted = h.sessions.begun
+	stats.Refused = h.l.Refused() + h.refused.Load()
 	stats.DecodeErrors = h.decodeErrors.Load()
 	return stats
 }

@@ -34,6 +34,7 @@ type Session[T any] struct {
 	ctx    context.Context // ended with the session
 	cancel context.CancelFunc
 	reason atomic.Pointer[string] // given to Close; nil before
+	left   atomic.Bool            // the client has ended the session
 	value  atomic.Value
 	out    outbox
 }
@@ -83,7 +84,13 @@ func (s *Session[T]) SetValue(v any) { s.value.Store(boxed{v}) }
 // until ctx ends: a client that never receives delays only who sends to it. v is
 // the caller's again when Send returns. For errors see [Conn.Send]; [ErrEncode],
 // after which the session is as before.
-func (s *Session[T]) Send(ctx context.Context, v T) error { return s.c.send(ctx, v) }
+func (s *Session[T]) Send(ctx context.Context, v T) error {
+	err := s.c.send(ctx, v)
+	if err == ErrClosed && s.left.Load() {
+		return ErrPeerGone // this side has closed after the client
+	}
+	return err
+}
 
 // Close ends the session and tells the client why: it gets a [*CloseError] with the
 // reason, or, if that is empty, what [Host.Close] would tell it. What was sent to it
@@ -121,8 +128,31 @@ func (s *Session[T]) why(err error) error {
 
 // sessions are those of a Host.
 type sessions[T any] struct {
-	mu   sync.Mutex
-	last uint64
-	live map[*Session[T]]struct{}
-	past Stats // of those that have ended
+	mu    sync.Mutex
+	last  uint64 // ID
+	begun uint64
+	live  map[*Session[T]]struct{}
+	past  Stats // of those that have ended
+}
+
+func (all *sessions[T]) nextID() uint64 {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.last++
+	return all.last
+}
+
+func (all *sessions[T]) add(s *Session[T]) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.begun++
+	all.live[s] = struct{}{}
+}
+
+// remove is called when a session has ended. It keeps its numbers.
+func (all *sessions[T]) remove(s *Session[T]) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	delete(all.live, s)
+	all.past.add(s.Stats())
 }

@@ -28,7 +28,8 @@ func authorize(ctx context.Context, from candidate, c *Config) (*peer.Identity, 
 		if rendezvous.IsExhausted(err) && errors.As(err, &refused) {
 			err = rendezvous.Explain(refused.Reason)
 		}
-		return nil, errors.Join(err, id.Close())
+		_ = id.Close()
+		return nil, err
 	}
 	return id, nil
 }

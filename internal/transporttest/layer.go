@@ -262,7 +262,7 @@ func Run(t *testing.T, l Layer) {
 
 // tests are those that a variant has to pass.
 func (v variant) tests(l Layer) []test {
-	api := slices.Concat(typedTests, sessionTests, publishTests, batchTests, contextTests, roleTests, connTests)
+	api := slices.Concat(typedTests, leftoverTests, sessionTests, publishTests, batchTests, contextTests, roleTests, connTests)
 	switch {
 	case v.inside, v.simulated():
 		return api

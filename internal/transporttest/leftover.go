@@ -1,0 +1,128 @@
+package transporttest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/transport"
+)
+
+var leftoverTests = []test{
+	{"ReceiveAfterTheHostHasGone", testReceiveLate},
+	{"ContextEndsWithoutHost", testContextWithoutHost},
+	{"SessionSendAfterTheClient", testSendAfterClient},
+	{"AdmittedIsPublishedTo", testAdmittedIsPublishedTo},
+}
+
+// A client that calls Receive only when its host has gone gets what that had sent,
+// and then how the connection ended.
+func testReceiveLate(t *testing.T, e *env) {
+	const n = 100
+	for name, end := range map[string]func(h Host, s *transport.Session[string]) error{
+		"Session.Close": func(_ Host, s *transport.Session[string]) error { return s.Close("done") },
+		"Close":         func(h Host, _ *transport.Session[string]) error { return h.Close() },
+		"Shutdown":      func(h Host, _ *transport.Session[string]) error { return h.Shutdown(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, ctx := newEnv(t, e.Layer, e.variant), context30(t)
+			sessions := make(chan *transport.Session[string], 1)
+			h := host(t, e.Strings, func(_ context.Context, m transport.Message[string]) { sessions <- m.Session }, e.config())
+			c := client(t, e.Strings, e.config())
+			first := c.Peer()
+			require.NoError(t, c.Send(ctx, "hello"))
+			s := await(t, sessions)
+			for i := range n {
+				require.NoError(t, s.Send(ctx, fmt.Sprint(i)))
+			}
+			require.NoError(t, end(h, s))
+			require.Eventually(t, func() bool { return c.Peer() != first }, limit, tick, "the client does not notice")
+
+			// The report to a sender takes nothing from the receiver.
+			ended, cancel := context.WithCancel(ctx)
+			cancel()
+			if err := c.Flush(ended); name == "Session.Close" {
+				require.ErrorIs(t, err, transport.ErrDisconnected)
+				requireReason(t, "done", err)
+			}
+			for i := range n {
+				got, err := c.Receive(ctx)
+				require.NoError(t, err)
+				require.Equal(t, fmt.Sprint(i), got)
+			}
+			_, err := c.Receive(ctx)
+			require.ErrorIs(t, err, transport.ErrDisconnected)
+			if name == "Session.Close" {
+				requireReason(t, "done", err)
+			} else {
+				require.ErrorIs(t, err, transport.ErrPeerGone)
+			}
+			assert.EqualValues(t, n, c.Stats().ReceivedMessages)
+			assert.EqualValues(t, 1, c.Stats().SentMessages)
+		})
+	}
+}
+
+// To wait for a host in vain is no news of a host: a loop that goes on after
+// ErrDisconnected ends with its context.
+func testContextWithoutHost(t *testing.T, e *env) {
+	h := host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config())
+	c := client(t, e.Strings, e.config())
+	require.NoError(t, h.Close())
+	require.Eventually(t, func() bool { return c.Peer() == nil }, limit, tick, "the client does not notice")
+	ctx, cancel := context.WithTimeout(context30(t), time.Nanosecond)
+	defer cancel()
+	for name, call := range map[string]func() error{
+		"Send":      func() error { return c.Send(ctx, "not sent") },
+		"SendBatch": func() error { _, err := c.SendBatch(ctx, []string{"not sent"}); return err },
+		"Flush":     func() error { return c.Flush(ctx) },
+		"Receive":   func() error { _, err := c.Receive(ctx); return err },
+	} {
+		for range 2 {
+			err := call()
+			assert.ErrorIs(t, err, context.DeadlineExceeded, name)
+			assert.NotErrorIs(t, err, transport.ErrDisconnected, name)
+		}
+	}
+	for v, err := range c.Messages(ctx) {
+		assert.Fail(t, "a message without a host", "%q %v", v, err)
+		break
+	}
+}
+
+// A session whose client has closed is not one that this side has closed.
+func testSendAfterClient(t *testing.T, e *env) {
+	sessions := make(chan *transport.Session[string], 1)
+	h := host(t, e.Strings, func(_ context.Context, m transport.Message[string]) { sessions <- m.Session }, e.config())
+	c, ctx := client(t, e.Strings, e.config()), context30(t)
+	require.NoError(t, c.Send(ctx, "hello"))
+	s := await(t, sessions)
+	require.NoError(t, c.Close())
+	connected(t, h, 0)
+	require.ErrorIs(t, s.Send(ctx, "too late"), transport.ErrPeerGone)
+	require.NoError(t, s.Close("too late"))
+	require.ErrorIs(t, s.Send(ctx, "too late"), transport.ErrPeerGone)
+}
+
+// Once its constructor has returned, a client that OnConnect has admitted is among
+// the sessions, and gets what is published.
+func testAdmittedIsPublishedTo(t *testing.T, e *env) {
+	ctx := context30(t)
+	h := serve(t, e.Strings, transport.Service[string]{
+		OnConnect: func(context.Context, *transport.Session[string]) error { return nil },
+		Handle:    func(context.Context, transport.Message[string]) {},
+	}, e.config())
+	for i := range e.repeat(50) {
+		c := client(t, e.Strings, e.config())
+		require.NoError(t, h.Publish(ctx, fmt.Sprint(i), transport.Wait))
+		got, err := c.Receive(ctx)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(i), got)
+		require.NoError(t, c.Close())
+		connected(t, h, 0)
+	}
+}
