@@ -103,11 +103,11 @@ func (c *Client[T]) dial(ctx context.Context) (*typed[T], error) {
 }
 
 // Send sends one message. It blocks while the host's buffer is full, and while
-// there is no host, until ctx ends; the message will not arrive then. v is the
+// there is no host, until ctx ends; then the message does not arrive. v is the
 // caller's again when Send returns.
 //
-// Errors: ctx.Err(), [ErrMessageTooLarge] and [ErrEncode], after which all is as
-// before; [*DisconnectedError]: this message was not sent, and others may be lost;
+// Errors: ctx.Err(), [ErrMessageTooLarge] and [ErrEncode], after which the Client is
+// as before; [*DisconnectedError]: this message was not sent, and others may be lost;
 // [ErrClosed].
 func (c *Client[T]) Send(ctx context.Context, v T) error {
 	for {
@@ -272,9 +272,9 @@ func (c *Client[T]) reading() (a *attachment[T], lost *DisconnectedError) {
 	return a, lost
 }
 
-// read is called when nothing more is to be received from a connection. A Send that
-// waits there waits in vain: the host may still live, but it has ended its side
-// or broken the protocol, and detach needs the sender's lock.
+// read is called when nothing more is to be received from a connection. It interrupts
+// a Send that waits: the host may still live, but it has ended its side or broken
+// the protocol, and detach needs the sender's lock.
 func (c *Client[T]) read(a *attachment[T]) {
 	a.Interrupt()
 	c.mu.Lock()

@@ -62,8 +62,9 @@ type Config struct {
 	// [errors.ErrUnsupported] if it is set.
 	Dir string
 
-	// Shared lets other users reach a host: the directory becomes 0755 and the
-	// socket 0666, and Peer alone decides. Hosts only. Default: the directory
+	// Shared lets other users reach a host: the socket is 0666 and the directory,
+	// if the host creates it, 0755, and Peer alone decides. The mode of a directory
+	// that exists is checked and not changed. Hosts only. Default: the directory
 	// is 0700 and the socket 0600. On Darwin it changes nothing: launchd decides
 	// who can look a name up, and Peer decides who is admitted.
 	Shared bool
@@ -79,8 +80,9 @@ type Config struct {
 	// receive. Default 64 MiB.
 	MaxMessageSize int
 
-	// MaxConnections is how many clients a host serves at a time, those that
-	// are still being set up included; others get [ErrBusy]. Hosts only. Default
+	// MaxConnections is how many clients a host serves at a time, those included
+	// that have said hello and are still being set up; others get [ErrBusy]. As
+	// many again may be connected that have not said hello. Hosts only. Default
 	// 4,096.
 	MaxConnections int
 
@@ -120,8 +122,7 @@ type Config struct {
 	// have others than the operating system's, which is the default.
 	Carrier rendezvous.Carrier
 
-	// Security makes connections secure. Package secure sets it; use its
-	// constructors.
+	// Security makes connections secure. The constructors of package secure set it.
 	Security conn.Security
 }
 

@@ -112,9 +112,9 @@ type CloseError struct {
 
 func (e *CloseError) Error() string { return "closed by the peer: " + e.Reason }
 
-// DisconnectedError says what may have been lost with a host. It answers
-// errors.Is(err, [ErrDisconnected]), and what caused it: a [*CloseError] if the host
-// said why.
+// DisconnectedError says what may have been lost with a host. It answers errors.Is for
+// [ErrDisconnected] and for the cause: a [*CloseError] if the host said why; the
+// context's error if the context of the call ended while there was no host.
 type DisconnectedError struct {
 	Endpoint string
 
@@ -123,7 +123,7 @@ type DisconnectedError struct {
 	// tell how many wait: 1 may stand for any number then.
 	Unconfirmed uint64
 
-	// NotSent is whether the value given to this very call was not sent.
+	// NotSent is whether the value given to this call was not sent.
 	NotSent bool
 
 	Err error // the cause
@@ -144,7 +144,7 @@ func (e *DisconnectedError) Error() string {
 func (e *DisconnectedError) Unwrap() []error { return []error{ErrDisconnected, e.Err} }
 
 // MessageError is what [Config.OnError] gets for a message that does not decode. It
-// answers // errors.Is(err, [ErrDecode]), and the codec's error.
+// answers errors.Is for [ErrDecode] and for the codec's error.
 type MessageError struct {
 	Peer *peer.Identity
 	Size int // bytes

@@ -48,5 +48,5 @@ func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 }
 
 // Close gives the endpoint up and ends every Accept. Connections that were
-// accepted go on. It waits for set-ups under way, which end at once. Idempotent.
+// accepted go on. It waits for set-ups under way, whose contexts it ends. Idempotent.
 func (l *Listener) Close() error { return l.l.Close() }

@@ -7,8 +7,8 @@ import (
 	"github.com/sealport/sealport/internal/conn/message"
 )
 
-// Stats are what a [Conn], [Client], [Session] or [Host] has carried since it was made. Bytes are
-// those of encoded messages.
+// Stats are what a [Conn], [Client], [Session] or [Host] has carried since it was made.
+// Bytes are those of encoded messages.
 type Stats struct {
 	SentMessages, SentBytes         uint64
 	ReceivedMessages, ReceivedBytes uint64

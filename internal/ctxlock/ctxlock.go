@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Mutex is a lock whose waiters give up when their context ends. Uncontended it costs two atomic
-// operations. It is the three-state futex lock of Drepper's "Futexes are
+// Mutex is a lock whose waiters give up when their context ends. Uncontended it costs
+// two atomic operations. It is the three-state futex lock of Drepper's "Futexes are
 // tricky", with a channel of one token for the futex. Make one with New.
 type Mutex struct {
 	state atomic.Uint32 // 0 free, 1 locked, 2 locked and perhaps waited for

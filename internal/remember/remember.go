@@ -1,12 +1,12 @@
-// Package remember keeps the answers of questions that always have the same one.
+// Package remember keeps the first successful result of a function.
 package remember
 
 import "sync/atomic"
 
-// Success returns f with its first successful answer kept. A failure is not kept,
-// unlike by sync.OnceValues: it may be for want of descriptors or memory, which
-// somebody else can cause and which passes. f may run several times at once; the
-// result may be called concurrently.
+// Success returns a function that calls f until it succeeds, and returns that result
+// from then on. Unlike sync.OnceValues it does not keep a failure: the process may
+// have been out of descriptors or memory, which passes. f may run several times at
+// once; the result may be called concurrently.
 func Success[T any](f func() (T, error)) func() (T, error) {
 	var kept atomic.Pointer[T]
 	return func() (T, error) {

@@ -89,7 +89,7 @@ func testShutdownReleases(t *testing.T, e *env) {
 
 // Close waits for a host that does not read, and no other call waits for Close.
 func testStatsWhileClosing(t *testing.T, e *env) {
-	if !e.holds() { // there Close has nothing to wait for
+	if !e.holds() || e.mach { // Close has nothing to wait for; much to fill
 		return
 	}
 	entered, free := make(chan struct{}), make(chan struct{})

@@ -35,8 +35,8 @@ type Config struct {
 	MaxSend    int // bytes; what the peer said it receives, or less
 	MaxReceive int // bytes; what this side said
 
-	// Coalesce: while the link says that the peer is behind, small messages are
-	// coalesced: they share frames. Not for a link on which a frame costs less
+	// Coalesce: while the link says that the peer is backlogged, small messages
+	// share frames. Not for a link on which a frame costs less
 	// than finding that out.
 	Coalesce bool
 
@@ -49,8 +49,8 @@ type Config struct {
 // closeTimeout bounds what Close does to push out what is coalesced.
 const closeTimeout = 5 * time.Second
 
-// Conn carries messages. Send, Flush, CloseWrite, Close, Counters and Unacknowledged may
-// be called by several goroutines, Receive by one at a time.
+// Conn carries messages. All methods may be called concurrently, but Receive,
+// WaitAccepted, Goodbye and PeerClosed by one goroutine at a time.
 type Conn struct {
 	l           link.Link
 	cfg         Config
@@ -228,8 +228,8 @@ func (c *Conn) readFrame(ctx context.Context) (err error) {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return err
 	}
-	// io.EOF within a message is the end like any other: its sender gave it up,
-	// as it does when the context of its Send ends, and then closed.
+	// io.EOF within a message is an ordinary end: the context of the sender's Send
+	// ended, and then the sender closed.
 	c.received.publish()
 	c.rerr = c.endOf(err)
 	return c.rerr
@@ -296,12 +296,12 @@ func (c *Conn) next() (p []byte, ok bool, err error) {
 
 // Sizes of the memory in which large messages are put together, in bytes.
 const (
-	firstAssembly = 1 << 20 // allocated on the word of the peer alone
+	firstAssembly = 1 << 20 // allocated before the peer has sent as much
 	keptAssembly  = 1 << 20 // kept when small messages follow
 )
 
-// grow makes room for n more bytes, and for more than that in the measure in
-// which the peer has really sent: what it announces costs no memory here.
+// grow makes room for n more bytes, and for more in proportion to what the peer has
+// sent: what it only announces costs no more than firstAssembly.
 func (c *Conn) grow(n int) {
 	have := len(c.assembly)
 	if have+n <= cap(c.assembly) {
@@ -324,8 +324,8 @@ func (c *Conn) dropAssembly() {
 // frees nothing.
 func (c *Conn) Interrupt() { c.l.Interrupt() }
 
-// HungUp reports whether the peer is known to be gone, now that the system was
-// asked. While a Send is under way it says no: that Send will say.
+// HungUp asks the system whether the peer is gone. It does not block: while a Send is
+// under way it returns false, and that Send finds out.
 func (c *Conn) HungUp() bool {
 	if !c.wmu.TryLock() {
 		return false

@@ -31,6 +31,7 @@ func (c *Conn) writeFrame(ctx context.Context, head, body []byte, messages int) 
 // prune forgets the counts of all but the last n frames.
 func (c *Conn) prune(n uint64) {
 	i := 0
+	n = min(n, c.frames)
 	for i < len(c.counts) && c.counts[i].frame+n <= c.frames {
 		i++
 	}
