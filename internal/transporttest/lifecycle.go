@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"runtime"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -85,42 +83,6 @@ func testShutdownReleases(t *testing.T, e *env) {
 		require.NoError(t, c.Close())
 		require.ErrorIs(t, h.Shutdown(ended), context.Canceled)
 	}
-}
-
-// Close waits for a host that does not read, and no other call waits for Close.
-func testStatsWhileClosing(t *testing.T, e *env) {
-	if !e.holds() || e.mach { // Close has nothing to wait for; much to fill
-		return
-	}
-	entered, free := make(chan struct{}), make(chan struct{})
-	first := true
-	host(t, e.Bytes, func(context.Context, transport.Message[[]byte]) {
-		if first {
-			first = false
-			close(entered)
-			<-free
-		}
-	}, e.config())
-	unblock := sync.OnceFunc(func() { close(free) })
-	defer unblock()
-	c := client(t, e.Bytes, e.config())
-	require.NoError(t, c.Send(context30(t), []byte("in work")))
-	await(t, entered)
-	fill(t, c)
-	closed := make(chan error, 1)
-	go func() { closed <- c.Close() }()
-	require.Eventually(t, func() bool { return c.Peer() == nil }, limit, tick, "Close has not begun")
-	for range 100 {
-		require.NotZero(t, c.Stats().SentMessages)
-		runtime.Gosched()
-	}
-	select {
-	case err := <-closed:
-		require.Fail(t, "Stats has waited for Close", "which returned %v", err)
-	default:
-	}
-	unblock()
-	await(t, closed)
 }
 
 // What clients have sent and no handler has seen is lost at Close, and they are

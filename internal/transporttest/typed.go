@@ -32,7 +32,6 @@ var typedTests = []test{
 	{"ShutdownDrains", testShutdownDrains},
 	{"ShutdownDrainsNewClients", testShutdownNew},
 	{"ShutdownGivesEndpointUp", testShutdownReleases},
-	{"StatsWhileClosing", testStatsWhileClosing},
 	{"CloseTellsClients", testCloseTells},
 	{"CloseReportsLoss", testCloseReports},
 	{"ClientFindsNextHost", testNextHost},

@@ -131,7 +131,8 @@ func (theirs Hello) Check(mine Hello) error {
 	case theirs.Version != mine.Version:
 		return fmt.Errorf("%w: %d, this side %d", ErrVersion, theirs.Version, mine.Version)
 	case theirs.Mode != mine.Mode:
-		return fmt.Errorf("%w: the peer is %s, this side %s; use the same package's constructors on both sides (transport or secure)", ErrMode, theirs.Mode, mine.Mode)
+		return fmt.Errorf("%w: the peer is %s, this side %s; use the constructors of package %s", ErrMode, theirs.Mode, mine.Mode,
+			map[Mode]string{Plain: "transport", Secure: "secure"}[theirs.Mode])
 	case theirs.MaxMessage == 0:
 		return fmt.Errorf("%w: it receives no messages", ErrNotHello)
 	case theirs.Content != mine.Content:
