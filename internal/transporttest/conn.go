@@ -30,7 +30,6 @@ var connTests = []test{
 	{"BusyThenFree", testBusyFree},
 	{"LimitsOfBothSides", testLimits},
 	{"EitherSideAttests", testEitherAttests},
-	{"BufferSizes", testBufferSizes},
 	{"Throughput", testThroughput},
 	{"ClientRefusesLateHost", testClientDropsRefusedHost},
 	{"HostEndsOneDirection", testHalfHost},
@@ -137,8 +136,8 @@ func testCloseDelivers(t *testing.T, e *env) {
 	require.NoError(t, b.Close())
 }
 
-// A Send that blocks since nobody receives ends with its context; what it was to
-// send does not arrive, what was sent before and after does.
+// A Send that blocks because the peer does not receive ends with its context. Its
+// message does not arrive; those sent before and after it do.
 func testFullBuffer(t *testing.T, e *env) {
 	a, b := conns(t, e)
 	ctx := context30(t)
@@ -201,15 +200,14 @@ func testCancelledLarge(t *testing.T, e *env) {
 	}
 }
 
-// A message that its sender gave up is no reason for the receiver to distrust
-// the close that follows.
+// A close is graceful also after a message that its sender gave up.
 func testCancelledLargeClose(t *testing.T, e *env) {
 	a, b := conns(t, e)
 	ctx := context30(t)
 	short, cancel := context.WithCancel(ctx)
 	blocked := make(chan error)
 	go func() { blocked <- a.Send(short, make([]byte, beyondBuffers)) }()
-	// The first pieces are there when the second end knows of something.
+	// The first fragments have been sent when another Send blocks.
 	fill(t, a)
 	cancel()
 	require.ErrorIs(t, await(t, blocked), context.Canceled)
@@ -233,7 +231,7 @@ func fill(t *testing.T, c interface {
 	t.Helper()
 	ctx := context30(t)
 	for {
-		// Behind the blocked one it waits for its turn.
+		// It waits for its turn after the blocked one.
 		short, cancel := context.WithTimeout(ctx, 50*tick)
 		err := c.Send(short, nil)
 		cancel()
@@ -278,7 +276,7 @@ func testCloseUnblocks(t *testing.T, e *env) {
 		_, err := a.Receive(ctx)
 		ended <- err
 	}()
-	if !e.holds() { // Close gives what is held back there 5 seconds
+	if !e.coalesces() { // there Close gives what is coalesced 5 seconds
 		for range 2 {
 			go func() { ended <- a.Send(ctx, make([]byte, beyondBuffers)) }()
 		}
@@ -293,7 +291,7 @@ func testCloseUnblocks(t *testing.T, e *env) {
 	}
 }
 
-// What has been received is counted, also when nobody waits for more.
+// What has been received is counted, also when no Receive waits for more.
 func testConnStats(t *testing.T, e *env) {
 	a, b := conns(t, e)
 	ctx := context30(t)

@@ -42,8 +42,8 @@ func sender(e *env, argument string) {
 	hear()
 }
 
-// Everything that Send and Flush said yes to arrives although the sender's
-// process is killed before it is read, and its end is not taken for a close.
+// Everything for which Send and Flush returned nil arrives although the sender's
+// process is killed before it is read, and its end is not reported as a close.
 func testKilledSender(t *testing.T, e *env) {
 	const n = 300
 	ctx := context30(t)
