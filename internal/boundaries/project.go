@@ -24,7 +24,7 @@ func Project() Rules {
 			},
 			// Carriers of frames.
 			{"internal/link/mach/machlink", "internal/link/ring"},
-			{"internal/link/mem"},
+			{"internal/link/mach/machlink/machlinktest", "internal/link/mem"},
 			{"internal/conn/message", "internal/conn/rendezvous"},
 			{"peer", "peer/coderequirement"},
 			{"keys"},
