@@ -182,12 +182,7 @@ func testCancelledLarge(t *testing.T, e *env) {
 	a, b := conns(t, e)
 	ctx := context30(t)
 	for _, next := range []int{3, 2 << 20} {
-		short, cancel := context.WithCancel(ctx)
-		blocked := make(chan error)
-		go func() { blocked <- a.Send(short, make([]byte, beyondBuffers)) }() // more than any buffer
-		cancel()
-		require.ErrorIs(t, await(t, blocked), context.Canceled)
-
+		sendCancelled(t, a, beyondBuffers)
 		p := pattern(next)
 		join := meanwhile(func() {
 			assert.NoError(t, a.Send(ctx, p))
@@ -223,11 +218,24 @@ func testCancelledLargeClose(t *testing.T, e *env) {
 	require.ErrorIs(t, await(t, received), io.EOF)
 }
 
+// sender is a Conn or a Client.
+type sender interface {
+	Send(ctx context.Context, p []byte) error
+}
+
+// sendCancelled sends a message for which there is no room, and ends its context.
+func sendCancelled(t *testing.T, c sender, size int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context30(t))
+	sent := make(chan error, 1)
+	go func() { sent <- c.Send(ctx, make([]byte, size)) }()
+	cancel()
+	require.ErrorIs(t, await(t, sent), context.Canceled)
+}
+
 // fill waits until a Send of another goroutine blocks for lack of room. It may
 // send empty messages until then.
-func fill(t *testing.T, c interface {
-	Send(ctx context.Context, p []byte) error
-}) {
+func fill(t *testing.T, c sender) {
 	t.Helper()
 	ctx := context30(t)
 	for {

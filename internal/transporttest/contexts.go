@@ -132,12 +132,7 @@ func testPipelined(t *testing.T, e *env) {
 		require.NoError(t, c.Send(ctx, []byte{byte(i), byte(i >> 8)}))
 	}
 	// More than both directions hold: it can't end before its context does.
-	short, cancel := context.WithCancel(ctx)
-	defer cancel()
-	sent := make(chan error, 1)
-	go func() { sent <- c.Send(short, make([]byte, e.large())) }()
-	cancel()
-	require.ErrorIs(t, await(t, sent), context.Canceled)
+	sendCancelled(t, c, e.large())
 	join := meanwhile(func() { assert.NoError(t, c.Flush(ctx)) })
 	for i := range small {
 		p, err := c.Receive(ctx)
@@ -169,12 +164,7 @@ func testSlowHandler(t *testing.T, e *env) {
 	for i := range n {
 		require.NoError(t, c.Send(ctx, make([]byte, i+1)))
 	}
-	short, cancel := context.WithCancel(ctx)
-	defer cancel()
-	sent := make(chan error, 1)
-	go func() { sent <- c.Send(short, make([]byte, e.large())) }()
-	cancel()
-	require.ErrorIs(t, await(t, sent), context.Canceled)
+	sendCancelled(t, c, e.large())
 	require.Empty(t, got, "the handler has not gone on")
 	free <- struct{}{}
 	join := meanwhile(func() { assert.NoError(t, c.Flush(ctx)) })

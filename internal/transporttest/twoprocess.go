@@ -23,13 +23,13 @@ var processTests = []test{
 }
 
 func init() {
-	parts["sender"] = sender
+	parts["sender"] = numbersSender
 	parts["echo"] = echoHost
 	parts["crowd"] = crowd
 }
 
-// sender sends numbered messages, says so, and waits to be killed.
-func sender(e *env, argument string) {
+// numbersSender sends numbered messages, says so, and waits to be killed.
+func numbersSender(e *env, argument string) {
 	n, err := strconv.Atoi(argument)
 	must(err)
 	c, err := e.Dial(context.Background(), e.endpoint, e.config())
