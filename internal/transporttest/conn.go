@@ -223,12 +223,28 @@ type sender interface {
 	Send(ctx context.Context, p []byte) error
 }
 
-// sendCancelled sends a message for which there is no room, and ends its context.
+// watched is a context that tells when a call begins to wait for its end, or, where a
+// socket is the carrier, that it may have to.
+type watched struct {
+	context.Context
+	once    sync.Once
+	waiting chan struct{}
+}
+
+func (w *watched) Done() <-chan struct{} {
+	w.once.Do(func() { close(w.waiting) })
+	return w.Context.Done()
+}
+
+// sendCancelled sends a message for which there is no room, and ends its context
+// while Send waits.
 func sendCancelled(t *testing.T, c sender, size int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context30(t))
+	w := &watched{Context: ctx, waiting: make(chan struct{})}
 	sent := make(chan error, 1)
-	go func() { sent <- c.Send(ctx, make([]byte, size)) }()
+	go func() { sent <- c.Send(w, make([]byte, size)) }()
+	await(t, w.waiting)
 	cancel()
 	require.ErrorIs(t, await(t, sent), context.Canceled)
 }
