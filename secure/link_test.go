@@ -7,9 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/internal/link/linktest"
-	"github.com/sealport/sealport/internal/link/mem"
-	"github.com/sealport/sealport/internal/transporttest"
 	"github.com/sealport/sealport/secure"
 )
 
@@ -26,39 +23,4 @@ func pairOver(t testing.TB, a, b link.Link, changes ...func(*secure.Config)) (cl
 		require.ErrorIs(t, err, context.Canceled)
 	}
 	return client, host
-}
-
-// TestConformance: a sealed link is a link like any carrier.
-func TestConformance(t *testing.T) {
-	t.Run("memory", func(t *testing.T) {
-		lower := make(map[link.Link]*mem.Link)
-		linktest.Run(t, linktest.Carrier{
-			Pair: func(t testing.TB) (a, b link.Link) {
-				x, y := mem.Pair()
-				a, b = pairOver(t, x, y)
-				lower[a], lower[b] = x, y
-				return a, b
-			},
-			Kill:                 func(l link.Link) { lower[l].Kill() },
-			Held:                 2 * mem.Capacity,
-			CountsUnacknowledged: true,
-			SaysGoodbye:          true,
-		})
-	})
-	t.Run("ring", func(t *testing.T) {
-		const size = 64 << 10
-		kill := make(map[link.Link]func())
-		linktest.Run(t, linktest.Carrier{
-			Pair: func(t testing.TB) (a, b link.Link) {
-				x, y, killX, killY := transporttest.Rings(t, size)
-				a, b = pairOver(t, x, y)
-				kill[a], kill[b] = killX, killY
-				return a, b
-			},
-			Kill:                 func(l link.Link) { kill[l]() },
-			Held:                 2 * size,
-			CountsUnacknowledged: true,
-			SaysGoodbye:          true,
-		})
-	})
 }

@@ -6,12 +6,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/linktest"
 	"github.com/sealport/sealport/internal/link/mach"
-	"github.com/sealport/sealport/internal/link/mach/machlink"
+	"github.com/sealport/sealport/internal/link/mach/machlink/machlinktest"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
 
@@ -25,7 +24,7 @@ func TestConformanceOverMach(t *testing.T) {
 			k := machtest.New()
 			// Not every kernel fills in the pidversion.
 			host, client := k.NewTask(mach.AuditToken{5: 1}), k.NewTask(mach.AuditToken{5: 2})
-			x, y := machPair(t, host, client)
+			x, y := machlinktest.Pair(t, host, client, endpoint)
 			a, b = pairOver(t, x, y)
 			mu.Lock()
 			defer mu.Unlock()
@@ -37,32 +36,10 @@ func TestConformanceOverMach(t *testing.T) {
 			defer mu.Unlock()
 			tasks[l].Kill()
 		},
-		Held:                 (mach.QueueLimitMax+1)*machlink.MaxFrame + 256<<10,
+		Held:                 machlinktest.Held,
 		CountsUnacknowledged: true,
 		SaysGoodbye:          true,
 	})
-}
-
-// machPair connects two processes of a simulated kernel.
-func machPair(t testing.TB, host, client *machtest.Task) (x, y link.Link) {
-	t.Helper()
-	l, err := machlink.Listen(host, endpoint)
-	require.NoError(t, err)
-	ctx := hung(t)
-	accepted := make(chan error, 1)
-	go func() {
-		p, err := l.Accept(ctx)
-		if err == nil {
-			x, err = p.Accept(nil)
-		}
-		accepted <- err
-	}()
-	y, _, ok, err := machlink.Dial(ctx, client, endpoint, nil)
-	require.NoError(t, err)
-	require.NoError(t, <-accepted)
-	require.True(t, ok)
-	require.NoError(t, l.Close())
-	return x, y
 }
 
 // TestMachLeavesNothing: whatever ends the life of a sealed connection, the
@@ -92,7 +69,7 @@ func TestMachLeavesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := machtest.New()
 			host, client := k.NewTask(mach.AuditToken{5: 1}), k.NewTask(mach.AuditToken{5: 2})
-			x, y := machPair(t, host, client)
+			x, y := machlinktest.Pair(t, host, client, endpoint)
 			a, b := pairOver(t, x, y)
 			end(a, b, host)
 			assert.Equal(t, machtest.Usage{}, client.Usage(), "%s", client.Describe())

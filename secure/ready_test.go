@@ -12,6 +12,7 @@ import (
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mem"
+	"github.com/sealport/sealport/internal/transporttest"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/secure/internal/record"
@@ -68,22 +69,22 @@ func clientOf(ctx context.Context, l link.Link, changes ...func(*secure.Config))
 // TestClientWaitsForReady: what the host sends first must be that it accepts, and
 // else the client does not get its connection.
 func TestClientWaitsForReady(t *testing.T) {
-	sealed := func(typ record.Type, body string) func(*testing.T, *mem.Link, *record.Sealer) {
-		return func(t *testing.T, l *mem.Link, s *record.Sealer) {
+	sealed := func(typ record.Type, body string) func(*testing.T, link.Link, *record.Sealer) {
+		return func(t *testing.T, l link.Link, s *record.Sealer) {
 			rec, err := s.Seal(nil, typ, nil, []byte(body))
 			require.NoError(t, err)
 			require.NoError(t, l.WriteFrame(t.Context(), nil, rec))
 		}
 	}
-	raw := func(frame string) func(*testing.T, *mem.Link, *record.Sealer) {
-		return func(t *testing.T, l *mem.Link, _ *record.Sealer) {
+	raw := func(frame string) func(*testing.T, link.Link, *record.Sealer) {
+		return func(t *testing.T, l link.Link, _ *record.Sealer) {
 			require.NoError(t, l.WriteFrame(t.Context(), nil, []byte(frame)))
 		}
 	}
 	gone := []error{secure.ErrHandshake, transport.ErrPeerGone}
 	broken := []error{secure.ErrHandshake, secure.ErrRecord, transport.ErrProtocol}
 	for name, row := range map[string]struct {
-		host func(*testing.T, *mem.Link, *record.Sealer)
+		host func(*testing.T, link.Link, *record.Sealer) // nil: it dies
 		want []error
 	}{
 		"ready":              {sealed(ready, ""), nil},
@@ -96,15 +97,19 @@ func TestClientWaitsForReady(t *testing.T) {
 		"an unknown type":    {sealed(ready+1, ""), broken},
 		"ready, not sealed":  {raw("\x05\x00\x00\x00" + "0123456789abcdef"), broken},
 		"nothing in a frame": {raw(""), broken},
-		"dies":               {func(_ *testing.T, l *mem.Link, _ *record.Sealer) { l.Kill() }, gone},
-		"ends gracefully": {func(t *testing.T, l *mem.Link, _ *record.Sealer) {
+		"dies":               {nil, gone},
+		"ends gracefully": {func(t *testing.T, l link.Link, _ *record.Sealer) {
 			require.NoError(t, l.CloseWrite(t.Context()))
 		}, gone},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, b := mem.Pair()
+			a, b, _, kill := transporttest.Rings(t, 64<<10)
 			client := clientOf(hung(t), a)
-			row.host(t, b, hostByHand(t, b))
+			if sealer := hostByHand(t, b); row.host == nil {
+				kill()
+			} else {
+				row.host(t, b, sealer)
+			}
 			err := await(t, client)
 			if row.want == nil {
 				require.NoError(t, err)
@@ -113,7 +118,7 @@ func TestClientWaitsForReady(t *testing.T) {
 				require.ErrorIs(t, err, want)
 			}
 			b.Interrupt()
-			require.NoError(t, b.Close())
+			_ = b.Close() // kill has closed a part of it
 		})
 	}
 }

@@ -12,12 +12,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/leaktest"
 )
 
 // roleVariable makes the test binary run as the program.
 const roleVariable = "SEALPORT_MINIMAL_TEST"
 
-// limit is how long the processes may take that should need a moment.
+// limit is when the processes have hung.
 const limit = 30 * time.Second
 
 func TestMain(m *testing.M) {
@@ -25,10 +27,10 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	leaktest.Main(m)
 }
 
-// TestHostAndClient runs the program twice: a client gets an answer of the host,
+// TestHostAndClient runs the program twice: a client gets an answer from the host,
 // and an interrupt ends the host gracefully.
 func TestHostAndClient(t *testing.T) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {

@@ -2,6 +2,7 @@ package boundaries_test
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/fstest"
@@ -19,6 +20,11 @@ func TestProjectKeepsItsBoundaries(t *testing.T) {
 	require.NoError(t, err)
 	for _, v := range report.Violations {
 		t.Error(v)
+	}
+	for _, layer := range boundaries.Project().Layers {
+		for _, pkg := range layer {
+			assert.DirExists(t, filepath.Join(projectRoot, filepath.FromSlash(pkg)), "it is in the table of layers")
+		}
 	}
 	// The check must not pass because it found nothing to look at.
 	assert.GreaterOrEqual(t, report.Packages, 15)
@@ -112,7 +118,7 @@ func TestViolationIsFound(t *testing.T) {
 		{"unsafe in a test outside", "mid/x_unsafe_test.go", "package mid\nimport \"unsafe\"\n", boundaries.Kernel},
 		{"x/sys outside", "mid/x_windows.go", "package mid\nimport \"golang.org/x/sys/windows\"\n", boundaries.Kernel},
 		{"assembly outside", "high/x_arm64.s", "", boundaries.Kernel},
-		{"a folder like internal", "internals/x.s", "", boundaries.Kernel},
+		{"a directory like internal", "internals/x.s", "", boundaries.Kernel},
 		{"unsafe without its name", "internal/low/fast.go", "package low\nimport \"unsafe\"\n", boundaries.UnsafeName},
 		{"unsafe by another name", "internal/low/fast.go", "package low\nimport u \"unsafe\"\n", boundaries.UnsafeName},
 		{"cgo", "internal/low/c.go", "package low\nimport \"C\"\n", boundaries.NoCgo},

@@ -1,6 +1,6 @@
-// Package boundaries holds the rules of who may import what, and a check of a
-// source tree against them. Its test runs the check on the whole project; adding
-// a package means adding it to Project.
+// Package boundaries holds the rules for imports, and a check of a source tree
+// against them. Its test runs the check on the whole project; a new package has to be
+// added to Project.
 //
 // Files are parsed one by one rather than built, so that those of every
 // operating system count.
@@ -80,7 +80,7 @@ type Report struct {
 	Violations []Violation
 }
 
-// Check reads the tree at root. Folders that the go command skips, and modules
+// Check reads the tree at root. Directories that the go command skips, and modules
 // of their own, are left out.
 func Check(root fs.FS, r Rules) (Report, error) {
 	c := &checker{Rules: r, root: root, layer: make(map[string]int), documented: make(map[string]bool)}

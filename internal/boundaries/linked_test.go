@@ -16,8 +16,8 @@ import (
 	"github.com/sealport/sealport/internal/boundaries"
 )
 
-// The files tell what a package imports; only the go command knows what that
-// imports in turn.
+// The files show what a package imports; only the go command knows what is imported
+// indirectly.
 func TestPlainLayersLinkNoWebStack(t *testing.T) {
 	rules := boundaries.Project()
 	for _, target := range []string{"linux", "darwin"} {

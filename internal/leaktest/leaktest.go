@@ -15,7 +15,7 @@ import (
 
 // settleTime is how long resources have to be released after the code that used
 // them has returned: a goroutine that has been joined takes a moment to be gone.
-var settleTime = 5 * time.Second
+var settleTime = 20 * time.Second
 
 // Main is a TestMain: it runs the tests and fails if they leave something behind.
 // It does not return.
@@ -58,10 +58,10 @@ func Take() Resources {
 	return Resources{goroutines(), Descriptors(), Mappings()}
 }
 
-// Left returns what is in use now and was not at the time of r. It waits up to 5
+// Left returns what is in use now and was not at the time of r. It waits up to 20
 // seconds for that to be nothing.
 func (r Resources) Left() (left []string) {
-	for begin := time.Now(); time.Since(begin) < settleTime; runtime.Gosched() {
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
 		now := Take()
 		left = More(r.descriptors, now.descriptors)
 		left = append(left, More(r.mappings, now.mappings)...)
@@ -69,11 +69,10 @@ func (r Resources) Left() (left []string) {
 		if len(now.goroutines) > len(r.goroutines) {
 			left = append(left, now.goroutines...)
 		}
-		if len(left) == 0 {
-			return nil
+		if len(left) == 0 || time.Since(begin) > settleTime {
+			return left
 		}
 	}
-	return left
 }
 
 // More returns what is in now and not in before.
@@ -89,7 +88,8 @@ func More(before, now []string) (more []string) {
 	return more
 }
 
-// Descriptors returns what the open ones refer to, without those of the runtime.
+// Descriptors returns what the open descriptors refer to, without those of Go's
+// runtime.
 func Descriptors() (open []string) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

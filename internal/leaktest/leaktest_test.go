@@ -24,10 +24,9 @@ func (f *failing) Helper()               {}
 func (f *failing) Errorf(string, ...any) { f.failed = true }
 func (f *failing) Cleanup(c func())      { f.cleanups = append(f.cleanups, c) }
 
-// end does what the end of a test does, without waiting for what will not end.
+// end does what the end of a test does, without waiting for a leak to go away.
 func (f *failing) end() {
-	leaktest.SetSettleTime(50 * time.Millisecond)
-	defer leaktest.SetSettleTime(5 * time.Second)
+	defer leaktest.SetSettleTime(50 * time.Millisecond)()
 	for _, c := range f.cleanups {
 		c()
 	}

@@ -122,9 +122,9 @@ type Link interface {
 	// ends with a frame of its own may, until ctx ends, and then ends without it.
 	CloseWrite(ctx context.Context) error
 
-	// Interrupt makes every blocked and every later call return ErrClosed. It
-	// does not block, frees nothing and may be called at any time, more than
-	// once.
+	// Interrupt makes every blocked and every later call return ErrClosed;
+	// ReadFrame may return frames that have arrived first. It does not block,
+	// frees nothing and may be called at any time, more than once.
 	Interrupt()
 
 	// Close does CloseWrite, without waiting, if that has not happened, releases memory,

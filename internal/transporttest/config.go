@@ -21,7 +21,7 @@ func testConfig(t *testing.T, l Layer) {
 		name string
 		set  func(*transport.Config)
 	}{
-		{"relative folder", func(c *transport.Config) { c.Dir = "endpoints" }},
+		{"relative directory", func(c *transport.Config) { c.Dir = "endpoints" }},
 		{"buffer not a power of two", func(c *transport.Config) { c.BufferSize = 100_000 }},
 		{"buffer too small", func(c *transport.Config) { c.BufferSize = transport.MinBufferSize / 2 }},
 		{"buffer too large", func(c *transport.Config) { c.BufferSize = 2 * transport.MaxBufferSize }},
@@ -35,8 +35,8 @@ func testConfig(t *testing.T, l Layer) {
 		{"negative priority", func(c *transport.Config) { c.ReceiverPriority = -1 }},
 		{"attested memory", func(c *transport.Config) { c.Attested, c.BufferSize = true, 1<<20 }},
 		{"attested polling", func(c *transport.Config) { c.Attested, c.HighPerformanceThreshold = true, 1000 }},
-		{"throughput to nobody", func(c *transport.Config) { c.LogThroughput = true }},
-		{"policy that can't be", func(c *transport.Config) { c.Peer = peer.AllOf() }},
+		{"throughput without logger", func(c *transport.Config) { c.LogThroughput = true }},
+		{"impossible policy", func(c *transport.Config) { c.Peer = peer.AllOf() }},
 	}
 	for _, row := range table {
 		t.Run(row.name, func(t *testing.T) {
@@ -71,7 +71,7 @@ func testConfig(t *testing.T, l Layer) {
 		require.NoError(t, c.Close())
 		require.NoError(t, h.Close())
 	})
-	t.Run("folder where Mach has none", func(t *testing.T) {
+	t.Run("directory where Mach has none", func(t *testing.T) {
 		e := newEnv(t, l, machPorts)
 		if e.simulated() {
 			simulate(t)

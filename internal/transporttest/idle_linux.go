@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// idleTests measure what two processes cost that do nothing.
+// idleTests measure the CPU time of two processes that do nothing.
 var idleTests = []test{{"IdleCostsNothing", testIdle}}
 
 func init() { parts["idle"] = idleClient }
@@ -52,12 +52,19 @@ func testIdle(t *testing.T, e *env) {
 		require.NoError(t, err)
 		return host, client
 	}
-	// What the talk has left, such as garbage collection, may run out first.
-	<-time.After(200 * time.Millisecond)
-	host1, client1 := cost()
-	<-time.After(1500 * time.Millisecond)
-	host2, client2 := cost()
-	// A tick is 10 ms; a spinning goroutine would cost 150.
-	assert.LessOrEqual(t, host2-host1, 2, "ticks of the host")
-	assert.LessOrEqual(t, client2-client1, 2, "ticks of the client")
+	// A tick is 10 ms. A spinning goroutine costs 150 in each period; what is left of
+	// the talk, such as garbage collection, costs some in the first.
+	const most = 2
+	var ofHost, ofClient int
+	for end := time.Now().Add(limit); ; {
+		host1, client1 := cost()
+		<-time.After(1500 * time.Millisecond)
+		host2, client2 := cost()
+		ofHost, ofClient = host2-host1, client2-client1
+		if ofHost <= most && ofClient <= most || time.Now().After(end) {
+			break
+		}
+	}
+	assert.LessOrEqual(t, ofHost, most, "ticks of the host")
+	assert.LessOrEqual(t, ofClient, most, "ticks of the client")
 }

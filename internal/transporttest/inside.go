@@ -24,12 +24,16 @@ func sockets() int {
 	return max(0, n)
 }
 
-// testInside: a client and a host in one process use no descriptors, and no memory
-// of each other's; one that is to use the kernel reaches the same host by it.
+// insideTests are about a client and a host in one process.
+var insideTests = []test{
+	{"InProcessUsesNoKernel", testInside},
+	{"NoInProcessUsesTheKernel", testNotInside},
+}
+
+// testInside: a client and a host in one process use no descriptors and do not
+// share the memory of messages; a client that is to use the kernel reaches the same
+// host through it.
 func testInside(t *testing.T, e *env) {
-	if !e.inside {
-		return
-	}
 	got := make(chan []byte, 2)
 	h := host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) {
 		m.Body[0]++ // it is the handler's own
@@ -60,9 +64,6 @@ func testInside(t *testing.T, e *env) {
 
 // A host that is to use the kernel is not found inside.
 func testNotInside(t *testing.T, e *env) {
-	if !e.inside {
-		return
-	}
 	handled := make(chan string, 1)
 	host(t, e.Strings, func(_ context.Context, m transport.Message[string]) { handled <- m.Body },
 		e.config(func(c *transport.Config) { c.NoInProcess = true }))

@@ -51,8 +51,8 @@ type Layer struct {
 	Refs    Typed[*Ref]
 	Items   Typed[Item]
 
-	// Secure is whether connections say so in their hello and hold small messages
-	// back while the peer is behind, as attested ones do.
+	// Secure is whether connections say so in their hello and coalesce small
+	// messages while the peer is backlogged, as attested ones do.
 	Secure bool
 
 	Listen func(endpoint string, cfg *transport.Config) (*transport.Listener, error)
@@ -153,11 +153,11 @@ const (
 	// limit is when a test has hung.
 	limit = 30 * time.Second
 
-	// tick is how often a condition is looked at that nobody announces.
+	// tick is how often a condition is polled.
 	tick = time.Millisecond
 
 	// beyondBuffers is the size in bytes of a message that no carrier holds whole
-	// while nobody receives.
+	// while the peer does not receive.
 	beyondBuffers = 48 << 20
 )
 
@@ -208,9 +208,10 @@ func (e *env) self(t *testing.T) *peer.Identity {
 	return id
 }
 
-// config is the variant's configuration with changes.
+// config is the variant's configuration with changes. A handshake may take long on a
+// busy machine.
 func (e *env) config(changes ...func(*transport.Config)) *transport.Config {
-	c := &transport.Config{Dir: e.dir, Carrier: e.carrier}
+	c := &transport.Config{Dir: e.dir, Carrier: e.carrier, HandshakeTimeout: limit}
 	e.set(c)
 	for _, change := range changes {
 		change(c)
@@ -218,10 +219,10 @@ func (e *env) config(changes ...func(*transport.Config)) *transport.Config {
 	return c
 }
 
-// holds reports whether messages are held back, and with them what follows from
-// it: the frames that Unacknowledged counts are not messages, and Close takes its time for
-// a peer who does not read.
-func (e *env) holds() bool { return e.Secure || e.mach || e.config().Attested }
+// coalesces reports whether small messages are coalesced. Then the frames that
+// Unacknowledged counts are not messages, and Close gives a peer that does not read
+// 5 seconds.
+func (e *env) coalesces() bool { return e.Secure || e.mach || e.config().Attested }
 
 // context30 ends when the test has hung.
 func context30(t *testing.T) context.Context {
@@ -260,18 +261,39 @@ func Run(t *testing.T, l Layer) {
 	t.Run("roles", func(t *testing.T) { testRoles(t, l) })
 }
 
-// tests are those that a variant has to pass.
+// tests are those that a variant of a layer has to pass.
 func (v variant) tests(l Layer) []test {
-	api := slices.Concat(typedTests, leftoverTests, sessionTests, publishTests, batchTests, contextTests, roleTests, connTests)
-	switch {
-	case v.inside, v.simulated():
-		return api
-	case l.Secure && !long && v.name != variants[0].name:
+	isAttested := v.name == attested.name
+	list := slices.Concat(typedTests, leftoverTests, sessionTests, publishTests, batchTests, contextTests, roleTests, connTests)
+	if long {
+		list = append(list, longTests...)
+	}
+	if v.inside {
+		list = append(list, insideTests...)
+	}
+	if !v.simulated() {
+		list = append(list, slowClientTests...)
+	}
+	if !isAttested {
+		list = append(list, bufferTests...)
+	}
+	if v.inside || v.simulated() {
+		return list
+	}
+	list = append(list, processTests...)
+	if l.Secure && !long && v.name != variants[0].name {
 		// What comes before a handshake is the plain layer's, and the first
 		// variant shows that a handshake does not change it.
-		return slices.Concat(api, processTests)
+		return list
 	}
-	return slices.Concat(api, wireTests, processTests, idleTests)
+	list = slices.Concat(list, wireTests, idleTests)
+	if !l.Secure {
+		list = append(list, plainWireTests...)
+	}
+	if !l.Secure && isAttested {
+		list = append(list, attestedTests...)
+	}
+	return list
 }
 
 // simulate returns the carrier of a simulated Mach kernel, with this process as its

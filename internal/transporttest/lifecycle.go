@@ -98,7 +98,7 @@ func testCloseTells(t *testing.T, e *env) {
 		}
 	}, e.config())
 	c, ctx := client(t, e.Strings, e.config()), context30(t)
-	require.NoError(t, c.Send(ctx, "in work"))
+	require.NoError(t, c.Send(ctx, "in progress"))
 	<-entered
 	// More than the host takes into its own memory at a time.
 	const n = 40
@@ -118,7 +118,7 @@ func testCloseTells(t *testing.T, e *env) {
 	require.ErrorAs(t, err, &lost)
 	assert.True(t, lost.NotSent)
 	assert.Equal(t, e.endpoint, lost.Endpoint)
-	if !e.holds() { // there the kernel only says "some", or frames have several
+	if !e.coalesces() { // there the kernel only says "some", or a frame has several
 		assert.GreaterOrEqual(t, lost.Unconfirmed, uint64(n/2))
 	}
 	assert.LessOrEqual(t, lost.Unconfirmed, uint64(n+1))
@@ -127,7 +127,7 @@ func testCloseTells(t *testing.T, e *env) {
 }
 
 // A client that closes the moment after its host has gone, and has not noticed,
-// says what is lost all the same.
+// reports the loss too.
 func testCloseReports(t *testing.T, e *env) {
 	for range 30 {
 		l, err := e.Listen(e.endpoint, e.config())
@@ -159,7 +159,7 @@ func testNextHost(t *testing.T, e *env) {
 
 		short, cancel := context.WithCancel(ctx)
 		ended := make(chan error)
-		go func() { ended <- c.Send(short, "nobody there") }()
+		go func() { ended <- c.Send(short, "no host") }()
 		cancel()
 		err := await(t, ended)
 		require.ErrorIs(t, err, context.Canceled)

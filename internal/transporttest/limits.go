@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,7 +24,7 @@ func testBusy(t *testing.T, e *env) {
 	}
 }
 
-// A place that a client has left is soon free again.
+// A slot that a client has left is soon free again.
 func testBusyFree(t *testing.T, e *env) {
 	host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config(func(c *transport.Config) { c.MaxConnections = 1 }))
 	for range 20 {
@@ -70,10 +71,10 @@ func testEitherAttests(t *testing.T, e *env) {
 	}
 }
 
+// bufferTests are not for attested connections, which have no buffer to set.
+var bufferTests = []test{{"BufferSizes", testBufferSizes}}
+
 func testBufferSizes(t *testing.T, e *env) {
-	if e.config().Attested {
-		return
-	}
 	for _, size := range []int{transport.MinBufferSize, 64 << 10, 1 << 20, transport.MaxBufferSize} {
 		e := newEnv(t, e.Layer, e.variant)
 		a, b := connsOf(t, e, e.config(func(c *transport.Config) { c.BufferSize = size }), e.config())
@@ -89,12 +90,13 @@ func testBufferSizes(t *testing.T, e *env) {
 
 // testThroughput waits for the log's record of a second.
 func testThroughput(t *testing.T, e *env) {
-	log := logBook{arrived: make(chan slog.Record, 100)}
+	log, begin := logBook{arrived: make(chan slog.Record, 100)}, time.Now()
 	host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config(func(c *transport.Config) {
 		c.LogThroughput, c.Logger = true, slog.New(&log)
 	}))
 	c, ctx := client(t, e.Strings, e.config()), context30(t)
-	require.NoError(t, c.Send(ctx, "12345"))
+	const size = 100_000
+	require.NoError(t, c.Send(ctx, string(make([]byte, size))))
 	for {
 		r := await(t, log.arrived)
 		if r.Message != "throughput" {
@@ -104,25 +106,27 @@ func testThroughput(t *testing.T, e *env) {
 		r.Attrs(func(a slog.Attr) bool { got[a.Key] = a.Value; return true })
 		assert.Equal(t, e.endpoint, got["endpoint"].String())
 		assert.EqualValues(t, 1, got["connections"].Int64())
-		// One message of five bytes in about a second: rounded down, 0 or 1.
+		// One message in about a second: rounded down, 0 or 1. A busy machine's
+		// second is longer, at most as long as this took.
 		assert.LessOrEqual(t, got["messages_per_second"].Uint64(), uint64(1))
-		assert.InDelta(t, 5, got["bytes_per_second"].Uint64(), 3)
+		assert.LessOrEqual(t, got["bytes_per_second"].Uint64(), uint64(2*size))
+		assert.GreaterOrEqual(t, float64(got["bytes_per_second"].Uint64()+1), size/time.Since(begin).Seconds())
 		return
 	}
 }
 
-// A client that refuses the host drops the connection before a message of its is
-// seen, and the host only sees it go.
+// A client that refuses the host returns its own error, also before the host's
+// application has called Accept.
 func testClientDropsRefusedHost(t *testing.T, e *env) {
 	l, err := e.Listen(e.endpoint, e.config())
 	require.NoError(t, err)
 	defer l.Close()
-	_, err = e.Dial(context30(t), e.endpoint, e.config(func(c *transport.Config) { c.Peer = nobody() }))
+	_, err = e.Dial(context30(t), e.endpoint, e.config(func(c *transport.Config) { c.Peer = notThisUser() }))
 	require.ErrorIs(t, err, peer.ErrRefused)
 }
 
-// A host that says that nothing more comes, and reads nothing either, must not
-// hang a client that sends and receives at the same time.
+// A host that ends its direction, and reads nothing either, must not hang a client
+// that sends and receives at the same time.
 func testHalfHost(t *testing.T, e *env) {
 	ctx := context30(t)
 	l, err := e.Listen(e.endpoint, e.config())

@@ -20,7 +20,7 @@ func Main(m *testing.M, l Layer) {
 }
 
 func run(m *testing.M) int {
-	// The default directory of the user who runs the tests is not for tests.
+	// Tests do not use the default directory of the user.
 	runtimeDir, err := os.MkdirTemp("", "sealport-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -14,48 +14,48 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-// nobody refuses the user who runs this test.
-func nobody() peer.Policy { return peer.Not(peer.SameUser()) }
+// notThisUser refuses the user that runs this test.
+func notThisUser() peer.Policy { return peer.Not(peer.SameUser()) }
 
-// A client that the host does not want is told only that; the host's log says by
-// which rule, and whom.
+// A client that the host refuses is told only that; the host's log has the rule and
+// the client's identity.
 func testRefusedByHost(t *testing.T, e *env) {
 	log := logBook{arrived: make(chan slog.Record, 8)}
 	failures := make(chan error, 8)
 	h := host(t, e.Strings, func(context.Context, transport.Message[string]) {
 		t.Error("a refused client's message arrived")
 	}, e.config(func(c *transport.Config) {
-		c.Peer, c.Logger = nobody(), slog.New(&log)
+		c.Peer, c.Logger = notThisUser(), slog.New(&log)
 		c.OnError = func(err error) { failures <- err }
 	}))
 	_, err := e.Strings.NewClient(context30(t), e.endpoint, nil, e.config())
 	require.ErrorIs(t, err, transport.ErrRefused)
 	require.ErrorIs(t, err, peer.ErrRefused)
 	var detail *peer.RefusedError
-	assert.False(t, errors.As(err, &detail), "the client hears of the host's rule: %v", err)
+	assert.False(t, errors.As(err, &detail), "the client is told the host's rule: %v", err)
 
 	detail, documented := (await(t, failures)).(*peer.RefusedError)
 	require.True(t, documented, "OnError gets another type than its documentation says")
-	assert.Equal(t, nobody().String(), detail.Rule)
+	assert.Equal(t, notThisUser().String(), detail.Rule)
 	await(t, log.arrived)
 	self := e.self(t)
-	assert.True(t, log.has("peer refused", nobody().String()), log.all())
+	assert.True(t, log.has("peer refused", notThisUser().String()), log.all())
 	assert.True(t, log.has("peer refused", self.Token().String()), log.all())
 	assert.EqualValues(t, 1, h.Stats().Refused)
 	assert.Zero(t, h.Stats().Accepted)
 }
 
-// A client that does not want the host hears its own rule, and sends nothing.
+// A client that refuses the host gets its own rule as the error, and sends nothing.
 func testRefusedByClient(t *testing.T, e *env) {
 	h := host(t, e.Strings, func(context.Context, transport.Message[string]) {
 		t.Error("a message arrived at a refused host")
 	}, e.config())
-	_, err := e.Strings.NewClient(context30(t), e.endpoint, nil, e.config(func(c *transport.Config) { c.Peer = nobody() }))
+	_, err := e.Strings.NewClient(context30(t), e.endpoint, nil, e.config(func(c *transport.Config) { c.Peer = notThisUser() }))
 	require.ErrorIs(t, err, peer.ErrRefused)
 	assert.NotErrorIs(t, err, transport.ErrRefused, "it was not the other side")
 	var detail *peer.RefusedError
 	require.ErrorAs(t, err, &detail)
-	assert.Equal(t, nobody().String(), detail.Rule)
+	assert.Equal(t, notThisUser().String(), detail.Rule)
 	assert.Zero(t, h.Stats().Refused)
 
 	// And the host serves others.

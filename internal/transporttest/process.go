@@ -18,13 +18,13 @@ import (
 const (
 	roleVariable     = "SEALPORT_TEST_ROLE"
 	endpointVariable = "SEALPORT_TEST_ENDPOINT"
-	dirVariable      = "SEALPORT_TEST_FOLDER"
+	dirVariable      = "SEALPORT_TEST_DIR"
 	variantVariable  = "SEALPORT_TEST_VARIANT"
 	argumentVariable = "SEALPORT_TEST_ARGUMENT"
 )
 
-// process is another process with a part to play. It says what it has done line
-// by line, and waits for a line where it is to go on.
+// process is another process with a part to play. It reports what it has done line
+// by line, and waits for a line before it goes on.
 type process struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser

@@ -277,7 +277,7 @@ func testOnConnectWaits(t *testing.T, e *env) {
 		made <- c
 	}()
 	await(t, entered)
-	for range 3 { // others are not delayed, and the first has time for being wrong
+	for range 3 { // others are not delayed, and the first has time to fail
 		require.NoError(t, client(t, e.Strings, e.config()).Close())
 	}
 	assert.Empty(t, made, "OnConnect has not decided")

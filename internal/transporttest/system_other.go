@@ -2,8 +2,9 @@
 
 package transporttest
 
-// Sockets spoken by hand, and what idle processes cost, are Linux's.
-var wireTests, idleTests []test
+// The wire protocol is that of Linux's sockets, and the cost of idle processes is
+// measured there.
+var wireTests, plainWireTests, attestedTests, idleTests []test
 
 // processTicks and threadNice are measured on Linux only.
 func processTicks() int { return 0 }

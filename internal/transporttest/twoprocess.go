@@ -23,13 +23,13 @@ var processTests = []test{
 }
 
 func init() {
-	parts["sender"] = sender
+	parts["sender"] = numbersSender
 	parts["echo"] = echoHost
 	parts["crowd"] = crowd
 }
 
-// sender sends numbered messages, says so, and waits to be killed.
-func sender(e *env, argument string) {
+// numbersSender sends numbered messages, says so, and waits to be killed.
+func numbersSender(e *env, argument string) {
 	n, err := strconv.Atoi(argument)
 	must(err)
 	c, err := e.Dial(context.Background(), e.endpoint, e.config())
@@ -42,8 +42,8 @@ func sender(e *env, argument string) {
 	hear()
 }
 
-// Everything that Send and Flush said yes to arrives although the sender's
-// process is killed before it is read, and its end is not taken for a close.
+// Everything for which Send and Flush returned nil arrives although the sender's
+// process is killed before it is read, and its end is not reported as a close.
 func testKilledSender(t *testing.T, e *env) {
 	const n = 300
 	ctx := context30(t)

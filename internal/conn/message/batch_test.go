@@ -131,6 +131,6 @@ func TestUnacknowledgedCountsMessages(t *testing.T) {
 		_, _ = raw.ReadFrame(ended)
 	}
 	require.Zero(t, a.Unacknowledged())
-	raw.Kill()
+	require.NoError(t, raw.Close())
 	require.ErrorIs(t, a.Send(hung(t), nil), link.ErrPeerGone)
 }

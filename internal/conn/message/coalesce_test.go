@@ -24,7 +24,7 @@ func send(t *testing.T, c *message.Conn, messages ...string) {
 	}
 }
 
-func frame(t *testing.T, l *mem.Link) []string {
+func frame(t *testing.T, l link.Link) []string {
 	t.Helper()
 	f, err := l.ReadFrame(hung(t))
 	require.NoError(t, err)
@@ -200,7 +200,7 @@ func TestHeldBackWithoutRoom(t *testing.T) {
 func TestPeerThatDiesWhileSomethingIsHeldBack(t *testing.T) {
 	a, _, raw := half(t, coalescing)
 	send(t, a, "first", "held")
-	raw.Kill()
+	require.NoError(t, raw.Close())
 	require.ErrorIs(t, a.Flush(hung(t)), link.ErrPeerGone)
 	require.ErrorIs(t, a.Send(hung(t), nil), link.ErrPeerGone)
 	require.ErrorIs(t, a.CloseWrite(hung(t)), link.ErrPeerGone)

@@ -126,13 +126,24 @@ func TestEndOfFileAfterClose(t *testing.T) {
 	})
 }
 
+// mortal is a link that reports the end of its peer as a death.
+type mortal struct{ link.Link }
+
+func (l mortal) ReadFrame(ctx context.Context) ([]byte, error) {
+	frame, err := l.Link.ReadFrame(ctx)
+	if err == io.EOF {
+		err = link.ErrPeerGone
+	}
+	return frame, err
+}
+
 func TestPeerGoneAfterDeath(t *testing.T) {
 	both(t, func(t *testing.T, cfg message.Config) {
-		b, _, raw := half(t, cfg)
-		ctx := hung(t)
+		mine, raw := mem.Pair()
+		b, ctx := conn(t, mortal{mine}, cfg), hung(t)
 		require.NoError(t, raw.WriteFrame(ctx, whole("last words"), nil))
 		require.NoError(t, raw.WriteFrame(ctx, first(100, "half of"), nil))
-		raw.Kill()
+		require.NoError(t, raw.Close())
 		p, err := b.Receive(ctx)
 		require.NoError(t, err)
 		require.Equal(t, "last words", string(p))

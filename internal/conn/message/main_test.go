@@ -11,6 +11,7 @@ import (
 
 	"github.com/sealport/sealport/internal/conn/message"
 	"github.com/sealport/sealport/internal/leaktest"
+	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mem"
 )
 
@@ -63,14 +64,14 @@ func pair(t *testing.T, cfg message.Config) (a, b *message.Conn) {
 	return conn(t, la, cfg), conn(t, lb, cfg)
 }
 
-func conn(t *testing.T, l *mem.Link, cfg message.Config) *message.Conn {
+func conn(t *testing.T, l link.Link, cfg message.Config) *message.Conn {
 	c := message.NewConn(l, cfg)
 	t.Cleanup(func() { _ = c.Abort() })
 	return c
 }
 
 // half is a Conn whose peer is a bare link.
-func half(t *testing.T, cfg message.Config) (*message.Conn, *mem.Link, *mem.Link) {
+func half(t *testing.T, cfg message.Config) (*message.Conn, link.Link, link.Link) {
 	mine, other := mem.Pair()
 	t.Cleanup(func() { _ = other.Close() })
 	return conn(t, mine, cfg), mine, other

@@ -164,7 +164,7 @@ func testBackpressure(t *testing.T, c Carrier) {
 		a, b := c.pair(t)
 		frames := a.fill(c, n)
 		require.Positive(t, frames)
-		// Somebody waits for room now, and gets it when the reader reads.
+		// A writer waits for room now, and gets it when the reader reads.
 		wrote := make(chan error)
 		go func() { wrote <- a.write(background, pattern(frames, n)) }()
 		for i := range frames {

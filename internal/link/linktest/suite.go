@@ -64,12 +64,11 @@ func Run(t *testing.T, c Carrier) {
 	}
 }
 
-// pair makes a connection and closes it when the test ends.
+// pair makes a connection that the test closes.
 func (c Carrier) pair(t *testing.T) (a, b *end) {
 	t.Helper()
 	la, lb := c.Pair(t)
-	a, b = &end{Link: la, t: t}, &end{Link: lb, t: t}
-	return a, b
+	return &end{Link: la, t: t}, &end{Link: lb, t: t}
 }
 
 // end is a Link with shorthands that fail the test.

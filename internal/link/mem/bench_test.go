@@ -8,7 +8,7 @@ import (
 	"github.com/sealport/sealport/internal/link/mem"
 )
 
-// BenchmarkOneWay sends frames to a reader who does nothing else.
+// BenchmarkOneWay sends frames to a reader that does nothing else.
 func BenchmarkOneWay(b *testing.B) {
 	for _, size := range []struct {
 		name  string

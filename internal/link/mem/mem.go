@@ -1,6 +1,5 @@
 // Package mem carries frames within one process: the rings of package ring, in
-// ordinary memory. It is what a host and a client in the same process are
-// connected by, and what the tests of the layers above use.
+// ordinary memory. It connects a host and a client in the same process.
 //
 // One direction holds Capacity bytes. A frame is copied into the ring and out of
 // it, and costs no system call and no allocation. A side that waits yields the
@@ -9,7 +8,7 @@
 package mem
 
 import (
-	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/ring"
 )
 
@@ -23,20 +22,8 @@ const (
 	MaxFrame = 64<<10 + 256
 )
 
-// Link implements link.Link.
-type Link struct{ *ring.Link }
-
-// Pair returns the two ends of a new connection, without credentials.
-func Pair() (*Link, *Link) { return PairWith(nil, nil) }
-
-// PairWith is Pair, where a and b are what the first and the second end return from
-// Credentials. Each end closes its own in Close.
-func PairWith(a, b *cred.Credentials) (*Link, *Link) {
-	x, y := ring.Local(Capacity, a, b)
-	return &Link{x}, &Link{y}
+// Pair returns the two ends of a new connection. They have no credentials.
+func Pair() (a, b link.Link) {
+	x, y := ring.Local(Capacity)
+	return x, y
 }
-
-// Kill ends this side as the death of its process would: the peer reads what was
-// written, then link.ErrPeerGone. It does not block and may be called at any time.
-// Close must still be called.
-func (l *Link) Kill() { l.Abandon() }

@@ -12,7 +12,7 @@ import (
 )
 
 // shared makes a memory file, maps it for the host, and once more as raw bytes
-// for a peer who writes what it likes.
+// for a peer that writes what it likes.
 func shared(t testing.TB, size int) (m *ring.Mapping, raw []byte) {
 	t.Helper()
 	m, fd, err := ring.Create(size)

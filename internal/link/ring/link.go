@@ -11,15 +11,14 @@ import (
 	"github.com/sealport/sealport/internal/link"
 )
 
-// Bits of Link.state: why calls no longer do what they were made for.
+// Bits of Link.state: why calls fail.
 const (
 	stateGone        = 1 << iota // the peer is dead or has closed its end
 	stateInterrupted             // Interrupt
 	stateWriteEnded              // CloseWrite
 )
 
-// Options configure a Link. The zero value is what Config in transport calls
-// default.
+// Options configure a Link. The zero value is the default.
 type Options struct {
 	// PollThreshold is the rate in frames per second from which the reader polls
 	// longer before it sleeps. 0 means DefaultPollThreshold, negative that it
@@ -56,7 +55,7 @@ var _ link.Link = (*Link)(nil)
 
 // peer is the way to the other end of a Link beside the shared memory.
 type peer interface {
-	ring()         // wakes whoever sleeps there; does not block
+	ring()         // wakes the goroutines that sleep there; does not block
 	hungUp() bool  // reports whether it is dead or has closed
 	detach() error // tells it that this end is closed, and frees what is held
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // pairs makes links and remembers their sockets, so that Kill can end one without
-// a word.
+// an end marker.
 type pairs struct {
 	size  int
 	o     ring.Options

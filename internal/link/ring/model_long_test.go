@@ -17,7 +17,7 @@ var (
 
 // What Spin finds wrong.
 const (
-	sleepsForEver = "invalid end state"
+	sleepsForever = "invalid end state"
 	loses         = "assertion violated"
 )
 
@@ -34,8 +34,8 @@ func TestModelHoldsInAllScenarios(t *testing.T) {
 	}
 }
 
-// Nobody sleeps for ever, and no run is endless: so every run ends, which is what
-// "every frame is received" comes to.
+// TestModelHasNoEndlessRun: no process sleeps forever and no run is endless, so
+// every run ends, which means that every frame is received.
 func TestModelHasNoEndlessRun(t *testing.T) {
 	needModelTools(t)
 	out := searchModel(t, bothScenario, "-O1 -DNP", "-l")
@@ -44,8 +44,8 @@ func TestModelHasNoEndlessRun(t *testing.T) {
 	assert.Contains(t, out, "non-progress cycles \t+")
 }
 
-// A model that can't fail shows nothing: without any one of its parts, the
-// protocol breaks.
+// TestModelNeedsEachPart: without any one of its parts the protocol breaks, and the
+// model shows it.
 func TestModelNeedsEachPart(t *testing.T) {
 	needModelTools(t)
 	for _, row := range []struct {
@@ -53,19 +53,19 @@ func TestModelNeedsEachPart(t *testing.T) {
 		scenario []string
 		want     string
 	}{
-		{"NO_FENCE_PUBLISH", deathScenario, sleepsForEver},
-		{"NO_FENCE_SLEEP", deathScenario, sleepsForEver},
-		{"NO_FENCE_RELEASE", deathScenario, sleepsForEver},
-		{"NO_FENCE_ROOM", deathScenario, sleepsForEver},
-		{"NO_FENCE_DRAINED", drainScenario, sleepsForEver},
-		{"NO_RECHECK_SLEEP", deathScenario, sleepsForEver},
-		{"NO_RECHECK_ROOM", deathScenario, sleepsForEver},
-		{"NO_RECHECK_DRAINED", drainScenario, sleepsForEver},
-		{"NO_WAKE_CONSUMER", deathScenario, sleepsForEver},
-		{"NO_WAKE_PRODUCER", deathScenario, sleepsForEver},
-		{"NO_TOKEN", deathScenario, sleepsForEver},
-		{"TAKE_BACK", drainScenario, sleepsForEver},
-		{"WAKE_ONE", drainScenario, sleepsForEver},
+		{"NO_FENCE_PUBLISH", deathScenario, sleepsForever},
+		{"NO_FENCE_SLEEP", deathScenario, sleepsForever},
+		{"NO_FENCE_RELEASE", deathScenario, sleepsForever},
+		{"NO_FENCE_ROOM", deathScenario, sleepsForever},
+		{"NO_FENCE_DRAINED", drainScenario, sleepsForever},
+		{"NO_RECHECK_SLEEP", deathScenario, sleepsForever},
+		{"NO_RECHECK_ROOM", deathScenario, sleepsForever},
+		{"NO_RECHECK_DRAINED", drainScenario, sleepsForever},
+		{"NO_WAKE_CONSUMER", deathScenario, sleepsForever},
+		{"NO_WAKE_PRODUCER", deathScenario, sleepsForever},
+		{"NO_TOKEN", deathScenario, sleepsForever},
+		{"TAKE_BACK", drainScenario, sleepsForever},
+		{"WAKE_ONE", drainScenario, sleepsForever},
 		{"LATE_STATE", deathScenario, loses},
 	} {
 		t.Run(row.without, func(t *testing.T) {

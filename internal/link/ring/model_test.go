@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestModelHolds searches a small scenario: one frame, a death, nobody who waits for
-// the ring to be drained. The others are searched with the build tag "long".
+// TestModelHolds searches a small scenario: one frame, a death, and no goroutine that
+// waits for the ring to be drained. The others are searched with the build tag "long".
 func TestModelHolds(t *testing.T) {
 	needModelTools(t)
 	out := searchModel(t, []string{"-DFRAMES=1", "-DDRAINS=0", "-DSPARE=0", "-DDEATHS=1"}, "-O0 -DSAFETY")

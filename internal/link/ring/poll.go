@@ -17,8 +17,8 @@ const (
 	pollNormal = 50 * time.Microsecond
 	pollHigh   = 200 * time.Microsecond
 
-	// probeEvery: of so many waits in which it would not be worth it, one polls
-	// all the same. Two sides that both sleep see only each other's wake-ups;
+	// probeEvery: of so many waits for which polling does not pay, one polls
+	// anyway. Two sides that both sleep see only each other's wake-ups;
 	// this is how they find out that the peer could answer at once.
 	probeEvery = 16
 
@@ -31,8 +31,8 @@ const (
 	localPoll  = 20 * time.Microsecond
 	localClock = 4
 
-	// The most yields all the same, many times what fits into localPoll: a clock may
-	// stand still, as in a testing/synctest bubble while a goroutine can run.
+	// The most yields, many times what fits into localPoll, in case the clock stands
+	// still, as it does in a testing/synctest bubble while a goroutine can run.
 	localYields = 4096
 
 	// rateWindow is how long the rate is measured before it is compared with the threshold.

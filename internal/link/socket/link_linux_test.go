@@ -12,7 +12,7 @@ import (
 )
 
 // pairs makes links and remembers their sockets, so that Kill can end one without
-// a word.
+// an end datagram.
 type pairs map[link.Link]*socket.Conn
 
 func (p pairs) pair(t testing.TB) (a, b link.Link) {

@@ -97,7 +97,7 @@ func newListener(fd int) (*Listener, error) {
 
 // Accept waits for a connection. It returns os.ErrClosed after Close. Other
 // errors (EMFILE, ENOMEM …) are not final; EMFILE and ENFILE are returned only while
-// somebody waits to be accepted.
+// a client waits to be accepted.
 func (l *Listener) Accept() (*Conn, error) {
 	var fd int
 	var aerr error
@@ -130,7 +130,7 @@ func (l *Listener) Accept() (*Conn, error) {
 	return NewConn(fd)
 }
 
-// waiting reports whether somebody waits to be accepted.
+// waiting reports whether a client waits to be accepted.
 func waiting(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := retry(func() (int, error) { return unix.Poll(fds, 0) })

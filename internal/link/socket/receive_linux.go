@@ -121,7 +121,7 @@ func (l *Link) attest(ctl *Control) error {
 	if l.inode == 0 {
 		return nil // no pidfs: a pid is all there is
 	}
-	if ctl.NoPIDFD != nil { // such as EMFILE: then nobody knows who sent it
+	if ctl.NoPIDFD != nil { // such as EMFILE: then the sender is unknown
 		return fmt.Errorf("%w, as far as can be told: receiving a pidfd: %w", link.ErrPeerChanged, ctl.NoPIDFD)
 	}
 	if ctl.PIDFD < 0 {

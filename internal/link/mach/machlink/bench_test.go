@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sealport/sealport/internal/link/mach"
+	"github.com/sealport/sealport/internal/link/mach/machlink/machlinktest"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
 
@@ -23,7 +24,7 @@ func BenchmarkOneWay(b *testing.B) {
 	for _, size := range []int{64, 1 << 10, 28 << 10} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
 			k := benchmarkKernel()
-			host, client := connectPair(b, k, k, "com.example.sealport.bench")
+			host, client := machlinktest.Pair(b, k, k, "com.example.sealport.bench")
 			defer host.Close()
 			defer client.Close()
 			body := make([]byte, size)
@@ -52,7 +53,7 @@ func BenchmarkOneWay(b *testing.B) {
 
 func BenchmarkRoundTrip(b *testing.B) {
 	k := benchmarkKernel()
-	host, client := connectPair(b, k, k, "com.example.sealport.bench")
+	host, client := machlinktest.Pair(b, k, k, "com.example.sealport.bench")
 	defer host.Close()
 	defer client.Close()
 	go func() {

@@ -1,7 +1,6 @@
 package machlink_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -16,11 +15,9 @@ import (
 	"github.com/sealport/sealport/internal/link/linktest"
 	"github.com/sealport/sealport/internal/link/mach"
 	"github.com/sealport/sealport/internal/link/mach/machlink"
+	"github.com/sealport/sealport/internal/link/mach/machlink/machlinktest"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
-
-// held is what one direction holds at most: the kernel's queue and the inbox.
-const held = (mach.QueueLimitMax+1)*machlink.MaxFrame + 256<<10
 
 // TestConformance runs the suite of every carrier: each connection between two
 // processes on a simulated machine of its own.
@@ -31,7 +28,7 @@ func TestConformance(t *testing.T) {
 		Pair: func(t testing.TB) (a, b link.Link) {
 			k := machtest.New()
 			host, client := k.NewTask(token(1)), k.NewTask(token(2))
-			a, b = connectPair(t, host, client, service)
+			a, b = machlinktest.Pair(t, host, client, service)
 			mu.Lock()
 			defer mu.Unlock()
 			tasks[a], tasks[b] = host, client
@@ -42,7 +39,7 @@ func TestConformance(t *testing.T) {
 			defer mu.Unlock()
 			tasks[l].Kill()
 		},
-		Held:                 held,
+		Held:                 machlinktest.Held,
 		CountsUnacknowledged: true,
 	})
 }
@@ -71,37 +68,14 @@ func conformanceWithinOneProcess(t *testing.T, k mach.Kernel) {
 	linktest.Run(t, linktest.Carrier{
 		Pair: func(t testing.TB) (a, b link.Link) {
 			// launchd may take a moment to forget a name.
-			return connectPair(t, k, k, fmt.Sprintf("com.example.sealport.test.%d.%d", os.Getpid(), number.Add(1)))
+			return machlinktest.Pair(t, k, k, fmt.Sprintf("com.example.sealport.test.%d.%d", os.Getpid(), number.Add(1)))
 		},
 		Kill: func(l link.Link) {
 			if err := machlink.Kill(l); err != nil {
 				t.Error(err)
 			}
 		},
-		Held:                 held,
+		Held:                 machlinktest.Held,
 		CountsUnacknowledged: true,
 	})
-}
-
-// connectPair makes a connection that the caller closes.
-func connectPair(t testing.TB, hostTask, clientTask mach.Kernel, name string) (host, client link.Link) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), hangLimit)
-	defer cancel()
-	ln, err := machlink.Listen(hostTask, name)
-	require.NoError(t, err)
-	accepted := make(chan error, 1)
-	go func() {
-		p, err := ln.Accept(ctx)
-		if err == nil {
-			host, err = p.Accept(nil)
-		}
-		accepted <- err
-	}()
-	client, _, ok, err := machlink.Dial(ctx, clientTask, name, nil)
-	require.NoError(t, err)
-	require.NoError(t, <-accepted)
-	require.True(t, ok)
-	require.NoError(t, ln.Close())
-	return host, client
 }

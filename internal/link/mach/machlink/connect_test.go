@@ -137,7 +137,7 @@ func TestNames(t *testing.T) {
 
 func TestDialObeysContext(t *testing.T) {
 	m := newMachine(t)
-	m.Declare(service) // known, but nobody has checked in: the hello waits
+	m.Declare(service) // known, but no process has checked in: the hello waits
 	ctx, cancel := context.WithCancel(testContext(t))
 	errs := make(chan error)
 	go func() {

@@ -18,7 +18,7 @@
 //     frames as well. So end of file and death come in order and never block.
 //   - Death of the peer's ports is a dead-name notification, on control.
 //   - A full queue is waited for by a send-possible notification, on control.
-//   - Nothing else is a message of this protocol. What else comes is destroyed,
+//   - Nothing else is a message of this protocol. Any other message is destroyed,
 //     and the connection fails.
 //
 // # Trust

@@ -17,7 +17,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(uint8(0), idConnect, []byte{20, 20, 18}, payload(2, 'h', 'i', 0, 0))
 	f.Add(uint8(1), idFrame, []byte{}, payload(3, 1, 2, 3, 0))
 	f.Add(uint8(1), idEnd, []byte{}, []byte{})
-	f.Add(uint8(2), idTaken, []byte{}, []byte{0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add(uint8(2), idDrained, []byte{}, []byte{0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add(uint8(1), mach.NotifyNoSenders, []byte{}, mach.NotificationBody(mach.NotifyNoSenders, 1))
 	f.Add(uint8(2), mach.NotifyDeadName, []byte{}, mach.NotificationBody(mach.NotifyDeadName, 0x103))
 	f.Add(uint8(0), idAccept, []byte{20, 21, 16}, payload(0))

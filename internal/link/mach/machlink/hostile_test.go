@@ -20,7 +20,7 @@ const (
 	idAccept  int32 = 0x53500102
 	idFrame   int32 = 0x53500104
 	idEnd     int32 = 0x53500105
-	idTaken   int32 = 0x53500106
+	idDrained int32 = 0x53500106
 )
 
 // attacker is a client that speaks the protocol by hand.
@@ -179,13 +179,13 @@ func TestHostileMessages(t *testing.T) {
 			return a.sendTo(a.hostControl, idFrame, nil, payload(0))
 		}, link.ErrProtocol},
 		"drained more than sent": {func(a *attacker) error {
-			return a.sendTo(a.hostControl, idTaken, nil, word(1))
+			return a.sendTo(a.hostControl, idDrained, nil, word(1))
 		}, link.ErrProtocol},
 		"drained 2^64-1": {func(a *attacker) error {
-			return a.sendTo(a.hostControl, idTaken, nil, word(1<<64-1))
+			return a.sendTo(a.hostControl, idDrained, nil, word(1<<64-1))
 		}, link.ErrProtocol},
 		"drained cut off": {func(a *attacker) error {
-			return a.sendTo(a.hostControl, idTaken, nil, []byte{0, 0, 0, 0})
+			return a.sendTo(a.hostControl, idDrained, nil, []byte{0, 0, 0, 0})
 		}, link.ErrProtocol},
 		"frame after exec": {func(a *attacker) error {
 			tok := token(200)
@@ -200,7 +200,7 @@ func TestHostileMessages(t *testing.T) {
 		"drained by another pid": {func(a *attacker) error {
 			tok := token(201)
 			a.task.SetToken(tok)
-			return a.sendTo(a.hostControl, idTaken, nil, word(0))
+			return a.sendTo(a.hostControl, idDrained, nil, word(0))
 		}, link.ErrPeerChanged},
 		"end by another pid": {func(a *attacker) error {
 			a.task.SetToken(token(201))

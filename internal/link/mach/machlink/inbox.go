@@ -44,7 +44,7 @@ type inbox struct {
 
 	dealt     uint64 // frames that the reader has dealt with
 	announced uint64 // of those, what the peer knows of
-	unheard   bool   // the peer could not be told the last time
+	unheard   bool   // the last announcement could not be sent
 
 	ack   [mach.HeaderSize + 8]byte // the message that tells the peer
 	ready chan struct{}             // something changed; the reader's only
@@ -60,7 +60,7 @@ func (p dataPort) message(m *mach.Message, n *mach.Notification) (kept bool) {
 	c := p.c
 	if n != nil {
 		// The peer's send-once right was never used, or no right is left: it
-		// died, or gave up the connection without a word.
+		// died, or gave up the connection without an end.
 		if n.ID == mach.NotifySendOnce || n.ID == mach.NotifyNoSenders {
 			c.endRead(link.ErrPeerGone)
 		}
@@ -230,7 +230,7 @@ func (c *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 			in.timer.Stop()
 		}
 		if tell || (err != nil && in.dealt != in.announced) {
-			c.announceLocked() // who gives up may not come back soon
+			c.announceLocked() // a reader that gives up may not come back soon
 		}
 		if err != nil && in.waiting() == 0 && !in.ended {
 			return nil, err
@@ -239,8 +239,8 @@ func (c *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 }
 
 // fetch receives one message from the data port if the kernel has one, without
-// waiting: a frame that the peer has sent is there for a reader whose time is
-// over, also if the loop has not got to it yet.
+// waiting: a reader whose context has ended gets a frame that the peer has sent,
+// also if the loop has not received it yet.
 func (c *Link) fetch() {
 	if !c.loop.join() {
 		return // Close has ended the loop meanwhile
@@ -316,8 +316,8 @@ func (c *Link) popLocked() []byte {
 	return frame
 }
 
-// announceLocked tells the peer how many frames were dealt with. What can't be
-// told now is told with a later frame, or when the reader is idle.
+// announceLocked tells the peer how many frames were dealt with. If that fails it
+// is tried again with a later frame, or when the reader is idle.
 func (c *Link) announceLocked() {
 	in := &c.in
 	c.out.mu.Lock()
@@ -328,7 +328,7 @@ func (c *Link) announceLocked() {
 	}
 	var count [8]byte
 	le.PutUint64(count[:], in.dealt)
-	h := mach.Header{Remote: to, RemoteBits: mach.CopySend, ID: idTaken}
+	h := mach.Header{Remote: to, RemoteBits: mach.CopySend, ID: idDrained}
 	_, err := send(c.loop.k, mach.Compose(in.ack[:0], h, nil, count[:]), 0)
 	if in.unheard = err != nil; err == nil {
 		in.announced = in.dealt

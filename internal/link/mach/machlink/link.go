@@ -11,8 +11,8 @@ import (
 	"github.com/sealport/sealport/internal/link/mach"
 )
 
-// Link implements link.Link. The peer is behind from backlogFrames frames on that
-// it has not said to have dealt with, until it has said so of all. It says so
+// Link implements link.Link. The peer is backlogged from backlogFrames frames on
+// that it has not acknowledged, until it has acknowledged all. It acknowledges
 // after ackFrames frames, or ackDelay after it went idle: so Unacknowledged may count
 // frames that were dealt with within that time.
 type Link struct {
@@ -72,8 +72,8 @@ func (c *Link) open() (err error) {
 }
 
 // attach makes the link whole: r are the rights to the peer's ports, which the
-// link owns from now on, error or not. token is the audit token of whoever sent
-// them.
+// link owns from now on, error or not. token is the audit token of their
+// sender.
 func (c *Link) attach(r rights, token mach.AuditToken) error {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
@@ -244,8 +244,8 @@ func (c *Link) drain() {
 }
 
 // fail ends both directions: the peer, or the kernel, has broken the rules.
-// Frames that arrived before are still read. Who reads the error finds the other
-// direction failed as well.
+// Frames that arrived before are still read. A reader that gets the error finds the
+// other direction failed as well.
 func (c *Link) fail(err error) {
 	c.out.fail(err)
 	c.endRead(err)

@@ -168,8 +168,8 @@ func (l *loop) run() {
 	_ = l.destroy() // on failure two names leak, and there is no caller to tell
 }
 
-// receive receives one message and has it handled, or tells whom it was for that
-// it is lost.
+// receive receives one message and has it handled, or tells its receiver that it
+// is lost.
 func (l *loop) receive(from mach.Name, options mach.Options) error {
 	// A receive that fails may write nothing: the rights of the message before
 	// must not be taken for its.
@@ -240,7 +240,7 @@ const sendTries = 64
 // kernel had made them, and giving them up uses up the no-senders request and
 // leaves a notification on the ports they were made of. New ports are needed.
 func send(k mach.Kernel, msg []byte, options mach.Options) (moved mach.Name, err error) {
-	// Header and descriptors as they were: a send that fails rewrites them.
+	// Header and descriptors as composed: a send that fails rewrites them.
 	var sent [mach.HeaderSize + mach.BodySize + 3*mach.PortDescriptorSize]byte
 	n := copy(sent[:], msg)
 	h, _ := mach.ParseHeader(msg) // we composed it
@@ -282,7 +282,7 @@ func (l *loop) dispatch() {
 	}
 }
 
-// lost destroys what is left of a message and tells whom it was for.
+// lost destroys what is left of a message and tells its receiver.
 func (l *loop) lost(err error) {
 	h, parseErr := mach.ParseHeader(l.buf)
 	if parseErr != nil {
@@ -320,7 +320,7 @@ func (l *loop) newPort(r receiver) (mach.Name, error) {
 }
 
 // adopt makes a port whose receive right we have deliver to r. On error the
-// port is registered all the same and has to be destroyed.
+// port is registered too and has to be destroyed.
 func (l *loop) adopt(name mach.Name, r receiver) error {
 	l.mu.Lock()
 	l.ports[name] = r

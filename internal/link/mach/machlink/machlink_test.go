@@ -19,6 +19,7 @@ import (
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mach"
 	"github.com/sealport/sealport/internal/link/mach/machlink"
+	"github.com/sealport/sealport/internal/link/mach/machlink/machlinktest"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
 
@@ -86,7 +87,7 @@ func (m machine) pair(t *testing.T) (host, client link.Link) {
 
 func pairOf(t *testing.T, hostTask, clientTask mach.Kernel) (host, client link.Link) {
 	t.Helper()
-	host, client = connectPair(t, hostTask, clientTask, service)
+	host, client = machlinktest.Pair(t, hostTask, clientTask, service)
 	t.Cleanup(func() {
 		closeLink(t, client)
 		closeLink(t, host)

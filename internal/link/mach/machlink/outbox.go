@@ -12,8 +12,8 @@ import (
 )
 
 // backlogFrames is how many frames the peer may not have dealt with before it
-// counts as behind: more than it leaves unacknowledged while it keeps up. It has
-// caught up when it has dealt with all.
+// counts as backlogged: more than it leaves unacknowledged while it keeps up. It
+// has caught up when it has dealt with all.
 const backlogFrames = 2 * ackFrames
 
 // outbox is the way to the peer. The peer's queue in the kernel holds what was
@@ -78,7 +78,7 @@ func (p controlPort) message(m *mach.Message, n *mach.Notification) (kept bool) 
 	}
 	err := c.attest(m)
 	if err == nil {
-		err = c.took(m)
+		err = c.acknowledged(m)
 	}
 	if err != nil {
 		c.fail(err)
@@ -116,12 +116,12 @@ func (c *Link) room() {
 	c.out.changedLocked()
 }
 
-// took handles the peer's count of frames that it has dealt with.
-func (c *Link) took(m *mach.Message) error {
-	if m.ID != idTaken {
+// acknowledged handles the peer's count of frames that it has dealt with.
+func (c *Link) acknowledged(m *mach.Message) error {
+	if m.ID != idDrained {
 		return fmt.Errorf("%w: message id %#x", link.ErrProtocol, uint32(m.ID))
 	}
-	n, err := parseTaken(m)
+	n, err := parseDrained(m)
 	if err != nil {
 		return fmt.Errorf("%w: %w", link.ErrProtocol, err)
 	}

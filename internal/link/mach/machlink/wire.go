@@ -26,7 +26,7 @@ const (
 	idRefuse
 	idFrame
 	idEnd
-	idTaken
+	idDrained
 	idWake // to our own loop
 )
 
@@ -105,8 +105,8 @@ func parsePayload(b []byte, limit int) ([]byte, error) {
 	return b[:n:n], nil
 }
 
-// parseTaken reads the number of frames that the peer has dealt with.
-func parseTaken(m *mach.Message) (uint64, error) {
+// parseDrained reads the number of frames that the peer has dealt with.
+func parseDrained(m *mach.Message) (uint64, error) {
 	if m.Complex || m.Remote != mach.Null || len(m.Body) != 8 {
 		return 0, fmt.Errorf("%w: drained count", errMalformed)
 	}

@@ -22,7 +22,7 @@
  * Either process may die at many points, once; then its socket ends. Every
  * sleeper may wake up for no reason (a context that ends), SPARE times in all.
  *
- * What is verified, by a complete search: nobody sleeps for ever (invalid end
+ * What is verified, by a complete search: no process sleeps forever (invalid end
  * states); a consumer gets all that was published, and the end marker unless
  * the producer died (assertions); the ring never overflows.
  *
@@ -37,7 +37,7 @@
  *   NO_RECHECK_DRAINED      the drainer's
  *   NO_WAKE_CONSUMER      the producer's doorbell
  *   NO_WAKE_PRODUCER      the consumer's doorbell
- *   NO_TOKEN              the memory of a doorbell that nobody slept for
+ *   NO_TOKEN              the memory of a doorbell that found no sleeper
  *   TAKE_BACK             a producer that finds room drains its wish back, and
  *                         the drainer's with it
  *   WAKE_ONE              a doorbell wakes the producer, not the drainer too
@@ -235,7 +235,7 @@ proctype producer()
 			sleep(writable, asleepP, goneP, false)
 		od;
 		if
-		:: size == 2 -> /* a step of a large frame: nobody is woken for it */
+		:: size == 2 -> /* a step of a large frame: no wake-up for it */
 			store(P, TAIL, pos + 1);
 			if :: atomic { DEATHS -> goto died } :: skip fi
 		:: true
@@ -266,7 +266,7 @@ proctype drainer()
 	do
 	:: atomic { drains == DRAINS || goneP || closedP -> break }
 	:: else ->
-		/* Producer.ArmTaken */
+		/* Producer.ArmDrained */
 		store_drained(LEN);
 #ifdef NO_RECHECK_DRAINED
 		sleep(drained, asleepT, goneP, closedP);
