@@ -40,7 +40,7 @@ type Codec[T any] interface {
 //   - "json", for a type of which [encoding/json] loses nothing.
 //
 // A method that a struct has from an embedded field is not its own, unless that
-// field, not a pointer, is all that the struct has.
+// field, not a pointer, is all that the struct has, and has the method as its own.
 //
 // # What JSON carries
 //
@@ -50,13 +50,14 @@ type Codec[T any] interface {
 // fields, one of MarshalJSON and UnmarshalJSON (or MarshalText and UnmarshalText)
 // without the other, MarshalJSON on the pointer of a type that is a map's value
 // (encoding/json does not call it there), pointers to pointers, interfaces with
-// methods, channels, functions, complex numbers, and map keys that do not come
-// back. A field tagged `json:"-"` is left out as its author asked. Recursive
+// methods, channels, functions, complex numbers, map keys that do not come back, and
+// structs without a name that have MarshalJSON or MarshalText (encoding/json does not
+// decode them). A field tagged `json:"-"` is left out as its author asked. Recursive
 // types are fine.
 //
 // If the value is the cause, sending it returns [ErrEncode]: strings and map keys
 // that are not UTF-8, NaN and infinities, what holds itself or nests deeper than
-// 10,000 levels, in an any everything but nil, bool, float64, string, []any and
+// 10,000 levels, map keys whose text and JSON differ, in an any everything but nil, bool, float64, string, []any and
 // map[string]any, pointers to what is null in JSON (such as a nil slice), what
 // omitempty or omitzero drops although it is not the zero value (such as an empty
 // slice that is not nil), a json.RawMessage that is nil or not compact, an empty
@@ -68,8 +69,9 @@ type Codec[T any] interface {
 // UTC, not the name of its zone nor its monotonic reading.
 //
 // Decoding is strict: unknown fields, data after the value, and text that is not
-// UTF-8 are [ErrDecode]. Fields that are missing are zero; of a field that comes
-// twice, the last counts.
+// UTF-8 are [ErrDecode]. Otherwise it is encoding/json's: fields that are missing are
+// zero, a field that comes twice is decoded into what the first one left, and what
+// does not fit an array is dropped.
 //
 // # Costs
 //
@@ -171,12 +173,12 @@ func (k *coder[T]) decode(b []byte) (v T, err error) {
 			var none T
 			v, err = none, panicked(r)
 		}
+		if errors.Is(err, io.EOF) {
+			// The message ended, not the connection, which io.EOF means to callers.
+			err = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err)
+		}
 	}()
-	if v, err = k.Decode(b); errors.Is(err, io.EOF) {
-		// The message ended, not the connection, which io.EOF means to callers.
-		err = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err)
-	}
-	return v, err
+	return k.Decode(b)
 }
 
 // panicked is the error that a codec's panic becomes.

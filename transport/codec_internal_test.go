@@ -53,6 +53,7 @@ func TestCoderContainsItsCodec(t *testing.T) {
 		"panic of error": func() error { panic(cause) },
 		"runtime error":  func() error { return []error{}[len(fmt.Sprint())] },
 		"io.EOF":         func() error { return io.EOF },
+		"panic of EOF":   func() error { panic(io.EOF) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newCoder[string](plainCodec{fail, fail})
