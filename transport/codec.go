@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+
+	"github.com/sealport/sealport/internal/wire"
 )
 
 // Codec turns values into bytes and back. Both methods may be called by several
@@ -16,7 +18,8 @@ import (
 //	ContentName() string
 //
 // says by it what its bytes are, such as "proto:acme.Order": 1 to 128 bytes of
-// printable ASCII, the same at each call. A Codec without one is "custom".
+// printable ASCII without spaces, the same at each call. A Codec without one is
+// "custom".
 type Codec[T any] interface {
 	// Append appends the encoding of v to b. It may keep v, not b.
 	Append(b []byte, v T) ([]byte, error)
@@ -56,12 +59,13 @@ type Codec[T any] interface {
 // types are fine.
 //
 // If the value is the cause, sending it returns [ErrEncode]: strings and map keys
-// that are not UTF-8, NaN and infinities, what holds itself or nests deeper than
-// 10,000 levels, map keys whose text and JSON differ, in an any everything but nil, bool, float64, string, []any and
-// map[string]any, pointers to what is null in JSON (such as a nil slice), what
-// omitempty or omitzero drops although it is not the zero value (such as an empty
-// slice that is not nil), a json.RawMessage that is nil or not compact, an empty
-// json.Number, and a time whose zone is not whole minutes from UTC.
+// that are not UTF-8, map keys whose text and JSON differ, NaN and infinities, what
+// holds itself or nests deeper than 10,000 levels, in an any everything but nil,
+// bool, float64, string, []any and map[string]any, pointers to what is null in JSON
+// (such as a nil slice), what omitempty or omitzero drops although it is not the
+// zero value (such as an empty slice that is not nil), a json.RawMessage that is nil
+// or not compact, an empty json.Number, and a time whose zone is not whole minutes
+// from UTC.
 //
 // A nil slice or map arrives as nil and an empty one as empty. Pointers to one
 // value arrive as pointers to copies of it. Types with methods of their own
@@ -111,9 +115,6 @@ func (stringCodec) Append(b []byte, v string) ([]byte, error) { return append(b,
 func (stringCodec) Decode(b []byte) (string, error)           { return string(b), nil }
 func (stringCodec) ContentName() string                       { return "string" }
 
-// maxContentName is the length in bytes of the longest content name.
-const maxContentName = 128
-
 // contentName is what c calls its bytes. A name that does not fit the hello is
 // ErrConfig.
 func contentName[T any](c Codec[T]) (string, error) {
@@ -122,13 +123,9 @@ func contentName[T any](c Codec[T]) (string, error) {
 		return "custom", nil
 	}
 	name := named.ContentName()
-	if name == "" || len(name) > maxContentName {
-		return "", fmt.Errorf("%w: the content name of %T has %d bytes; it needs 1 to %d", ErrConfig, c, len(name), maxContentName)
-	}
-	for i := range len(name) {
-		if name[i] < ' ' || name[i] > '~' {
-			return "", fmt.Errorf("%w: the content name %q of %T is not printable ASCII", ErrConfig, name, c)
-		}
+	if name == "" || !wire.IsContentName(name) {
+		return "", fmt.Errorf("%w: the content name of %T is %.140q; it needs 1 to %d bytes of printable ASCII without spaces",
+			ErrConfig, c, name, wire.MaxContentName)
 	}
 	return name, nil
 }
