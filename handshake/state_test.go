@@ -123,7 +123,7 @@ func TestOutOfTurn(t *testing.T) {
 			require.ErrorIs(t, err, handshake.ErrOrder)
 			requireFailed(t, client, err)
 
-			// After the end there is nothing to write or read, and who tries
+			// After the end there is nothing to write or read, and an attempt
 			// loses the keys that were not yet taken.
 			client, host = v.states(t)
 			run(client, host, nil)

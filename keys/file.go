@@ -1,13 +1,11 @@
 package keys
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 
 	"github.com/sealport/sealport/keys/internal/safefile"
 )
@@ -37,7 +35,8 @@ const maxKeyFile = 16 << 10
 //
 // It fails with [ErrKeyExists] if the file exists, [ErrInsecureFile] if others have
 // access to the directory or can replace it, [ErrNoKey] for the zero key, or an error
-// of the file system. After an error there is no new key file.
+// of the file system. After an error there is no new key file, except if the directory
+// could not be written to the disk (fsync) after the file was there.
 func SaveFile(path string, k PrivateKey, passphrase []byte) error {
 	return writeKeyFile(path, k, passphrase, false)
 }
@@ -96,18 +95,17 @@ func LoadFile(path string, passphrase func() ([]byte, error)) (PrivateKey, error
 // parseKeyFile finds the one key among comments and empty lines.
 func parseKeyFile(content []byte, passphrase func() ([]byte, error)) (PrivateKey, error) {
 	var text string
-	lines := bufio.NewScanner(bytes.NewReader(content))
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
+	for line := range bytes.Lines(content) {
+		line = bytes.TrimSpace(line)
 		switch {
-		case line == "" || strings.HasPrefix(line, "#"):
+		case len(line) == 0 || line[0] == '#':
 		case text != "":
 			return PrivateKey{}, fmt.Errorf("%w: more than one key in the file", ErrMalformedKey)
 		default:
-			text = line
+			text = string(line)
 		}
 	}
-	if err := lines.Err(); err != nil || text == "" {
+	if text == "" {
 		return PrivateKey{}, fmt.Errorf("%w: no key in the file", ErrMalformedKey)
 	}
 	if !IsLocked(text) {

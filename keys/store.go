@@ -141,7 +141,8 @@ func (s *FileStore) Save(ctx context.Context, name string, k PrivateKey) error {
 }
 
 // Replace implements [Store]. It blocks and fails like [FileStore.Save]. After an
-// error the old key is still there.
+// error the old key is still there, except if the directory could not be written to
+// the disk (fsync) after the key was replaced.
 func (s *FileStore) Replace(ctx context.Context, name string, k PrivateKey) error {
 	path, err := s.Path(name)
 	if err != nil {

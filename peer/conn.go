@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 
 	"github.com/sealport/sealport/peer/internal/peercred"
 	"github.com/sealport/sealport/peer/internal/pidfd"
@@ -85,15 +84,12 @@ func FromConn(c *net.UnixConn) (*Identity, error) {
 //
 // Errors: [ErrContradiction] when the pidfd is that of another process, or of a
 // thread; [ErrNoIdentity] when the descriptor is not open or not a pidfd, or pid is not
-// positive; [ErrGone] when the process has exited; [errors.ErrUnsupported] on
-// other systems than Linux; else the kernel's, such as EMFILE. No error leaves anything open.
+// positive; [ErrGone] when the process has exited; [ErrUnavailable] for a process that
+// is not visible from our pid namespace; [errors.ErrUnsupported] on other systems than
+// Linux; else the kernel's, such as EMFILE. No error leaves anything open.
 func FromPIDFD(pid, pidfd int) (*Identity, error) {
 	if pid <= 0 {
 		return nil, fmt.Errorf("%w: pid %d is not that of a process", ErrNoIdentity, pid)
 	}
 	return identifyNumbered(pid, pidfd)
-}
-
-func unsupported() error {
-	return fmt.Errorf("%w: %w on %s", ErrNoIdentity, errors.ErrUnsupported, runtime.GOOS)
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -342,5 +343,9 @@ func TestFromPIDFDOfSomethingElse(t *testing.T) {
 	for _, pid := range []int{0, -1} {
 		_, err := peer.FromPIDFD(pid, own)
 		assert.ErrorIs(t, err, peer.ErrNoIdentity, pid)
+	}
+	if wide := int64(1) << 32; strconv.IntSize == 64 {
+		_, err := peer.FromPIDFD(os.Getpid()+int(wide), own)
+		assert.ErrorIs(t, err, peer.ErrContradiction, "equal in 32 bits")
 	}
 }

@@ -72,8 +72,8 @@ func identifyConn(k *peercred.Credentials) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A process that has taken other ids since would speak with rights that
-	// its end of the connection was not made with: the other holders of that end would, too.
+	// The connection was made with the rights of the process at that time. Those
+	// that the process has gained since would count for every holder of its end.
 	if err := id.hasIDs(k.Socket.UID, k.Socket.GID); err != nil {
 		return nil, errors.Join(err, id.Close())
 	}
@@ -108,7 +108,7 @@ func identifyNumbered(pid, fd int) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if got := id.token.PID(); got != uint32(pid) {
+	if got := id.token.PID(); uint64(got) != uint64(pid) {
 		return nil, errors.Join(fmt.Errorf("%w: the pidfd is that of pid %d, not of %d", ErrContradiction, got, pid), id.Close())
 	}
 	return id, nil
@@ -162,8 +162,8 @@ func readPidfd(fd int, pid uint32, instead *ids) (*Identity, error) {
 }
 
 // invisible reports whether a process's ids could not be had because it lives in
-// another pid namespace, or /proc hides it, rather than for want of descriptors or
-// memory, which would let a peer choose to be authorized by less.
+// another pid namespace, or /proc hides it, rather than because descriptors or
+// memory ran out, which would let a peer choose to be authorized by less.
 func invisible(err error) bool {
 	return errors.Is(err, pidfd.ErrForeign) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)
 }

@@ -14,7 +14,7 @@ import (
 
 // Identity is one process as the kernel describes it: its [Token], and what can be
 // looked up about it while it lives. It comes from [FromConn], [FromPIDFD], [Self], or a
-// connection of this module. The one who called one of those functions closes it; an
+// connection of this module. The caller of those functions closes it; an
 // identity that a connection, a session or a message returns belongs to the connection.
 //
 // A lookup costs a few system calls, each time unless its method says otherwise, and

@@ -72,7 +72,7 @@ func TestNamesAreForPeople(t *testing.T) {
 	require.ErrorAs(t, err, &unknown)
 }
 
-// TestPathsCannotWriteIntoLogs: the one who names the executable chooses the path.
+// TestPathsCannotWriteIntoLogs: whatever the executable is called, its path is quoted.
 func TestPathsCannotWriteIntoLogs(t *testing.T) {
 	s := newSite(t)
 	path := copyProgram(t) + "\n\x1b[2J"

@@ -375,7 +375,7 @@ func inherit(t *testing.T, s *site) *os.File {
 }
 
 // TestExecutableServedByAProcess has a peer whose program comes from FUSE: what we
-// would read need not be what it runs, and the one who serves it need not answer.
+// would read need not be what it runs, and its server need not answer.
 func TestExecutableServedByAProcess(t *testing.T) {
 	needRoot(t)
 	if !inside() {

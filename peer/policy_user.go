@@ -151,7 +151,7 @@ func badIDs(ids []uint32, overflow uint32) error {
 	case slices.Contains(ids, overflow):
 		return fmt.Errorf("%d stands for every user or group that does not exist in our user namespace", overflow)
 	case slices.Contains(ids, unset):
-		return errors.New("-1 is no id")
+		return errors.New("-1 is not an id")
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func TestWeakIdentityOfASetUserIDProgram(t *testing.T) {
 	requireAnswer(t, refused, peer.UIDs(1234), id)
 }
 
-// TestWeakIdentityOfAnotherUsersConnection: another user connected than the one who writes.
+// TestWeakIdentityOfAnotherUsersConnection: another user connected than the one that writes.
 func TestWeakIdentityOfAnotherUsersConnection(t *testing.T) {
 	_, err := peer.Weaken(&cred.Credentials{
 		PIDFD: -1, Message: cred.UCred{PID: 4711}, Socket: cred.UCred{PID: 4712, UID: 1234},

@@ -15,7 +15,7 @@ func pairOver(t testing.TB, a, b link.Link, changes ...func(*secure.Config)) (cl
 	t.Helper()
 	client, host, err := secure.Pair(t.Context(), a, b, clientConfig(nil, changes...), hostConfig(nil, changes...))
 	require.NoError(t, err)
-	// Whoever reads on has dealt with the last message of the handshake.
+	// A further read acknowledges the last message of the handshake.
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, l := range []link.Link{a, b} {

@@ -139,7 +139,7 @@ func TestNodeIsClientAndHostEnds(t *testing.T) {
 	n.none()
 }
 
-// TestNodeIsClientAndBreaksOff: an end that nobody has sealed is no end.
+// TestNodeIsClientAndBreaksOff: an end that is not sealed is not a clean end.
 func TestNodeIsClientAndBreaksOff(t *testing.T) {
 	for _, command := range []string{"cut", "leave"} {
 		t.Run(command, func(t *testing.T) {

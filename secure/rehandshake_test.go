@@ -425,5 +425,5 @@ func TestRevokedEndsBothDirections(t *testing.T) {
 	require.ErrorIs(t, err, secure.ErrRevoked)
 	require.ErrorIs(t, h.WriteFrame(t.Context(), nil, nil), secure.ErrRevoked)
 	require.ErrorIs(t, h.WaitDrained(t.Context()), secure.ErrRevoked)
-	require.False(t, h.Backlogged(), "nothing is held back for a peer who will not get it")
+	require.False(t, h.Backlogged(), "nothing is coalesced for a peer that will not get it")
 }

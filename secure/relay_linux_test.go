@@ -64,7 +64,7 @@ func pass(from, to link.Link) {
 	}
 }
 
-// TestRelayFails: a process that only passes bytes between a client and a host who
+// TestRelayFails: a process that only passes bytes between a client and a host that
 // trust each other's keys does not get through the handshake, with any pattern. A
 // plain connection it relays well, so it does what it should.
 func TestRelayFails(t *testing.T) {
@@ -89,7 +89,7 @@ func TestRelayFails(t *testing.T) {
 		_, err = w.talk(t, clientConfig(nil))
 		require.ErrorIs(t, err, secure.ErrHandshake)
 	}
-	// It is the host who notices, in message 1, and says so in its log.
+	// It is the host that notices, in message 1, and says so in its log.
 	for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK, handshake.NK, handshake.NN} {
 		w := newWorld(t)
 		client, host := configsOf(pattern)

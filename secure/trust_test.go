@@ -263,7 +263,6 @@ func TestTrustOnFirstUse(t *testing.T) {
 	assert.Equal(t, w.endpoint, changed.Endpoint)
 	assert.True(t, changed.Got.Equal(otherKey.Public()))
 	assert.True(t, changed.Known[0].Equal(hostKey.Public()))
-	assert.Contains(t, err.Error(), "HAS CHANGED")
 }
 
 // A line that is taken out of a file ends the connection that lives by it, and no
@@ -408,8 +407,7 @@ func TestDisagreementIsRefused(t *testing.T) {
 	}
 }
 
-// Plain and secure refuse each other with a sentence that says what to do, and the
-// host hears of it too.
+// Plain and secure refuse each other, and the host hears of it too.
 func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 	for _, inProcess := range []bool{false, true} {
 		w := newWorld(t)
@@ -419,7 +417,6 @@ func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 		h := w.echo(t, hostConfig(nil, skip))
 		_, err := transport.NewClient[[]byte](hung(t), w.endpoint, plain)
 		require.ErrorIs(t, err, transport.ErrMode)
-		assert.Contains(t, err.Error(), "constructors of package secure")
 		if !inProcess {
 			require.ErrorIs(t, await(t, w.failures), transport.ErrMode)
 		}
@@ -429,7 +426,6 @@ func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 		require.NoError(t, err)
 		_, err = secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(clientConfig(nil, skip)))
 		require.ErrorIs(t, err, transport.ErrMode)
-		assert.Contains(t, err.Error(), "constructors of package transport")
 		require.NoError(t, p.Close())
 	}
 }

@@ -26,7 +26,7 @@ type watch struct {
 // if it was the last user's. It does nothing for a Trust that is not a Watcher.
 func watchTrust(trust keys.Trust) (release func()) {
 	w, ok := trust.(keys.Watcher)
-	if !ok || !reflect.TypeOf(w).Comparable() {
+	if !ok || !reflect.ValueOf(w).Comparable() {
 		return func() {}
 	}
 	watches.mu.Lock()

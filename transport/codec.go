@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+
+	"github.com/sealport/sealport/internal/wire"
 )
 
 // Codec turns values into bytes and back. Both methods may be called by several
@@ -16,7 +18,8 @@ import (
 //	ContentName() string
 //
 // says by it what its bytes are, such as "proto:acme.Order": 1 to 128 bytes of
-// printable ASCII, the same at each call. A Codec without one is "custom".
+// printable ASCII without spaces, the same at each call. A Codec without one is
+// "custom".
 type Codec[T any] interface {
 	// Append appends the encoding of v to b. It may keep v, not b.
 	Append(b []byte, v T) ([]byte, error)
@@ -40,7 +43,7 @@ type Codec[T any] interface {
 //   - "json", for a type of which [encoding/json] loses nothing.
 //
 // A method that a struct has from an embedded field is not its own, unless that
-// field, not a pointer, is all that the struct has.
+// field, not a pointer, is all that the struct has, and has the method as its own.
 //
 // # What JSON carries
 //
@@ -50,17 +53,19 @@ type Codec[T any] interface {
 // fields, one of MarshalJSON and UnmarshalJSON (or MarshalText and UnmarshalText)
 // without the other, MarshalJSON on the pointer of a type that is a map's value
 // (encoding/json does not call it there), pointers to pointers, interfaces with
-// methods, channels, functions, complex numbers, and map keys that do not come
-// back. A field tagged `json:"-"` is left out as its author asked. Recursive
+// methods, channels, functions, complex numbers, map keys that do not come back, and
+// structs without a name that have MarshalJSON or MarshalText (encoding/json does not
+// decode them). A field tagged `json:"-"` is left out as its author asked. Recursive
 // types are fine.
 //
 // If the value is the cause, sending it returns [ErrEncode]: strings and map keys
-// that are not UTF-8, NaN and infinities, what holds itself or nests deeper than
-// 10,000 levels, in an any everything but nil, bool, float64, string, []any and
-// map[string]any, pointers to what is null in JSON (such as a nil slice), what
-// omitempty or omitzero drops although it is not the zero value (such as an empty
-// slice that is not nil), a json.RawMessage that is nil or not compact, an empty
-// json.Number, and a time whose zone is not whole minutes from UTC.
+// that are not UTF-8, map keys whose text and JSON differ, NaN and infinities, what
+// holds itself or nests deeper than 10,000 levels, in an any everything but nil,
+// bool, float64, string, []any and map[string]any, pointers to what is null in JSON
+// (such as a nil slice), what omitempty or omitzero drops although it is not the
+// zero value (such as an empty slice that is not nil), a json.RawMessage that is nil
+// or not compact, an empty json.Number, and a time whose zone is not whole minutes
+// from UTC.
 //
 // A nil slice or map arrives as nil and an empty one as empty. Pointers to one
 // value arrive as pointers to copies of it. Types with methods of their own
@@ -68,8 +73,9 @@ type Codec[T any] interface {
 // UTC, not the name of its zone nor its monotonic reading.
 //
 // Decoding is strict: unknown fields, data after the value, and text that is not
-// UTF-8 are [ErrDecode]. Fields that are missing are zero; of a field that comes
-// twice, the last counts.
+// UTF-8 are [ErrDecode]. Otherwise it is encoding/json's: fields that are missing are
+// zero, a field that comes twice is decoded into what the first one left, and what
+// does not fit an array is dropped.
 //
 // # Costs
 //
@@ -109,9 +115,6 @@ func (stringCodec) Append(b []byte, v string) ([]byte, error) { return append(b,
 func (stringCodec) Decode(b []byte) (string, error)           { return string(b), nil }
 func (stringCodec) ContentName() string                       { return "string" }
 
-// maxContentName is the length in bytes of the longest content name.
-const maxContentName = 128
-
 // contentName is what c calls its bytes. A name that does not fit the hello is
 // ErrConfig.
 func contentName[T any](c Codec[T]) (string, error) {
@@ -120,13 +123,9 @@ func contentName[T any](c Codec[T]) (string, error) {
 		return "custom", nil
 	}
 	name := named.ContentName()
-	if name == "" || len(name) > maxContentName {
-		return "", fmt.Errorf("%w: the content name of %T has %d bytes; it needs 1 to %d", ErrConfig, c, len(name), maxContentName)
-	}
-	for i := range len(name) {
-		if name[i] < ' ' || name[i] > '~' {
-			return "", fmt.Errorf("%w: the content name %q of %T is not printable ASCII", ErrConfig, name, c)
-		}
+	if name == "" || !wire.IsContentName(name) {
+		return "", fmt.Errorf("%w: the content name of %T is %.140q; it needs 1 to %d bytes of printable ASCII without spaces",
+			ErrConfig, c, name, wire.MaxContentName)
 	}
 	return name, nil
 }
@@ -171,12 +170,12 @@ func (k *coder[T]) decode(b []byte) (v T, err error) {
 			var none T
 			v, err = none, panicked(r)
 		}
+		if errors.Is(err, io.EOF) {
+			// The message ended, not the connection, which io.EOF means to callers.
+			err = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err)
+		}
 	}()
-	if v, err = k.Decode(b); errors.Is(err, io.EOF) {
-		// The message ended, not the connection, which io.EOF means to callers.
-		err = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err)
-	}
-	return v, err
+	return k.Decode(b)
 }
 
 // panicked is the error that a codec's panic becomes.

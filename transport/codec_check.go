@@ -105,12 +105,8 @@ func (c *compiler) make(t reflect.Type, addressable bool) (checker, error) {
 			return nil, err
 		case by == marshalText:
 			return checkText, nil
-		case by == marshalJSON && t == rawType:
-			return checkRaw, nil
-		case by == marshalJSON && t == timeType:
-			return checkTime, nil
 		case by == marshalJSON:
-			return nil, nil
+			return standard(t, by), nil
 		}
 	}
 	switch t.Kind() {
@@ -144,6 +140,25 @@ func (c *compiler) make(t reflect.Type, addressable bool) (checker, error) {
 	return nil, fmt.Errorf("JSON has nothing for %v", t)
 }
 
+// standard returns the checker for types of the standard library whose methods change
+// some values, and for structs that have the method from one of these alone.
+func standard(t reflect.Type, m method) checker {
+	switch t {
+	case rawType:
+		return checkRaw
+	case timeType:
+		return checkTime
+	}
+	if itself, _ := defines(t, m); itself {
+		return nil
+	}
+	check := standard(t.Field(0).Type, m)
+	if check == nil {
+		return nil
+	}
+	return func(v reflect.Value, depth int) error { return check(v.Field(0), depth) }
+}
+
 // byKind is what methods returns for a type that encoding/json encodes by its
 // kind.
 const byKind method = -1
@@ -168,6 +183,8 @@ func (c *compiler) methods(t reflect.Type, addressable bool) (by method, err err
 			return 0, fmt.Errorf("%v has %v but no %v", t, pair[1], by)
 		case has[1] == absent:
 			return 0, fmt.Errorf("%v has %v but no %v", t, by, pair[1])
+		case t.Name() == "":
+			return 0, fmt.Errorf("%v has no name, and encoding/json does not call its %v; give it one", t, pair[1])
 		case !addressable && !t.Implements(methodInterfaces[by]):
 			return 0, fmt.Errorf("%v has %v on its pointer, which encoding/json does not call for a map's values; use a map of pointers", t, by)
 		}
@@ -260,7 +277,7 @@ func checkText(v reflect.Value, _ int) error {
 	return err
 }
 
-func checkRaw(v reflect.Value, _ int) error {
+func checkRaw(v reflect.Value, depth int) error {
 	var compact bytes.Buffer
 	if v.IsNil() {
 		return errors.New("a nil json.RawMessage would arrive as null")
@@ -271,11 +288,36 @@ func checkRaw(v reflect.Value, _ int) error {
 	if !bytes.Equal(compact.Bytes(), v.Bytes()) {
 		return errors.New("a json.RawMessage with white space would arrive without; see json.Compact")
 	}
+	if depth+nesting(v.Bytes()) > maxDepth {
+		return errTooDeep
+	}
 	return nil
+}
+
+// nesting returns how deep objects and arrays nest in valid JSON.
+func nesting(b []byte) (deepest int) {
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case !quoted && (c == '{' || c == '['):
+			depth++
+			deepest = max(deepest, depth)
+		case !quoted && (c == '}' || c == ']'):
+			depth--
+		}
+	}
+	return deepest
 }
 
 // checkTime refuses what RFC 3339 rounds.
 func checkTime(v reflect.Value, _ int) error {
+	if !v.CanInterface() {
+		return errors.New("the time is embedded by a name that is not exported, and its zone can't be checked")
+	}
 	t, _ := reflect.TypeAssert[time.Time](v)
 	if _, offset := t.Zone(); offset%60 != 0 {
 		return errors.New("the time's zone is not whole minutes from UTC, as JSON needs it")

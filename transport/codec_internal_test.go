@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/wire"
 )
 
 type namedCodec struct {
@@ -28,13 +30,13 @@ func (c plainCodec) Append(b []byte, v string) ([]byte, error) { return append(b
 func (c plainCodec) Decode(b []byte) (string, error)           { return string(b), c.decode() }
 
 func TestContentName(t *testing.T) {
-	longest := strings.Repeat("x", maxContentName)
-	for _, name := range []string{"proto:acme.Order", "a b~!", longest} {
+	longest := strings.Repeat("x", wire.MaxContentName)
+	for _, name := range []string{"proto:acme.Order", "!~", longest} {
 		got, err := contentName[string](namedCodec{name: name})
 		require.NoError(t, err)
 		assert.Equal(t, name, got)
 	}
-	for _, name := range []string{"", longest + "x", "line\n", "é", "\x7f"} {
+	for _, name := range []string{"", longest + "x", "a b", "line\n", "é", "\x7f"} {
 		_, err := contentName[string](namedCodec{name: name})
 		assert.ErrorIs(t, err, ErrConfig, "%q", name)
 	}
@@ -53,6 +55,7 @@ func TestCoderContainsItsCodec(t *testing.T) {
 		"panic of error": func() error { panic(cause) },
 		"runtime error":  func() error { return []error{}[len(fmt.Sprint())] },
 		"io.EOF":         func() error { return io.EOF },
+		"panic of EOF":   func() error { panic(io.EOF) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newCoder[string](plainCodec{fail, fail})

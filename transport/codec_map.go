@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -17,6 +18,10 @@ func (c *compiler) mapping(t reflect.Type) (checker, error) {
 	elem, err := c.value(t.Elem(), false)
 	if err != nil {
 		return nil, err
+	}
+	var standardKey checker
+	if byText {
+		standardKey = standard(t.Key(), marshalText)
 	}
 	isString := t.Key().Kind() == reflect.String
 	if elem == nil && !byText && !isString {
@@ -39,7 +44,12 @@ func (c *compiler) mapping(t reflect.Type) (checker, error) {
 			var err error
 			switch {
 			case byText:
-				err = checkKey(key, seen)
+				if standardKey != nil {
+					err = standardKey(key, depth)
+				}
+				if err == nil {
+					err = checkKey(key, seen)
+				}
 			case isString:
 				err = checkString(key, depth)
 			}
@@ -80,15 +90,40 @@ func (c *compiler) key(t reflect.Type) (byText bool, err error) {
 		fallthrough
 	default:
 		if marshals == owned && unmarshals == owned && t.Implements(methodInterfaces[marshalText]) {
+			if err := c.keyJSON(t); err != nil {
+				return false, err
+			}
 			return true, nil
 		}
 	}
 	return false, fmt.Errorf("JSON does not carry map keys of type %v exactly", t)
 }
 
-// checkKey checks a key that travels as its text, of which there must be one.
+// keyJSON refuses keys that have UnmarshalJSON, which encoding/json then calls with
+// the text in quotes, and no MarshalJSON that tells whether it knows that form.
+func (c *compiler) keyJSON(t reflect.Type) error {
+	unmarshals, err := ownership(t, unmarshalJSON)
+	if err != nil || unmarshals == absent {
+		return err
+	}
+	marshals, err := ownership(t, marshalJSON)
+	if err != nil || marshals == owned && unmarshals == owned && t.Implements(methodInterfaces[marshalJSON]) {
+		return err
+	}
+	return fmt.Errorf("JSON does not carry map keys of type %v exactly: it has UnmarshalJSON without its MarshalJSON", t)
+}
+
+// checkKey checks a key that travels as its text, of which there must be one. If it
+// has JSON methods too, its JSON must be that text: it is decoded by them.
 func checkKey(key reflect.Value, seen map[string]bool) error {
 	p, err := key.Interface().(encoding.TextMarshaler).MarshalText()
+	if m, ok := key.Interface().(json.Marshaler); err == nil && ok {
+		var text string
+		var b []byte
+		if b, err = m.MarshalJSON(); err == nil && (json.Unmarshal(b, &text) != nil || text != string(p)) {
+			err = errors.New("the key's text and JSON differ")
+		}
+	}
 	switch {
 	case err != nil:
 		return err

@@ -77,25 +77,40 @@ func ownership(t reflect.Type, m method) (owner, error) {
 	if !reflect.PointerTo(t).Implements(methodInterfaces[m]) {
 		return absent, nil
 	}
+	if !embeds(t, m) {
+		return owned, nil
+	}
+	if t.NumField() == 1 && t.Field(0).Type.Kind() != reflect.Pointer && t.Field(0).Type.Kind() != reflect.Interface {
+		if o, _ := ownership(t.Field(0).Type, m); o == owned {
+			return owned, nil
+		}
+	}
+	switch itself, known := defines(t, m); {
+	case !known:
+		return absent, fmt.Errorf("it can't be told whether %v of %v is its own or an embedded field's; name that field", m, t)
+	case itself:
+		return owned, nil
+	}
+	return promoted, nil
+}
+
+// defines reports whether t or its pointer, which has the method, defines it rather
+// than having it from an embedded field. It is not known if that can't be told.
+func defines(t reflect.Type, m method) (itself, known bool) {
 	switch {
 	case !embeds(t, m):
-		return owned, nil
-	case t.NumField() == 1 && t.Field(0).Type.Kind() != reflect.Pointer && t.Field(0).Type.Kind() != reflect.Interface:
-		return owned, nil
+		return true, true
 	case t.Name() == "":
-		return promoted, nil
+		return false, true
 	case strings.Contains(t.Name(), "[") || !wrappersShow():
-		// The methods of generic types are all reached by wrappers.
-		return absent, fmt.Errorf("it can't be told whether %v of %v is its own or an embedded field's; name that field", m, t)
+		return false, false // the methods of generic types are all reached by wrappers
 	}
 	receiver := t
 	if !t.Implements(methodInterfaces[m]) {
 		receiver = reflect.PointerTo(t)
 	}
-	if f, ok := m.of(receiver); !ok || isWrapper(f) {
-		return promoted, nil
-	}
-	return owned, nil
+	f, ok := m.of(receiver)
+	return ok && !isWrapper(f), true
 }
 
 // embeds reports whether t may have the method from an embedded field.

@@ -176,6 +176,26 @@ func ExampleNewHostWithService() {
 	// Output: guest has map[apples:3]
 }
 
+// The codec that a type has by itself, and a type that has none.
+func ExampleCodecOf() {
+	type point struct{ X, Y int }
+	codec, err := transport.CodecOf[point]()
+	if err != nil {
+		log.Fatal(err)
+	}
+	b, err := codec.Append(nil, point{1, 2})
+	fmt.Println(string(b), err)
+	p, err := codec.Decode(b)
+	fmt.Println(p, err)
+
+	_, err = transport.CodecOf[struct{ x, y int }]()
+	fmt.Println(errors.Is(err, transport.ErrConfig))
+	// Output:
+	// {"X":1,"Y":2} <nil>
+	// {1 2} <nil>
+	// true
+}
+
 // A client with other messages than the host's is refused when it connects.
 func ExampleNewClientWithCodec() {
 	host, err := transport.NewHost("com.example.strict", func(_ context.Context, m transport.Message[string]) {

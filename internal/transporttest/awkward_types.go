@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -88,6 +89,44 @@ func (u *Upper) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Ranked has text, and JSON that may be another.
+type Ranked struct{ rank string }
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Ranked) MarshalText() ([]byte, error) { return []byte(r.rank), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *Ranked) UnmarshalText(b []byte) error {
+	r.rank = string(b)
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r Ranked) MarshalJSON() ([]byte, error) {
+	if n, err := strconv.Atoi(r.rank); err == nil {
+		return json.Marshal(n)
+	}
+	return json.Marshal(r.rank)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *Ranked) UnmarshalJSON(b []byte) error {
+	r.rank = strings.Trim(string(b), `"`)
+	return nil
+}
+
+// HalfRanked has text, and only the decoding half of JSON.
+type HalfRanked struct{ rank string }
+
+// MarshalText implements encoding.TextMarshaler.
+func (r HalfRanked) MarshalText() ([]byte, error) { return []byte(r.rank), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *HalfRanked) UnmarshalText(b []byte) error { return (*Ranked)(r).UnmarshalText(b) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *HalfRanked) UnmarshalJSON([]byte) error { return nil }
+
 // HalfText, HalfJSON and HalfBinary encode and do not decode.
 type (
 	HalfText   struct{ Text string }
@@ -109,6 +148,24 @@ type Event struct {
 	time.Time
 	Note string
 }
+
+// Occasion has all its methods from the time too, and is more than it.
+type Occasion struct{ Event }
+
+// Instant is a time, and nothing else.
+type Instant struct{ time.Time }
+
+// Verbatim is raw JSON, and nothing else.
+type Verbatim struct{ json.RawMessage }
+
+// Restamped embeds what embeds a time, and has JSON of its own.
+type Restamped struct{ Event }
+
+// MarshalJSON implements json.Marshaler.
+func (r Restamped) MarshalJSON() ([]byte, error) { return Stamped(r.Event).MarshalJSON() }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *Restamped) UnmarshalJSON(b []byte) error { return (*Stamped)(&r.Event).UnmarshalJSON(b) }
 
 // Stamped embeds a time and has JSON of its own; the binary methods are the
 // time's.
@@ -281,6 +338,11 @@ func cyclicMap() any {
 	m := map[string]any{}
 	m["self"] = []any{m}
 	return m
+}
+
+// deepRaw is n arrays in each other.
+func deepRaw(n int) json.RawMessage {
+	return json.RawMessage(strings.Repeat("[", n) + strings.Repeat("]", n))
 }
 
 // deep is n slices in each other.

@@ -99,7 +99,8 @@ func MkdirPrivate(dir string) error {
 // Write writes a file atomically: readers see the old content or the new, even after
 // a crash. Without replace it fails with [fs.ErrExist] if path exists. The directory
 // must exist and be safe. A symbolic link at path is replaced, not followed. data is
-// not kept. After an error the old file is unchanged.
+// not kept. After an error the old file is unchanged, except if only making the new
+// name durable failed.
 func Write(path string, data []byte, perm fs.FileMode, replace bool) error {
 	if err := supported(); err != nil {
 		return err

@@ -88,7 +88,7 @@ func TestReadRefusesWhatIsNoFile(t *testing.T) {
 	_, _, err = safefile.Read(dir, 100, safefile.Private)
 	requireInsecure(t, err, dir)
 
-	// Nobody writes to this FIFO: who opens it the usual way waits for ever.
+	// Nothing writes to this FIFO: opening it the usual way blocks forever.
 	fifo := filepath.Join(dir, "fifo")
 	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
 	_, _, err = safefile.Read(fifo, 100, safefile.Private)
@@ -172,13 +172,13 @@ func TestLinks(t *testing.T) {
 	require.Error(t, err)
 	require.NoError(t, os.Remove(link))
 
-	// A link of another user's, even to a good folder: he can turn it round.
+	// A link of another user, even to a safe directory: its owner can change it.
 	require.NoError(t, os.Symlink(real, link))
 	giveAway(t, link)
 	_, _, err = safefile.Read(filepath.Join(link, "file"), 100, safefile.Private)
 	requireInsecure(t, err, link)
 
-	// A link of ours into a folder of his.
+	// A link of ours into a directory of another user.
 	require.NoError(t, os.Remove(link))
 	theirs := filepath.Join(dir, "theirs")
 	require.NoError(t, os.Mkdir(theirs, 0o755))

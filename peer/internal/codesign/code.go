@@ -134,7 +134,7 @@ func readBlob(src Source, op uint32, token [8]uint32) (string, error) {
 
 // DecodeBlob returns the string of a blob as CS_OPS_IDENTITY and CS_OPS_TEAMID
 // give it: the header, then the string and a zero byte, all within the length
-// that the header names. What lies behind in b is ignored.
+// that the header names. What follows in b is ignored.
 func DecodeBlob(b []byte) (string, error) {
 	if len(b) < blobHeader {
 		return "", fmt.Errorf("blob of %d bytes: %w", len(b), ErrMalformed)

@@ -145,7 +145,7 @@ type blocked struct{ let chan struct{} }
 
 func (b blocked) Read([]byte) (int, error) { <-b.let; return 0, io.EOF }
 
-// TestReadersAreBounded: one who waits for a slot gives up with its context.
+// TestReadersAreBounded: a call that waits for a slot gives up with its context.
 func TestReadersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := filedigest.New(2, 100, 1)

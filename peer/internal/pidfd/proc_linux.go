@@ -102,7 +102,7 @@ func ReadSession(fd int) (loginuid, sessionid uint32, err error) {
 	s, err := look(fd, func(dir string) (s [2]uint32, err error) {
 		s = [2]uint32{unset, unset}
 		s[0], err = readNumber(dir + "/loginuid")
-		// Who has no login uid has no session: the kernel sets both at once.
+		// Without a login uid there is no session: the kernel sets both at once.
 		if err == nil && s[0] != unset {
 			s[1], err = readNumber(dir + "/sessionid")
 		}
@@ -203,8 +203,8 @@ func Stat(fd int) (File, error) {
 	return fileOf(&st), nil
 }
 
-// statCached is Stat without asking a network or user-space file system: the
-// one who runs it could make us wait. Sizes and times may be out of date there.
+// statCached is Stat without asking a network or user-space file system, whose
+// server could make us wait. Sizes and times may be out of date there.
 func statCached(fd int) (File, error) {
 	var st unix.Statx_t
 	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS, &st)

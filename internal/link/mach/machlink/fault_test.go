@@ -2,6 +2,7 @@ package machlink_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -64,7 +65,7 @@ func session(ctx context.Context, m machine, wanted int) (frames int, clean bool
 			}
 		}
 		err2 := l.WriteFrame(ctx, nil, []byte("bye"))
-		hostClean = l.Close() == nil && err2 == nil && err.Error() == "EOF"
+		hostClean = l.Close() == nil && err2 == nil && errors.Is(err, io.EOF)
 	})
 	wg.Go(func() {
 		l, _, accepted, err := machlink.Dial(ctx, m.client, service, []byte("hello"))
