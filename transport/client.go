@@ -35,12 +35,12 @@ type Client[T any] struct {
 	cancel context.CancelFunc
 	kept   chan struct{} // closed when keep has ended
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced when current becomes non-nil
-	dialErr  error         // of the last attempt to connect again
-	leaving  []*attachment[T]
-	last     *attachment[T] // that Close closes; nil before and after
-	past     Stats
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when current becomes non-nil
+	dialErr error         // of the last attempt to connect again
+	leaving []*attachment[T]
+	last    *attachment[T] // that Close closes; nil before and after
+	past    Stats
 
 	closing sync.Once
 }
