@@ -29,12 +29,12 @@ func (c plainCodec) Decode(b []byte) (string, error)           { return string(b
 
 func TestContentName(t *testing.T) {
 	longest := strings.Repeat("x", maxContentName)
-	for _, name := range []string{"proto:acme.Order", "a b~!", longest} {
+	for _, name := range []string{"proto:acme.Order", "a!~", longest} {
 		got, err := contentName[string](namedCodec{name: name})
 		require.NoError(t, err)
 		assert.Equal(t, name, got)
 	}
-	for _, name := range []string{"", longest + "x", "line\n", "é", "\x7f"} {
+	for _, name := range []string{"", longest + "x", "a b", "line\n", "é", "\x7f"} {
 		_, err := contentName[string](namedCodec{name: name})
 		assert.ErrorIs(t, err, ErrConfig, "%q", name)
 	}

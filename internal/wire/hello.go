@@ -115,7 +115,7 @@ func ParseHello(b []byte) (Hello, error) {
 }
 
 // IsContentName reports whether name is at most MaxContentName bytes of printable
-// ASCII.
+// ASCII without spaces.
 func IsContentName[S string | []byte](name S) bool {
 	for i := range len(name) {
 		if name[i] <= ' ' || name[i] > '~' {
