@@ -35,7 +35,7 @@ type Config struct {
 	MaxSend    int // bytes; what the peer said it receives, or less
 	MaxReceive int // bytes; what this side said
 
-	// Coalesce: while the link says that the peer is behind, small messages are
+	// Coalesce: while the link says that the peer is backlogged, small messages are
 	// coalesced: they share frames. Not for a link on which a frame costs less
 	// than finding that out.
 	Coalesce bool
