@@ -34,14 +34,14 @@ type server interface {
 type conn interface {
 	// send sends a message and does not keep it.
 	send(p []byte) error
-	// flush pushes out what send holds back.
+	// flush sends what send has buffered.
 	flush() error
 	// receive returns the next answer, valid until the next call.
 	receive() ([]byte, error)
 	close() error
 }
 
-// handWritten is what the others are compared with: what people write.
+// handWritten is the contender that the others are compared with.
 const handWritten = "stream, flush"
 
 // contenders are in the order of the table: those of this system.

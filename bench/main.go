@@ -36,17 +36,17 @@ func command(args []string, out, progress io.Writer) error {
 	rows := flags.String("rows", "", "regular expression of the rows to measure")
 	peers := flags.String("peers", "", "regular expression of the contenders")
 	duration := flags.Duration("duration", 500*time.Millisecond, "how long each measurement takes")
-	repetitions := flags.Int("repetitions", 5, "how often each is repeated")
-	quiet := flags.Bool("quiet", false, "say nothing while measuring")
+	repetitions := flags.Int("repetitions", 5, "how often each measurement is repeated")
+	quiet := flags.Bool("quiet", false, "print no progress")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	workloads, ok := lists[*list]
 	if !ok {
-		return fmt.Errorf("no list %q: suite or machipc", *list)
+		return fmt.Errorf("no list %q; -list is suite or machipc", *list)
 	}
 	if flags.NArg() > 0 || *repetitions < 1 || *duration <= 0 {
-		return fmt.Errorf("usage: -duration and -repetitions above zero, no arguments")
+		return fmt.Errorf("usage: -duration and -repetitions must be above zero, and there are no arguments")
 	}
 	o := options{duration: *duration, repetitions: *repetitions, progress: progress}
 	if *quiet {
@@ -63,7 +63,7 @@ func command(args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s %s/%s, %d CPUs%s; medians of %d, in brackets times as good as %q\n\n",
+	fmt.Fprintf(out, "%s %s/%s, %d CPUs%s; medians of %d, in parentheses times as good as %q\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), kernel(), o.repetitions, handWritten)
 	return t.write(out)
 }

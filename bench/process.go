@@ -116,7 +116,7 @@ func start(j job) (*process, error) {
 		return nil, err
 	}
 	if line, err := p.out.ReadString('\n'); err != nil || line != "ready\n" {
-		return nil, errors.Join(fmt.Errorf("%s did not get ready: %q", j.Contender, line), err, p.kill())
+		return nil, errors.Join(fmt.Errorf("%s did not become ready: %q", j.Contender, line), err, p.kill())
 	}
 	return p, nil
 }

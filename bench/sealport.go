@@ -23,13 +23,13 @@ const (
 	secured
 )
 
-// config serves and reaches endpoints in the folder of the benchmark. Darwin's have
-// no folder, so the folder's name, which is no other's, is part of theirs.
+// config serves and reaches endpoints in the directory of the benchmark. On Darwin
+// endpoints have no directory, so its name, which is unique, is part of their names.
 func (w way) config(address string) (endpoint string, cfg *transport.Config) {
-	folder, name := filepath.Split(address)
-	cfg = &transport.Config{Dir: filepath.Clean(folder), Attested: w == attested, NoInProcess: true}
+	dir, name := filepath.Split(address)
+	cfg = &transport.Config{Dir: filepath.Clean(dir), Attested: w == attested, NoInProcess: true}
 	if runtime.GOOS == "darwin" {
-		name, cfg.Dir = filepath.Base(folder)+"."+name, ""
+		name, cfg.Dir = filepath.Base(dir)+"."+name, ""
 	}
 	return name, cfg
 }

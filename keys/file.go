@@ -18,7 +18,7 @@ var (
 	ErrInsecureFile = safefile.ErrInsecure
 
 	// ErrKeyExists is returned instead of overwriting a key.
-	ErrKeyExists = errors.New("keys: a key exists already")
+	ErrKeyExists = errors.New("keys: key already exists")
 
 	// ErrKeyNotFound is returned where there is no key.
 	ErrKeyNotFound = errors.New("keys: no such key")

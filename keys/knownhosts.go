@@ -27,7 +27,7 @@ type KeyChangedError struct {
 	Path     string      // absolute path of the file of known hosts
 }
 
-// Error is loud on purpose. It contains the line that would trust the new key.
+// Error returns a deliberately prominent text, with the line that trusts the new key.
 func (e *KeyChangedError) Error() string {
 	known := make([]string, len(e.Known))
 	for i, k := range e.Known {

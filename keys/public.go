@@ -26,7 +26,7 @@ var (
 	ErrMalformedKey = errors.New("keys: malformed key")
 
 	// ErrSecretKey is returned by [ParsePublicKey] for the text of a private or
-	// pre-shared key: somebody has probably pasted a secret in the wrong place.
+	// pre-shared key: the secret was probably pasted in the wrong place.
 	// It matches [ErrMalformedKey] too.
 	ErrSecretKey = fmt.Errorf("%w: this is a secret key, where a public key is needed", ErrMalformedKey)
 

@@ -18,7 +18,7 @@ func AnyOf(policies ...Policy) Policy { return anyOf{list{"AnyOf", clone(policie
 
 // Not accepts a peer that p refuses. Where p cannot be evaluated, neither can Not.
 //
-// It gives no protection against what a process can give up: a peer can leave its
+// It does not protect against what a process can give up: a peer can leave its
 // supplementary groups, so Not(Groups("guests")) keeps no peer out.
 func Not(p Policy) Policy { return not{list{"Not", []Policy{p}}} }
 

@@ -33,8 +33,8 @@ import (
 //
 // The process must still have the effective user and group id with which it made
 // its end, else FromConn returns [ErrChanged]: a daemon that listens as root and then
-// drops its privileges is not identified by its clients. The real ids are those
-// of now. [Identity.Groups] returns the groups of then on Linux.
+// drops its privileges is not identified by its clients. The real ids are the current
+// ones. On Linux [Identity.Groups] returns the groups at the time of that call.
 //
 // Before Linux 6.5 the kernel gives only a pid and ids. There FromConn takes the process
 // with that pid for the peer if it has those ids. [Identity.Assurance] reports that this
@@ -42,8 +42,8 @@ import (
 // (executable, unit, descent) is [ErrUnavailable].
 //
 // FromConn does not block, and may be called while other goroutines use c, which is
-// neither read from nor kept. The caller closes the Identity; c and the Identity
-// outlive each other. Stream and SOCK_SEQPACKET sockets can be identified, and
+// neither read from nor kept. The caller closes the Identity; closing c does not affect
+// it. Stream and SOCK_SEQPACKET sockets can be identified, and
 // datagram sockets that socketpair made.
 //
 // Errors: [ErrNoIdentity] for a socket that has no other end, and for a datagram

@@ -131,7 +131,7 @@ func digestOf(ctx context.Context, f openFile, algorithm string) (Digest, error)
 	}
 	d, err := f.verity()
 	if err == nil && d.Algorithm != algorithm {
-		err = fmt.Errorf("%w: digest %s: the file has one by %s", ErrUnavailable, algorithm, d.Algorithm)
+		err = fmt.Errorf("%w: digest %s: the file has a digest of algorithm %s", ErrUnavailable, algorithm, d.Algorithm)
 	}
 	if err != nil {
 		return Digest{}, err

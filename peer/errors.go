@@ -14,9 +14,8 @@ var (
 	// the same pid is not the peer: the answer stays ErrGone.
 	ErrGone = errors.New("peer: process has exited")
 
-	// ErrChanged means that the process is no longer what it was when its
-	// identity was taken, or its connection was made: it runs another executable or
-	// has other ids.
+	// ErrChanged means that the process has changed since its identity was taken, or
+	// its connection was made: it runs another executable or has other ids.
 	ErrChanged = errors.New("peer: process has changed")
 
 	// ErrContradiction means that the credentials of the peer contradict each

@@ -14,7 +14,7 @@ import (
 
 // Identity is one process as the kernel describes it: its [Token], and what can be
 // looked up about it while it lives. It comes from [FromConn], [FromPIDFD], [Self], or a
-// connection of this module. The caller of those functions closes it; an
+// connection of this module. The caller of one of those functions closes it; an
 // identity that a connection, a session or a message returns belongs to the connection.
 //
 // A lookup costs a few system calls, each time unless its method says otherwise, and
@@ -93,8 +93,8 @@ func (id *Identity) Alive() error {
 
 // Groups returns the supplementary groups: in an identity of [FromConn] on Linux
 // those that the process had when it made its end of the connection (SO_PEERGROUPS),
-// else those of now. The slice is the caller's. Errors: [ErrGone]; [ErrUnavailable]
-// where they are not kept and can't be read.
+// otherwise the current ones. The caller owns the slice. Errors: [ErrGone];
+// [ErrUnavailable] where the socket has not kept them and they cannot be read.
 func (id *Identity) Groups() ([]uint32, error) {
 	if id.groups != nil {
 		return slices.Clone(*id.groups), nil
@@ -200,13 +200,13 @@ func (id *Identity) Unit() (string, error) {
 	return unitOf(path)
 }
 
-// Recheck finds out whether the process still is what it was. It returns nil;
+// Recheck checks whether the process has changed. It returns nil if it has not;
 // [ErrGone]; [ErrChanged] when it runs another file or has other ids than before;
 // [ErrUnavailable] when that cannot be found out; or ctx.Err(). It does not block.
 //
-// Before means: when the identity was made for the ids, and when [Identity.Executable]
-// or [Check] was first called for the executable. An exec of the same file goes
-// unnoticed on Linux; on Darwin every exec changes the token: ErrGone.
+// The ids are compared with those at the time when the identity was made, and the
+// executable with that of the first call of [Identity.Executable] or [Check]. An exec of
+// the same file is not noticed on Linux; on Darwin every exec changes the token: ErrGone.
 func (id *Identity) Recheck(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -67,7 +67,7 @@ func Validate(p Policy) error {
 // other ids since the identity was made. It may be called again, and concurrently:
 // what can change is looked up each time. It blocks as long as p's rules do, of which
 // [ExecutableDigest], [CodeRequirement], [Users], [Groups] and [Func] may take long.
-// ctx ends digests; between rules it is looked at always.
+// ctx interrupts digests, and is checked between rules.
 func Check(ctx context.Context, p Policy, id *Identity) error {
 	if p == nil {
 		p = Default()

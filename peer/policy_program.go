@@ -13,10 +13,11 @@ import (
 // namespace, compared by device and inode; symbolic links are followed. Linux only: on
 // Darwin, use the code signature.
 //
-// It is about the process's program at the moment of the check. It keeps out other
-// users' processes if they cannot write to the file, and wrong programs of the same
-// user. It does not keep out a hostile program of the peer's user: that can
-// start the executable, debug it, or exec it on a connection of which it keeps a copy.
+// What counts is the program that the process runs at the moment of the check. The
+// policy keeps out other users' processes if they cannot write to the file, and wrong
+// programs of the same user. It does not keep out a malicious program of the peer's user,
+// which can start the executable, debug it, or exec it on a connection of which it keeps
+// a copy.
 // Combine it with a user that runs nothing else. A process in another user namespace,
 // where it can pretend to run any file, is refused; so is one whose file has been
 // replaced since.

@@ -16,7 +16,7 @@ import (
 //
 // Both, because any user can start a set-user-ID program with a connection as its
 // standard error, and can choose part of what the program writes there with the
-// effective id of its owner. A set-user-ID helper that means to act as its owner calls
+// effective id of its owner. A set-user-ID helper that intends to act as its owner calls
 // setresuid first.
 //
 // Ids are those of our user namespace. A user that does not exist in it shows as
@@ -42,7 +42,7 @@ func SameUser() Policy {
 	return rule{name: "SameUser", check: func(_ context.Context, id *Identity) result {
 		own := os.Geteuid()
 		if own < 0 || uint32(own) == overflowUID() {
-			return undecided(fmt.Errorf("%w: own uid is %d", ErrUnavailable, own))
+			return undecided(fmt.Errorf("%w: this process has uid %d, which stands for no user", ErrUnavailable, own))
 		}
 		return checkUser(id, []uint32{uint32(own)})
 	}}

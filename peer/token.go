@@ -55,7 +55,8 @@ func (t Token) Bytes() []byte {
 	return b
 }
 
-// AUID is the audit user: the one that logged in, whatever ids were taken since.
+// AUID is the audit user: the user that logged in, even if the process has taken other
+// ids since.
 func (t Token) AUID() uint32 { return t.words[0] }
 
 // EUID is the effective user id. It alone does not tell which user decides what a
@@ -71,7 +72,7 @@ func (t Token) RUID() uint32 { return t.words[3] }
 // RGID is the real group id.
 func (t Token) RGID() uint32 { return t.words[4] }
 
-// PID is the process id. Do not decide by it: it is reused.
+// PID is the process id. Do not authorize by it: it is reused.
 func (t Token) PID() uint32 { return t.words[5] }
 
 // ASID is the audit session.

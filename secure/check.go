@@ -38,7 +38,7 @@ func (c *Config) checkValues() error {
 	case c.Pattern == handshake.NN && c.Trust != nil:
 		return errors.New("Trust is set, but pattern NN has no keys to authorize; remove it or use pattern XX")
 	case c.RekeyInterval < 0:
-		return fmt.Errorf("RekeyInterval is %v, not positive", c.RekeyInterval)
+		return fmt.Errorf("RekeyInterval is %v; it must be positive", c.RekeyInterval)
 	case c.Transport.Security != nil:
 		return errors.New("Transport.Security is set; this package sets it")
 	case c.SkipInProcessEncryption && c.Transport.NoInProcess:
@@ -52,9 +52,9 @@ func (c *Config) checkHost() error {
 	case c.RehandshakeInterval != 0:
 		return errors.New("RehandshakeInterval is for clients: a host answers rehandshakes, but does not begin them")
 	case c.MaxHalfOpen < 0:
-		return fmt.Errorf("MaxHalfOpen is %d", c.MaxHalfOpen)
+		return fmt.Errorf("MaxHalfOpen is %d; it must not be negative", c.MaxHalfOpen)
 	case c.MaxHalfOpenPerUser < 0:
-		return fmt.Errorf("MaxHalfOpenPerUser is %d", c.MaxHalfOpenPerUser)
+		return fmt.Errorf("MaxHalfOpenPerUser is %d; it must not be negative", c.MaxHalfOpenPerUser)
 	case c.Pattern == handshake.NN && (c.AllowAnonymous || !c.NextKey.IsZero()):
 		return errors.New("AllowAnonymous and NextKey are for hosts with a key; pattern NN has none")
 	case c.Pattern == handshake.NN:
@@ -77,7 +77,7 @@ func (c *Config) checkClient() error {
 	}
 	switch {
 	case c.RehandshakeInterval < -1:
-		return fmt.Errorf("RehandshakeInterval is %v, not -1 or positive", c.RehandshakeInterval)
+		return fmt.Errorf("RehandshakeInterval is %v; it must be -1 or positive", c.RehandshakeInterval)
 	case c.RehandshakeInterval > 0 && c.RehandshakeInterval < rehandshakeEvery:
 		return fmt.Errorf("RehandshakeInterval is %v; hosts accept no more than one rehandshake every %v", c.RehandshakeInterval, rehandshakeEvery)
 	case c.Pattern == handshake.NN:

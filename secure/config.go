@@ -82,9 +82,9 @@ type Config struct {
 	MaxHalfOpen        int
 	MaxHalfOpenPerUser int
 
-	// SkipInProcessEncryption lets a client and a host in one process use
-	// function calls, as in package transport, after both keys have been
-	// checked. Revoking a key later does not end such a connection. Both sides
+	// SkipInProcessEncryption connects a client and a host in one process in
+	// memory, without encryption, as in package transport, after both keys have
+	// been checked. Revoking a key later does not end such a connection. Both sides
 	// must set it; otherwise they encrypt and use the kernel, like two processes.
 	SkipInProcessEncryption bool
 }

@@ -18,7 +18,7 @@
 // kernel's identities of both processes, so a process in between can't relay it.
 // Records are authenticated in order: a record that is changed, dropped,
 // repeated, moved or taken from another connection ends the connection with
-// [ErrRecord]. A connection that ends without the peer's sealed goodbye fails
+// [ErrRecord]. A connection that ends without the peer's close record fails
 // with [ErrTruncated], never with io.EOF.
 //
 // Keys are replaced by a rekey after some time or amount of data, and by a

@@ -16,14 +16,14 @@ var (
 	// the other side's log only.
 	ErrHandshake = handshake.ErrHandshake
 
-	// ErrTruncated means that the connection ended without the peer's sealed
-	// goodbye: messages may be missing. It is final, and errors.Is holds for
+	// ErrTruncated means that the connection ended without the peer's close record:
+	// messages may be missing. It is final, and errors.Is holds for
 	// [transport.ErrProtocol] too.
-	ErrTruncated = fmt.Errorf("secure: %w: connection ended without a sealed goodbye", link.ErrProtocol)
+	ErrTruncated = fmt.Errorf("secure: %w: connection ended without a close record, messages may be missing", link.ErrProtocol)
 
 	// ErrRecord means that a record did not open or violated the protocol. It is
 	// final, and errors.Is holds for [transport.ErrProtocol] too.
-	ErrRecord = fmt.Errorf("secure: %w: bad record", link.ErrProtocol)
+	ErrRecord = fmt.Errorf("secure: %w: invalid record", link.ErrProtocol)
 
 	// ErrRevoked means that this side ended the connection because it no longer
 	// trusts the peer's key. It is final, and errors.Is holds for

@@ -231,7 +231,7 @@ func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
 }
 
 // readFailed makes every error but the end of ctx final, and an end without a
-// goodbye ErrTruncated.
+// close record ErrTruncated.
 func (l *sealed) readFailed(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
@@ -284,7 +284,7 @@ func (l *sealed) HungUp() bool { return l.lower.HungUp() }
 // Credentials implements link.Link.
 func (l *sealed) Credentials() *cred.Credentials { return l.lower.Credentials() }
 
-// CloseWrite implements link.Link. It sends a sealed goodbye if there is room for it
+// CloseWrite implements link.Link. It sends a close record if there is room for it
 // before ctx ends; otherwise the peer gets ErrTruncated.
 func (l *sealed) CloseWrite(ctx context.Context) error {
 	l.quit()

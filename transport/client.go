@@ -15,13 +15,12 @@ import (
 
 // Client sends messages to the host of an endpoint and receives its replies.
 //
-// It keeps the connection: when the host goes, it looks for the next one, with
-// growing pauses, until Close. What may have been lost with a host is reported
-// by the next Send, SendBatch, Flush, Receive or Close, once, as a
-// [*DisconnectedError].
+// A Client reconnects: when its host ends, it tries to connect to the next one, with
+// growing pauses, until Close. The next Send, SendBatch, Flush, Receive or Close
+// reports once, as a [*DisconnectedError], what may have been lost with the host.
 //
-// All methods may be called concurrently, but Receive and Messages by one goroutine
-// at a time.
+// All methods may be called concurrently, except that Receive and Messages must be used
+// by one goroutine at a time.
 type Client[T any] struct {
 	endpoint string
 	s        *settings
@@ -57,19 +56,20 @@ type attachment[T any] struct {
 	freed    bool
 }
 
-// maxLeaving is how many connections whose host is gone are kept for the replies
-// that came before.
+// maxLeaving is how many connections to ended hosts are kept for the replies
+// that arrived before.
 const maxLeaving = 4
 
 // NewClient connects to the host of an endpoint whose messages are of type T,
-// encoded by [CodecOf][T]. It blocks as [Dial] does, and has its errors. If there is
-// no host yet that is [ErrNoHost]; a Client only waits for hosts that it had.
+// encoded by [CodecOf][T]. It blocks as long as [Dial] and returns the same errors.
+// Without a host it returns [ErrNoHost]: a Client waits for a host only after it has
+// been connected to one.
 func NewClient[T any](ctx context.Context, endpoint string, cfg *Config) (*Client[T], error) {
 	return NewClientWithCodec[T](ctx, endpoint, nil, cfg)
 }
 
-// NewClientWithCodec is [NewClient] with a codec of the caller's. A codec that is nil
-// stands for CodecOf[T].
+// NewClientWithCodec is [NewClient] with a custom codec. A nil codec means
+// [CodecOf][T].
 func NewClientWithCodec[T any](ctx context.Context, endpoint string, codec Codec[T], cfg *Config) (*Client[T], error) {
 	s, err := cfg.resolve(client)
 	if err != nil {
@@ -103,12 +103,12 @@ func (c *Client[T]) dial(ctx context.Context) (*typed[T], error) {
 }
 
 // Send sends one message. It blocks while the host's buffer is full, and while
-// there is no host, until ctx ends; then the message does not arrive. v is the
-// caller's again when Send returns.
+// there is no host, until ctx ends; then the message does not arrive. The caller may
+// change v after Send has returned.
 //
 // Errors: ctx.Err(), [ErrMessageTooLarge] and [ErrEncode], after which the Client is
-// as before; [*DisconnectedError]: this message was not sent, and others may be lost;
-// [ErrClosed].
+// as before; [*DisconnectedError], which means that this message was not sent and
+// others may be lost; [ErrClosed].
 func (c *Client[T]) Send(ctx context.Context, v T) error {
 	for {
 		if c.loss.Load() != nil {
@@ -132,10 +132,10 @@ func (c *Client[T]) Send(ctx context.Context, v T) error {
 }
 
 // SendBatch sends messages in order, as Send does one by one, and returns how many
-// it has sent: all of them if the error is nil. Small ones share frames of up to
-// 16 KiB; each frame takes one lock, one publication, and one wake-up at most. vs is
-// the caller's again when SendBatch returns. Errors are those of Send; for a message
-// that does not encode or is too large, those before it were sent.
+// it has sent: all of them if the error is nil. Small messages share frames of up to
+// 16 KiB; each frame takes one lock, one publication, and at most one wake-up. The
+// caller may change vs after SendBatch has returned. It returns the errors of Send; if
+// one message cannot be encoded or is too large, those before it were sent.
 func (c *Client[T]) SendBatch(ctx context.Context, vs []T) (sent int, err error) {
 	for {
 		if c.loss.Load() != nil {
@@ -158,7 +158,7 @@ func (c *Client[T]) SendBatch(ctx context.Context, vs []T) (sent int, err error)
 	}
 }
 
-// ended deals with a connection that ended in err and returns the error for the
+// ended handles a connection that ended with err and returns the error for the
 // caller of Send, SendBatch, Flush or Receive.
 func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	if c.ctx.Err() != nil {
@@ -175,7 +175,7 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	return &DisconnectedError{Endpoint: c.endpoint, NotSent: notSent, Err: err}
 }
 
-// takeLoss returns what is to be reported, once.
+// takeLoss returns the loss that was not reported yet, once.
 func (c *Client[T]) takeLoss(notSent bool) *DisconnectedError {
 	lost := c.loss.Swap(nil)
 	if lost == nil {
@@ -194,7 +194,7 @@ func (c *Client[T]) await(ctx context.Context, notSent bool) error {
 		if c.current.Load() != nil {
 			return nil
 		}
-		// Now that detach is done, what is lost is known.
+		// detach is done, so the loss is known.
 		if lost := c.takeLoss(notSent); lost != nil {
 			return lost
 		}
@@ -211,12 +211,12 @@ func (c *Client[T]) await(ctx context.Context, notSent bool) error {
 	}
 }
 
-// Receive waits for the next message that the host sends, until ctx ends, also while
-// there is no host. A []byte is valid until the next Receive.
+// Receive waits for the next message that the host sends, also while there is no
+// host, until ctx ends. A []byte is valid until the next Receive.
 //
-// Errors: ctx.Err(); [*MessageError] for a message that does not decode, and
-// [*DisconnectedError] when the host has gone, after its last message was
-// returned: Receive goes on with the next after either; [ErrClosed].
+// Errors: ctx.Err(); [*MessageError] for a message that cannot be decoded;
+// [*DisconnectedError] after the last message of a host that has ended; [ErrClosed].
+// After all but ErrClosed the next Receive continues.
 func (c *Client[T]) Receive(ctx context.Context) (v T, err error) {
 	for {
 		a, lost := c.reading()
@@ -238,9 +238,9 @@ func (c *Client[T]) Receive(ctx context.Context) (v T, err error) {
 }
 
 // Messages iterates over the messages that the host sends, as Receive returns them,
-// until ctx ends or the Client is closed. A [*MessageError] or [*DisconnectedError]
-// comes with a zero value, in its place among the messages, and the iteration goes
-// on.
+// until ctx ends or the Client is closed. It yields a [*MessageError] or
+// [*DisconnectedError] with a zero value, in order with the messages, and then
+// continues.
 func (c *Client[T]) Messages(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -256,7 +256,7 @@ func (c *Client[T]) Messages(ctx context.Context) iter.Seq2[T, error] {
 }
 
 // reading returns the connection to receive from: the oldest one that may still
-// have something. What was lost with those before comes first.
+// have messages. What was lost with earlier ones is reported first.
 func (c *Client[T]) reading() (a *attachment[T], lost *DisconnectedError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -272,9 +272,9 @@ func (c *Client[T]) reading() (a *attachment[T], lost *DisconnectedError) {
 	return a, lost
 }
 
-// read is called when nothing more is to be received from a connection. It interrupts
-// a Send that waits: the host may still live, but it has ended its side or broken
-// the protocol, and detach needs the sender's lock.
+// read is called when nothing more can be received from a connection. It interrupts
+// a Send that waits there: the host may still live, but it has ended its side or
+// violated the protocol, and detach needs the sender's lock.
 func (c *Client[T]) read(a *attachment[T]) {
 	a.Interrupt()
 	c.mu.Lock()
@@ -290,8 +290,8 @@ func (c *Client[T]) read(a *attachment[T]) {
 	a.drained = true
 }
 
-// Flush pushes out what is coalesced; see [Conn.Flush]. It reports what may have
-// been lost with a host before. It blocks as Send does.
+// Flush sends coalesced messages; see [Conn.Flush]. It blocks as long as Send and
+// returns the same errors.
 func (c *Client[T]) Flush(ctx context.Context) error {
 	if lost := c.takeLoss(false); lost != nil {
 		return lost
@@ -307,8 +307,8 @@ func (c *Client[T]) Flush(ctx context.Context) error {
 	return c.ended(a, err, false)
 }
 
-// Peer is the kernel-verified identity of the host, nil while there is none. It is
-// closed with the connection to that host.
+// Peer returns the kernel-verified identity of the host, or nil while there is none.
+// The identity is closed with the connection to that host. Peer does not block.
 func (c *Client[T]) Peer() *peer.Identity {
 	if a := c.current.Load(); a != nil {
 		return a.Peer()
@@ -316,8 +316,8 @@ func (c *Client[T]) Peer() *peer.Identity {
 	return nil
 }
 
-// PeerKey is the static key that the host has proved to hold, zero while there is
-// none and for plain clients.
+// PeerKey returns the static key that the host has proved to hold. It is zero while
+// there is no host, and for plain clients. It does not block.
 func (c *Client[T]) PeerKey() keys.PublicKey {
 	if a := c.current.Load(); a != nil {
 		return a.PeerKey()
@@ -325,10 +325,10 @@ func (c *Client[T]) PeerKey() keys.PublicKey {
 	return keys.PublicKey{}
 }
 
-// Endpoint is the name of the endpoint.
+// Endpoint returns the name of the endpoint.
 func (c *Client[T]) Endpoint() string { return c.endpoint }
 
-// Stats returns what the client has carried, over all its connections.
+// Stats returns what the client has carried in all its connections.
 func (c *Client[T]) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -348,8 +348,8 @@ func (c *Client[T]) Stats() Stats {
 
 // Close closes the connection gracefully: what was sent before still arrives if the
 // host lives. It blocks for at most 5 seconds, while the host's buffer is full. It
-// returns a [*DisconnectedError] if something may have been lost that was not
-// reported yet. Idempotent.
+// returns a [*DisconnectedError] if messages may have been lost and no call has
+// reported it. Close is idempotent.
 func (c *Client[T]) Close() (err error) {
 	c.closing.Do(func() { err = c.close() })
 	return err

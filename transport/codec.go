@@ -17,9 +17,8 @@ import (
 //
 //	ContentName() string
 //
-// says by it what its bytes are, such as "proto:acme.Order": 1 to 128 bytes of
-// printable ASCII without spaces, the same at each call. A Codec without one is
-// "custom".
+// names its content with it, such as "proto:acme.Order": 1 to 128 bytes of printable
+// ASCII without spaces, the same at each call. A Codec without one is "custom".
 type Codec[T any] interface {
 	// Append appends the encoding of v to b. It may keep v, not b.
 	Append(b []byte, v T) ([]byte, error)
@@ -30,12 +29,12 @@ type Codec[T any] interface {
 	Decode(b []byte) (T, error)
 }
 
-// CodecOf returns the codec that T has where none is given. It is chosen from
-// the type alone, the first of these that fits:
+// CodecOf returns the default codec of T. It depends on the type alone, and is the
+// first of these that fits:
 //
 //   - "bytes", for []byte: as it is, without a copy where none is needed. A nil
 //     slice arrives empty.
-//   - "string", for string: its bytes, whatever they are.
+//   - "string", for string: its bytes, also if they are not UTF-8.
 //   - "binary", for a type with methods of its own, or on its pointer:
 //     UnmarshalBinary ([encoding.BinaryUnmarshaler]) and AppendBinary
 //     ([encoding.BinaryAppender]) or MarshalBinary ([encoding.BinaryMarshaler]).

@@ -17,8 +17,8 @@ import (
 	"github.com/sealport/sealport/transport/internal/priority"
 )
 
-// Defaults of Config: 256 KiB, 64 MiB, 4,096, 5 seconds, and 200,000 messages per
-// second, which is MachIPC's.
+// Defaults of [Config]: 256 KiB, 64 MiB, 4,096, 5 seconds, and 200,000 messages per
+// second, which is MachIPC's default.
 const (
 	DefaultBufferSize               = rendezvous.DefaultBufferSize
 	DefaultMaxMessageSize           = 64 << 20
@@ -27,99 +27,99 @@ const (
 	DefaultHighPerformanceThreshold = ring.DefaultPollThreshold
 )
 
-// Limits in bytes: of Config.BufferSize 16 KiB and 64 MiB, of
-// Config.MaxMessageSize 16 GiB, or 1 GiB where an int has 32 bits.
+// Limits in bytes: 16 KiB and 64 MiB for [Config.BufferSize], and 16 GiB for
+// [Config.MaxMessageSize], or 1 GiB where an int has 32 bits.
 const (
 	MinBufferSize         = ring.MinSize
 	MaxBufferSize         = ring.MaxSize
 	LargestMaxMessageSize = min(1<<34, math.MaxInt/2+1)
 )
 
-// Config is how a [Host], [Client], [Listener] or [Conn] is made. A nil *Config and
-// each zero field stand for the default. It is read once, by the constructor, and
-// may be shared by several. A field that is for hosts only is [ErrConfig] for a
-// client.
+// Config configures a [Host], [Client], [Listener] or [Conn]. A nil *Config and
+// each zero field stand for the defaults. The constructor reads it once and does not
+// change it; several constructors may use one Config. If a client sets a field that is
+// for hosts only, the error is [ErrConfig].
 type Config struct {
-	// Peer decides by its kernel-verified identity whether the other side is
-	// admitted: a client when it connects, a host when a client has found it. The
+	// Peer decides, by kernel-verified identity, whether the other side is accepted:
+	// a host checks each client that connects, and a client checks the host. The
 	// default is [peer.Default]: the same user, or root.
 	Peer peer.Policy
 
-	// Logger is told what the caller can't see: refused peers, connections that
-	// broke, reconnects, throughput. It never sees payloads. Default: silence.
+	// Logger logs what calls do not return: refused peers, connections that failed,
+	// reconnects, throughput. It never gets payloads. By default nothing is logged.
 	Logger *slog.Logger
 
 	// OnError is called with each [*MessageError], [*ConnError] and
-	// [*peer.RefusedError], one after the other per connection but concurrently for
-	// several. It must not block. Hosts only: a client's calls return its errors.
-	// Default: they are only logged.
+	// [*peer.RefusedError]: in sequence for one connection, concurrently for several.
+	// It must not block. Hosts only: a client's calls return its errors. By default
+	// errors are only logged.
 	OnError func(error)
 
 	// Dir is the directory of endpoints on Linux. The default is
 	// $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
 	// /tmp/sealport-UID. It must be an absolute path, and its parent must exist.
-	// On Darwin endpoints are names of launchd's, and constructors return
-	// [errors.ErrUnsupported] if it is set.
+	// On Darwin endpoints are names that launchd manages, and constructors return
+	// [errors.ErrUnsupported] if Dir is set.
 	Dir string
 
-	// Shared lets other users reach a host: the socket is 0666 and the directory,
-	// if the host creates it, 0755, and Peer alone decides. The mode of a directory
-	// that exists is checked and not changed. Hosts only. Default: the directory
-	// is 0700 and the socket 0600. On Darwin it changes nothing: launchd decides
-	// who can look a name up, and Peer decides who is admitted.
+	// Shared lets other users reach a host: the socket has mode 0666, and the
+	// directory, if the host creates it, 0755, and only Peer decides. The mode of a
+	// directory that exists is checked and not changed. Hosts only. By default the
+	// directory has mode 0700 and the socket 0600. The default of Dir differs from
+	// user to user: set it on both sides. On Darwin Shared changes nothing: launchd
+	// decides which processes can look a name up, and Peer which ones are accepted.
 	Shared bool
 
 	// BufferSize is the size in bytes of each direction's ring in shared
 	// memory, a power of two from [MinBufferSize] to [MaxBufferSize]. The smaller
-	// value of the two sides is used. Default 256 KiB. Memory per connection is at
-	// most twice this, plus some 100 KiB, plus what a message in fragments takes
-	// (at most twice MaxMessageSize), on each side.
+	// value of the two sides is used. The default is 256 KiB. On each side a
+	// connection uses at most twice this, plus about 100 KiB, plus the memory for a
+	// message in fragments (at most twice MaxMessageSize).
 	BufferSize int
 
 	// MaxMessageSize is the size in bytes of the largest message to send or
-	// receive. Default 64 MiB.
+	// receive. The default is 64 MiB.
 	MaxMessageSize int
 
-	// MaxConnections is how many clients a host serves at a time, those included
+	// MaxConnections is how many clients a host serves at a time, including those
 	// that have said hello and are still being set up; others get [ErrBusy]. As
-	// many again may be connected that have not said hello. Hosts only. Default
+	// many again may be connected that have not said hello. Hosts only. The default is
 	// 4,096.
 	MaxConnections int
 
-	// HandshakeTimeout bounds the set-up of a connection: a host drops a client
-	// that takes longer, a client gives up. Default 5 seconds.
+	// HandshakeTimeout limits the set-up of a connection: a host drops a client
+	// that takes longer, and a client gives up. The default is 5 seconds.
 	HandshakeTimeout time.Duration
 
-	// Attested has the kernel name the sender with each frame, and ends a
-	// connection when that changes: a peer can't pass its connection on to
-	// another process, and one that changes its user or group ids has to connect
-	// again. It takes the place of shared memory and costs some 1 to 3 µs per
-	// frame. Either side may ask for it; on Darwin it is always so. Contradicts
+	// Attested makes the kernel verify the sender of each frame, and ends a
+	// connection when the sender changes: a peer cannot pass its connection on to
+	// another process, and a peer that changes its user or group ids must connect
+	// again. It replaces shared memory by a socket and costs about 1 to 3 µs per
+	// frame. It applies if either side sets it, and always on Darwin. It contradicts
 	// BufferSize and HighPerformanceThreshold, which are about shared memory.
 	Attested bool
 
 	// HighPerformanceThreshold is the rate in messages per second from which a
-	// receiver polls longer before it sleeps. Default 200,000; -1: receivers
-	// never poll, which costs throughput and saves CPU.
+	// receiver polls longer before it sleeps. The default is 200,000. With -1
+	// receivers never poll, which costs throughput and saves CPU.
 	HighPerformanceThreshold int
 
 	// ReceiverPriority is the priority of the threads on which a host receives.
-	// Hosts only. Default: the process's.
+	// Hosts only. The default is the priority of the process.
 	ReceiverPriority Priority
 
-	// LogThroughput makes a host log messages and bytes per second, each second
-	// in which there were any. Hosts only. Contradicts a nil Logger.
+	// LogThroughput makes a host log messages and bytes per second, for each second
+	// in which it received any. Hosts only. It requires a Logger.
 	LogThroughput bool
 
-	// NoInProcess makes a client and a host within one process use the kernel
-	// like any others. Without it, a client whose host is in the same process
-	// and has the same Dir is connected to it in memory, under the same rules:
-	// policies, limits, order, blocking and errors are the same, and so is the
-	// encoding.
+	// NoInProcess makes a client and a host within one process use the kernel,
+	// like two processes. Without it, a client whose host is in the same process
+	// and has the same Dir is connected to it in memory; policies, limits, order,
+	// blocking, errors and encoding are the same.
 	NoInProcess bool
 
-	// Carrier is how endpoints are served and found. Only packages of this module
-	// have others than the operating system's, which is the default.
+	// Carrier serves and finds endpoints. The default is the operating system's; only
+	// packages of this module have others.
 	Carrier rendezvous.Carrier
 
 	// Security makes connections secure. The constructors of package secure set it.
@@ -129,9 +129,9 @@ type Config struct {
 // Priority is a scheduling priority.
 type Priority int
 
-// The priorities. Linux: the thread's nice value is the process's, 10 or -10; High
-// needs CAP_SYS_NICE or RLIMIT_NICE, else constructors return ErrPermission.
-// Darwin: quality of service utility or user-interactive.
+// The priorities. On Linux the thread's nice value is the process's, 10 or -10; High
+// needs CAP_SYS_NICE or RLIMIT_NICE, otherwise constructors return [ErrPermission]. On
+// Darwin the thread's quality of service is the default, utility or user-interactive.
 const (
 	PriorityDefault Priority = iota
 	PriorityLow
@@ -188,7 +188,7 @@ func (c *Config) resolve(r role) (*settings, error) {
 	return s, nil
 }
 
-// checkClient refuses what a client has no use for.
+// checkClient refuses settings that a client does not use.
 func (s *settings) checkClient() error {
 	for _, f := range []struct {
 		name string
@@ -201,7 +201,7 @@ func (s *settings) checkClient() error {
 		{"LogThroughput", s.LogThroughput},
 	} {
 		if f.set {
-			return fmt.Errorf("%s is for hosts; a client has no use for it", f.name)
+			return fmt.Errorf("%s is for hosts; a client does not use it", f.name)
 		}
 	}
 	return nil
@@ -219,23 +219,23 @@ func (s *settings) check() error {
 	case s.Dir != "" && !filepath.IsAbs(s.Dir):
 		return fmt.Errorf("Dir %q is not an absolute path", s.Dir)
 	case s.BufferSize != 0 && !ring.ValidSize(s.BufferSize):
-		return fmt.Errorf("BufferSize is %d, not a power of two from %d to %d", s.BufferSize, MinBufferSize, MaxBufferSize)
+		return fmt.Errorf("BufferSize is %d; it must be a power of two from %d to %d", s.BufferSize, MinBufferSize, MaxBufferSize)
 	case s.MaxMessageSize < 0 || s.MaxMessageSize > LargestMaxMessageSize:
-		return fmt.Errorf("MaxMessageSize is %d, not from 1 to %d", s.MaxMessageSize, int64(LargestMaxMessageSize))
+		return fmt.Errorf("MaxMessageSize is %d; it must be from 1 to %d", s.MaxMessageSize, int64(LargestMaxMessageSize))
 	case s.MaxConnections < 0:
-		return fmt.Errorf("MaxConnections is %d", s.MaxConnections)
+		return fmt.Errorf("MaxConnections is %d; it must not be negative", s.MaxConnections)
 	case s.HandshakeTimeout < 0:
-		return fmt.Errorf("HandshakeTimeout is %v", s.HandshakeTimeout)
+		return fmt.Errorf("HandshakeTimeout is %v; it must not be negative", s.HandshakeTimeout)
 	case s.HighPerformanceThreshold < -1:
-		return fmt.Errorf("HighPerformanceThreshold is %d, not -1 or more", s.HighPerformanceThreshold)
+		return fmt.Errorf("HighPerformanceThreshold is %d; it must be -1 or more", s.HighPerformanceThreshold)
 	case s.ReceiverPriority < PriorityDefault || s.ReceiverPriority > PriorityHigh:
 		return fmt.Errorf("ReceiverPriority %d does not exist", s.ReceiverPriority)
 	case s.Attested && s.BufferSize != 0:
-		return errors.New("Attested and BufferSize contradict: the buffer would be shared memory")
+		return errors.New("Attested and BufferSize contradict each other: attested connections have no shared memory")
 	case s.Attested && s.HighPerformanceThreshold != 0:
-		return errors.New("Attested and HighPerformanceThreshold contradict: only shared memory is polled")
+		return errors.New("Attested and HighPerformanceThreshold contradict each other: only shared memory is polled")
 	case s.LogThroughput && s.Logger == nil:
-		return errors.New("LogThroughput without a Logger")
+		return errors.New("LogThroughput needs a Logger")
 	}
 	if s.Peer != nil {
 		return peer.Validate(s.Peer)
@@ -265,8 +265,8 @@ func (s *settings) engine(content string) *conn.Config {
 	}
 }
 
-// reportConn reports a connection that ended otherwise than by the peer's Close, or
-// was not made. id may be nil.
+// reportConn reports a connection that failed, or that ended without the peer's Close.
+// id may be nil.
 func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
 	var refused *peer.RefusedError
 	var untrusted *keys.UntrustedError
@@ -280,7 +280,7 @@ func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
 		s.log.Warn("client key refused", "endpoint", endpoint, "key", untrusted.Key.String(), "file", untrusted.File, "peer", id)
 	default:
 		err = &ConnError{Peer: id, Err: err}
-		s.log.Warn("connection error", "endpoint", endpoint, "peer", id, "err", err)
+		s.log.Warn("connection failed", "endpoint", endpoint, "peer", id, "err", err)
 	}
 	if s.OnError != nil {
 		s.OnError(err)
@@ -289,7 +289,7 @@ func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
 
 // reportMessage reports a message that was lost.
 func (s *settings) reportMessage(endpoint string, err *MessageError) {
-	s.log.Warn("message error", "endpoint", endpoint, "peer", err.Peer, "bytes", err.Size, "err", err.Err)
+	s.log.Warn("message not decoded", "endpoint", endpoint, "peer", err.Peer, "bytes", err.Size, "err", err.Err)
 	if s.OnError != nil {
 		s.OnError(err)
 	}
@@ -301,13 +301,13 @@ func (s *settings) asReceiver(f func()) {
 		// Never unlocked, so that the thread ends with the goroutine.
 		runtime.LockOSThread()
 		if err := priority.SetThread(level); err != nil {
-			s.log.Warn("receiver priority", "err", err)
+			s.log.Warn("receiver priority not set", "err", err)
 		}
 	}
 	f()
 }
 
-// tryPriority finds out whether asReceiver will be able to do what it should.
+// tryPriority returns an error if asReceiver cannot set the configured priority.
 func (s *settings) tryPriority() error {
 	level, ok := levelOf[s.ReceiverPriority]
 	if !ok {
@@ -319,7 +319,7 @@ func (s *settings) tryPriority() error {
 		tried <- priority.SetThread(level)
 	}()
 	if err := <-tried; err != nil {
-		return fmt.Errorf("%w: ReceiverPriority: %w", ErrPermission, err)
+		return fmt.Errorf("%w: ReceiverPriority needs CAP_SYS_NICE or RLIMIT_NICE: %w", ErrPermission, err)
 	}
 	return nil
 }

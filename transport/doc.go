@@ -1,7 +1,7 @@
-// Package transport is plain local messaging: a Host owns an endpoint, Clients
-// send it typed messages. It is for when speed matters and the kernel-verified
-// identity of the peer is proof enough; package secure has the same Host and Client
-// with keys, a handshake and encryption.
+// Package transport is plain local messaging: a [Host] owns an endpoint, and each
+// [Client] sends it typed messages. It does not encrypt: a process that may read the
+// memory of either side can read the messages. Package secure has the same Host and
+// Client with encryption.
 //
 //	host, err := transport.NewHost("com.example.greeter", func(ctx context.Context, m transport.Message[string]) {
 //		fmt.Println(m.Session.Peer(), m.Body)
@@ -9,28 +9,28 @@
 //	client, err := transport.NewClient[string](ctx, "com.example.greeter", nil)
 //	err = client.Send(ctx, "hello")
 //
-// # What is guaranteed
+// # Guarantees
 //
-// A client's messages arrive in order, whole, once. A Send that returned nil is
-// not lost because the sender's process then dies, kill -9 included, unless it was
-// coalesced; see [Conn.Flush]. Everything sent before a Close arrives before the
-// receiver sees [io.EOF]; a peer that vanished is [ErrPeerGone] instead. What a host
-// that vanished had not dealt with is reported to its clients as [ErrDisconnected],
-// never dropped in silence.
+// A client's messages arrive in order, complete and once. A Send that returned nil is
+// not lost if the sender's process then dies, even by kill -9 (in attested mode: once
+// the message is no longer coalesced; see [Conn.Flush]). Everything sent before a
+// Close arrives before the receiver gets [io.EOF]; if the peer died instead, the
+// receiver gets [ErrPeerGone]. When a host dies, its clients report how many messages
+// it may not have handled, as [ErrDisconnected].
 //
-// What is not: that the receiver's handler has done its work. Answer with
-// [Message.Reply] if the sender must know.
+// A Send that returned nil does not mean that the receiver's handler has run. If the
+// sender must know, let the handler answer with [Message.Reply].
 //
-// # Who may talk
+// # Peers
 //
-// Each side checks the other's kernel-verified identity by [Config.Peer] before
-// anything else; the default is the same user or root. See package peer.
+// Each side checks the other's kernel-verified identity against [Config.Peer] before
+// anything else. The default is the same user, or root. See package peer.
 //
-// # Where
+// # Systems
 //
-// On Linux the carrier is a pair of rings in shared memory; [Config.Attested]
-// chooses a Unix socket on which the kernel vouches for the sender of each frame.
-// On Darwin it is Mach ports, where the kernel always does; docs/MACOS.md says what
-// of that was verified. Elsewhere constructors return an error that answers
-// errors.Is for [errors.ErrUnsupported].
+// On Linux messages pass through a pair of rings in shared memory, or, with
+// [Config.Attested], through a Unix socket on which the kernel verifies the sender of
+// each frame. On Darwin they pass through Mach ports, where the kernel always does;
+// docs/MACOS.md says which parts of that were tested. On other systems constructors
+// return an error for which errors.Is(err, [errors.ErrUnsupported]) holds.
 package transport

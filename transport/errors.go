@@ -12,58 +12,58 @@ import (
 	"github.com/sealport/sealport/peer"
 )
 
-// Errors of constructors. Each comes wrapped in a sentence that says what to do.
+// Errors of constructors. Each is wrapped in a text that says what to do.
 var (
 	// ErrInvalidEndpoint means that a name is not 1 to 127 bytes of
 	// [A-Za-z0-9._-] beginning with a letter or digit.
 	ErrInvalidEndpoint = rendezvous.ErrName
 
-	// ErrEndpointInUse means that a living host serves the endpoint.
+	// ErrEndpointInUse means that another host serves the endpoint.
 	ErrEndpointInUse = rendezvous.ErrInUse
 
-	// ErrNoHost means that nobody serves the endpoint. It answers
-	// errors.Is(err, fs.ErrNotExist) too.
+	// ErrNoHost means that no host serves the endpoint. errors.Is holds for
+	// [io/fs.ErrNotExist] too.
 	ErrNoHost = rendezvous.ErrNotFound
 
 	// ErrPermission means that the system does not let this process serve or
-	// reach the endpoint. It answers errors.Is(err, fs.ErrPermission) too.
+	// reach the endpoint. errors.Is holds for [io/fs.ErrPermission] too.
 	ErrPermission = rendezvous.ErrPermission
 
-	// ErrNotEndpoint means that something else is in the endpoint's place, such
-	// as a plain file or a socket of another type.
+	// ErrNotEndpoint means that there is something else in the place of the
+	// endpoint, such as a plain file or a socket of another type.
 	ErrNotEndpoint = rendezvous.ErrNotEndpoint
 
 	// ErrUnsafeDir means that other users could tamper with the directory of the
 	// endpoints.
 	ErrUnsafeDir = rendezvous.ErrUnsafeDir
 
-	// ErrConfig means that a [Config] has an impossible value, one that this role
-	// does not use, or contradicts itself, or that a type has no codec.
+	// ErrConfig means that a setting of [Config] is invalid, contradicts another one
+	// or is not used in this role, or that a type has no codec.
 	ErrConfig = errors.New("invalid configuration")
 
-	// ErrVersion means that the other side speaks another protocol version.
+	// ErrVersion means that the other side uses another version of the protocol.
 	ErrVersion = wire.ErrVersion
 
 	// ErrMode means that one side is plain and the other secure.
 	ErrMode = wire.ErrMode
 
-	// ErrType means that the two sides have different types of messages. Its text
-	// names both contents; see [Codec].
+	// ErrType means that the two sides have different types of messages. The error's
+	// text has the content names of both; see [Codec].
 	ErrType = wire.ErrType
 
-	// ErrRefused means that the host did not admit this client: by its peer policy,
-	// in which case only the host's log has the rule, or by [Service.OnConnect], in
-	// which case the error answers [errors.As] for the [*CloseError] with the reason.
-	// This side's own refusal is a [*peer.RefusedError]. Both answer
-	// errors.Is(err, peer.ErrRefused).
+	// ErrRefused means that the host did not accept this client. Either its peer
+	// policy refused it, and only the host's log has the rule, or
+	// [Service.OnConnect] did, and errors.As finds the [*CloseError] with the reason.
+	// If this side refuses the host, the error is a [*peer.RefusedError] instead.
+	// errors.Is holds for [peer.ErrRefused] in both cases.
 	ErrRefused error = conn.ErrRefused
 
 	// ErrBusy means that the host has as many connections as it accepts.
 	ErrBusy = conn.ErrBusy
 
-	// ErrExhausted means that this process or the host is out of descriptors,
-	// memory or disk space. The error of the process that is has the limit and
-	// says what to do, and answers errors.Is for the system's error.
+	// ErrExhausted means that this process or the host has no descriptors, memory or
+	// disk space left. In the process that has none left, the error's text has the
+	// limit and says what to do, and errors.Is holds for the system's error too.
 	ErrExhausted = rendezvous.ErrExhausted
 )
 
@@ -73,38 +73,38 @@ var (
 	// MaxMessageSize. Nothing of it is sent, and the connection stays usable.
 	ErrMessageTooLarge = message.ErrTooLarge
 
-	// ErrPeerGone means that the peer vanished without closing: it died or
+	// ErrPeerGone means that the peer ended without closing: it died or
 	// dropped the connection. Senders get it after a peer's Close too.
 	ErrPeerGone = link.ErrPeerGone
 
-	// ErrProtocol means that the peer broke the protocol. That direction is
-	// dead and repeats the error.
+	// ErrProtocol means that the peer violated the protocol. It is final for that
+	// direction.
 	ErrProtocol = link.ErrProtocol
 
 	// ErrPeerChanged means that a frame came from another process than the one
-	// that connected, or from that one with other user or group ids (attested
-	// mode, and always on Darwin). Final.
+	// that connected, or that the process has other user or group ids now (in attested
+	// mode, and always on Darwin). It is final.
 	ErrPeerChanged = link.ErrPeerChanged
 
-	// ErrClosed is returned by calls on what this side has closed.
+	// ErrClosed is returned by calls after this side has closed.
 	ErrClosed = link.ErrClosed
 
 	// ErrHandlerRunning is returned by [Host.Close] when a handler has not
 	// returned in time.
 	ErrHandlerRunning = errors.New("a handler is still running")
 
-	// ErrDecode means that a message could not be decoded. The others go on.
-	ErrDecode = errors.New("message does not decode")
+	// ErrDecode means that a message could not be decoded. Other messages are not affected.
+	ErrDecode = errors.New("cannot decode message")
 
 	// ErrEncode means that a value could not be encoded. Nothing is sent.
-	ErrEncode = errors.New("value does not encode")
+	ErrEncode = errors.New("cannot encode value")
 
-	// ErrDisconnected means that a Client has lost its host. See
-	// DisconnectedError.
+	// ErrDisconnected means that a [Client] has lost its host. See
+	// [DisconnectedError].
 	ErrDisconnected = errors.New("disconnected from the host")
 )
 
-// CloseError means that the peer closed the connection and said why: by
+// CloseError means that the peer closed the connection and gave a reason: by
 // [Conn.CloseWithReason], [Session.Close], or the error of [Service.OnConnect].
 type CloseError struct {
 	Reason string // valid UTF-8, at most 256 bytes
@@ -112,18 +112,18 @@ type CloseError struct {
 
 func (e *CloseError) Error() string { return "closed by the peer: " + e.Reason }
 
-// DisconnectedError says what may have been lost with a host. It answers errors.Is for
-// [ErrDisconnected] and for the cause: a [*CloseError] if the host said why; the
-// context's error if the context of the call ended while there was no host.
+// DisconnectedError reports what may have been lost with a host. errors.Is holds for
+// [ErrDisconnected] and for the cause, which is a [*CloseError] if the host gave a
+// reason.
 type DisconnectedError struct {
 	Endpoint string
 
 	// Unconfirmed is the number of messages that Send accepted before and that the
-	// host is not known to have dealt with. In attested mode the kernel does not
-	// tell how many wait: 1 may stand for any number then.
+	// host may not have handled. In attested mode the kernel does not tell how many
+	// messages wait: then 1 may stand for any number.
 	Unconfirmed uint64
 
-	// NotSent is whether the value given to this call was not sent.
+	// NotSent reports whether the value given to this call was not sent.
 	NotSent bool
 
 	Err error // the cause
@@ -143,8 +143,9 @@ func (e *DisconnectedError) Error() string {
 // Unwrap returns ErrDisconnected and the cause.
 func (e *DisconnectedError) Unwrap() []error { return []error{ErrDisconnected, e.Err} }
 
-// MessageError is what [Config.OnError] gets for a message that does not decode. It
-// answers errors.Is for [ErrDecode] and for the codec's error.
+// MessageError is the error for a message that cannot be decoded: [Client.Receive]
+// returns it, and a host passes it to [Config.OnError]. errors.Is holds for
+// [ErrDecode] and for the codec's error.
 type MessageError struct {
 	Peer *peer.Identity
 	Size int // bytes
@@ -158,8 +159,8 @@ func (e *MessageError) Error() string {
 // Unwrap returns ErrDecode and the codec's error.
 func (e *MessageError) Unwrap() []error { return []error{ErrDecode, e.Err} }
 
-// ConnError is what [Config.OnError] gets for a connection that ended otherwise than
-// by the peer's Close, or was not made.
+// ConnError is what [Config.OnError] gets for a connection that failed, or that ended
+// without the peer's Close.
 type ConnError struct {
 	Peer *peer.Identity // nil if the peer was not identified
 	Err  error

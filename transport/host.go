@@ -19,7 +19,7 @@ import (
 // sent.
 const closeWait = 5 * time.Second
 
-// Host owns an endpoint and has a handler called for each message.
+// Host owns an endpoint and calls a handler for each message.
 //
 // Each client has a goroutine of its own: its messages are handled in order, one
 // at a time, and those of different clients in parallel. All methods may be called
@@ -44,8 +44,8 @@ type Host[T any] struct {
 
 // NewHost serves an endpoint with messages of type T, encoded by [CodecOf][T]. handle
 // is called for each message, with the context of the message's session; see
-// [Session.Context]. NewHost does not block, but for 127 ms on Darwin if the endpoint
-// is in use. For errors see [Listen]; a handler that is nil is [ErrConfig].
+// [Session.Context]. NewHost blocks no longer than [Listen], and returns the same
+// errors. A nil handler is [ErrConfig].
 func NewHost[T any](endpoint string, handle func(ctx context.Context, m Message[T]), cfg *Config) (*Host[T], error) {
 	return NewHostWithService(endpoint, Service[T]{Handle: handle}, cfg)
 }
@@ -81,7 +81,7 @@ func NewHostWithService[T any](endpoint string, service Service[T], cfg *Config)
 	return h, nil
 }
 
-// Endpoint is the name of the endpoint.
+// Endpoint returns the name of the endpoint.
 func (h *Host[T]) Endpoint() string { return h.l.Endpoint() }
 
 // accept serves each connection.
@@ -183,8 +183,8 @@ func (h *Host[T]) finish(s *Session[T]) {
 	s.out.abandon()
 }
 
-// Sessions iterates over the clients that are connected now. Sessions that begin or
-// end meanwhile may be left out. It does not block.
+// Sessions iterates over the clients that are connected now. It may omit sessions that
+// begin or end meanwhile. It does not block.
 func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 	return func(yield func(*Session[T]) bool) {
 		h.sessions.mu.Lock()
@@ -201,8 +201,8 @@ func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 	}
 }
 
-// Shutdown gives the endpoint up, handles what clients have sent so far, sends what
-// was published, closes the sessions gracefully, and waits for all of it. When ctx
+// Shutdown stops serving the endpoint, handles what clients have sent so far, sends what
+// was published, closes the sessions gracefully, and waits for all of this. When ctx
 // ends, it ends every session's context and connection and returns ctx.Err() at
 // once, whatever a handler does. The endpoint is given up in any case: another host
 // can serve it when Shutdown has returned.
@@ -227,9 +227,9 @@ func (h *Host[T]) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close gives the endpoint up and ends every session at once: what clients have
-// sent and no handler has seen is lost, and they are told so. It waits for handlers
-// that run, for at most 5 seconds; then it returns [ErrHandlerRunning]. Idempotent.
+// Close stops serving the endpoint and ends every session at once. Messages that were
+// not handled yet are lost, and their clients learn how many. Close waits for running
+// handlers for at most 5 seconds, and then returns [ErrHandlerRunning]. It is idempotent.
 func (h *Host[T]) Close() error {
 	h.cancel()
 	err := h.l.Release()

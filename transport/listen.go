@@ -11,9 +11,9 @@ import (
 // concurrently.
 type Listener struct{ l *conn.Listener }
 
-// Listen serves an endpoint for connections that carry bytes: of [Dial], or of a
-// Client of []byte. It does not block, but for 127 ms on Darwin if the endpoint is
-// in use, since launchd takes a moment to forget a name. On Linux it adopts the
+// Listen serves an endpoint for connections that carry bytes: those of [Dial], or of a
+// [Client] of []byte. It does not block, except on Darwin for 127 ms if the endpoint is
+// in use, because launchd takes a moment to release a name. On Linux it adopts the
 // socket that systemd has passed with the endpoint's name as FileDescriptorName=,
 // which must be a ListenSequentialPacket= one.
 //
@@ -34,11 +34,12 @@ func Listen(endpoint string, cfg *Config) (*Listener, error) {
 	return &Listener{l}, nil
 }
 
-// Endpoint is the name of the endpoint.
+// Endpoint returns the name of the endpoint.
 func (l *Listener) Endpoint() string { return l.l.Endpoint() }
 
-// Accept waits for the next connection whose peer has said hello and was admitted by
-// [Config.Peer]. It returns [ErrClosed] after Close, and ctx.Err().
+// Accept waits for the next connection whose set-up is complete and whose peer
+// [Config.Peer] has accepted. It returns ctx.Err() if ctx ends first, and [ErrClosed]
+// after Close.
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	c, err := l.l.Accept(ctx)
 	if err != nil {
@@ -47,6 +48,6 @@ func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	return &Conn{c}, nil
 }
 
-// Close gives the endpoint up and ends every Accept. Connections that were
-// accepted go on. It waits for set-ups under way, whose contexts it ends. Idempotent.
+// Close stops serving the endpoint and ends every Accept. Accepted connections are not
+// affected. It waits for set-ups in progress, which end at once. Close is idempotent.
 func (l *Listener) Close() error { return l.l.Close() }

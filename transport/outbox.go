@@ -6,13 +6,13 @@ import (
 	"sync/atomic"
 )
 
-// Bounds of what waits to be published to one session.
+// Limits of the published messages that wait for one session.
 const (
 	outboxMessages = 256
 	outboxBytes    = 1 << 20 // and one message may always wait
 )
 
-// outbox holds what was published and not sent yet to one session. A goroutine
+// outbox holds what was published to one session and not sent yet. A goroutine
 // sends it, from the first message on until the session ends.
 type outbox struct {
 	dropped atomic.Uint64
@@ -22,7 +22,7 @@ type outbox struct {
 	bytes  int
 	begun  bool          // the goroutine runs
 	left   bool          // leave was called
-	shut   bool          // no more is taken
+	shut   bool          // it accepts no more
 	more   chan struct{} // cap 1: the queue is not empty, or shut
 	room   chan struct{} // closed and replaced when something was taken
 	joined chan struct{} // closed when the goroutine has ended
@@ -36,8 +36,8 @@ func (o *outbox) begin() {
 	o.joined = make(chan struct{})
 }
 
-// put adds a message. If there is no room it drops the oldest ones if that is
-// wanted, else it returns a channel that is closed when there may be room.
+// put adds a message. If there is no room, it drops the oldest ones if dropOldest is
+// set, else it returns a channel that is closed when there may be room.
 func (o *outbox) put(b []byte, dropOldest bool, start func()) (full <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -120,7 +120,7 @@ func (o *outbox) run(ctx context.Context, send func(ctx context.Context, b []byt
 	}
 }
 
-// finish takes no more and waits until the rest is sent, or ctx ends.
+// finish accepts no more and waits until the rest is sent, or ctx ends.
 func (o *outbox) finish(ctx context.Context) {
 	if !o.close() {
 		return
@@ -142,7 +142,7 @@ func (o *outbox) leave(f func()) {
 	}
 }
 
-// abandon takes no more, and counts what was not sent as dropped. The goroutine's
+// abandon accepts no more, and counts what was not sent as dropped. The goroutine's
 // context has ended.
 func (o *outbox) abandon() {
 	if o.close() {
@@ -155,7 +155,7 @@ func (o *outbox) abandon() {
 	o.queue, o.bytes = nil, 0
 }
 
-// close takes no more and reports whether there is a goroutine.
+// close accepts no more and reports whether there is a goroutine.
 func (o *outbox) close() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// SlowPolicy says what [Host.Publish] does about a client that does not keep up: one
-// for which 256 published messages, or 1 MiB of them, wait already.
+// SlowPolicy says what [Host.Publish] does about a slow client: one for which 256
+// published messages, or 1 MiB of them, are waiting already.
 type SlowPolicy int
 
 // The policies.
@@ -17,20 +17,20 @@ const (
 	Disconnect                   // the session is closed; the client gets a *CloseError
 )
 
-// slowReason is what a client is told that is disconnected for being slow.
-const slowReason = "too slow for what is published"
+// slowReason is the reason that a slow client gets when it is disconnected.
+const slowReason = "the client receives published messages too slowly"
 
 // Publish sends a message to every session. v is encoded once. The message is
-// queued for each session, and sent in order with what was published to it before,
-// but in no order with [Session.Send]. Publish blocks with the policy [Wait] only,
-// while a client has no room; all other clients have got the message then.
+// queued for each session. Published messages are sent to it in order, but in no order
+// with [Session.Send]. Publish blocks only with the policy [Wait], while a client has
+// no room; all other clients get the message before it waits.
 //
 // Errors: [ErrEncode], and [ErrMessageTooLarge] for a message above
 // [Config.MaxMessageSize], after which nothing is sent; ctx.Err(), after which the
 // clients without room do not get the message; [ErrClosed] after Shutdown or Close;
-// [ErrConfig] for a policy that does not exist. A client whose own MaxMessageSize
-// the message exceeds does not get it: that is counted in Stats.Dropped of its
-// session and reported to [Config.OnError].
+// [ErrConfig] for a policy that does not exist. A client with a MaxMessageSize below
+// the message's size does not get the message: that is counted in [Stats].Dropped of
+// its session and reported to [Config.OnError].
 func (h *Host[T]) Publish(ctx context.Context, v T, policy SlowPolicy) error {
 	if policy < Wait || policy > Disconnect {
 		return fmt.Errorf("%w: SlowPolicy %d does not exist", ErrConfig, policy)
@@ -96,7 +96,7 @@ func (s *Session[T]) publish(b []byte, policy SlowPolicy) (full <-chan struct{})
 	return nil
 }
 
-// startOutbox starts the goroutine that sends what is published. serve joins it.
+// startOutbox starts the goroutine that sends published messages. serve joins it.
 func (s *Session[T]) startOutbox() {
 	go s.out.run(s.ctx, func(ctx context.Context, b []byte) error {
 		err := s.c.Send(ctx, b)

@@ -14,7 +14,7 @@ const (
 	longestPause = time.Second
 )
 
-// keep replaces the connection whenever its host is gone. NewClient starts it, Close
+// keep replaces the connection whenever its host is gone. NewClient starts it, and Close
 // joins it.
 func (c *Client[T]) keep() {
 	defer close(c.kept)
@@ -30,8 +30,8 @@ func (c *Client[T]) keep() {
 				return
 			}
 		}
-		// A host that ends each session at once, as one does that fails, is not
-		// asked again at once.
+		// A host that ends each session at once, perhaps because it fails, is not
+		// tried again at once.
 		if time.Since(begun) >= longestPause {
 			pause = firstPause
 		} else {
@@ -63,7 +63,7 @@ func (c *Client[T]) redial() bool {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		next, err := c.dial(c.ctx)
 		if err == nil {
-			c.s.log.Info("connected again", "endpoint", c.endpoint)
+			c.s.log.Info("reconnected", "endpoint", c.endpoint)
 			c.attach(next)
 			return true
 		}
@@ -71,7 +71,7 @@ func (c *Client[T]) redial() bool {
 		c.dialErr = err
 		c.mu.Unlock()
 		if c.ctx.Err() == nil && !errors.Is(err, ErrNoHost) {
-			c.s.log.Warn("connecting again failed", "endpoint", c.endpoint, "err", err)
+			c.s.log.Warn("reconnecting failed", "endpoint", c.endpoint, "err", err)
 		}
 		if !c.sleep(pause) {
 			return false
@@ -89,10 +89,10 @@ func (c *Client[T]) attach(next *typed[T]) {
 	c.changed = make(chan struct{})
 }
 
-// detach is called when a connection is of no more use for sending. It notes what
+// detach is called when a connection can no longer be used for sending. It notes what
 // may be lost, for the next call to report, and returns the cause: the host's
-// reason, if it is known. It is called by several goroutines for the same
-// connection; the first counts.
+// reason, if it is known. Several goroutines call it for the same connection; only the
+// first call has an effect.
 func (c *Client[T]) detach(a *attachment[T], cause error) error {
 	c.mu.Lock()
 	if !c.current.CompareAndSwap(a, nil) {
@@ -134,8 +134,9 @@ func (c *Client[T]) drainLocked(a *attachment[T], cause error) error {
 	return cause
 }
 
-// noteLossLocked notes what is lost with a connection whose host is gone, or that its
-// host has closed it for a reason. It returns the number of messages, for logLoss.
+// noteLossLocked notes what is lost with a connection whose host is gone, or the
+// reason with which its host has closed it. It returns the number of messages, for
+// logLoss.
 func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) (lost uint64) {
 	lost = a.Unacknowledged()
 	var closed *CloseError

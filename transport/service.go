@@ -5,32 +5,32 @@ import (
 	"fmt"
 )
 
-// Service is what a [Host] does for its clients.
+// Service is the set of functions with which a [Host] serves its clients.
 type Service[T any] struct {
 	// Handle is called for each message; see [NewHost]. Required.
 	Handle func(ctx context.Context, m Message[T])
 
-	// OnConnect, if not nil, decides on a client that the peer policy has admitted,
-	// before any of its messages is handled: an error refuses the client, whose
-	// constructor returns [ErrRefused] with the error's text as a [*CloseError].
-	// The client waits for it, for at most its HandshakeTimeout. A Send within
-	// OnConnect admits the client. ctx is the session's.
+	// OnConnect, if not nil, is called for each client that the peer policy has
+	// accepted, before any of its messages is handled. An error refuses the client,
+	// whose constructor returns [ErrRefused] with the error's text as a [*CloseError].
+	// The client waits for OnConnect, for at most its HandshakeTimeout. A Send within
+	// OnConnect accepts the client. ctx is the session's context.
 	OnConnect func(ctx context.Context, s *Session[T]) error
 
 	// OnDisconnect, if not nil, is called once for each session that OnConnect has
-	// admitted, after its last message was handled. err says why the session ended:
-	// nil if the client closed it; a [*CloseError] if the client said why;
-	// [ErrClosed] if this side did; else what went wrong, such as [ErrPeerGone].
+	// accepted, after its last message was handled. err says why the session ended:
+	// nil if the client closed it, a [*CloseError] if the client gave a reason,
+	// [ErrClosed] if this side closed it, otherwise the failure, such as [ErrPeerGone].
 	OnDisconnect func(s *Session[T], err error)
 
 	// Codec encodes and decodes messages. The default is [CodecOf][T].
 	Codec Codec[T]
 }
 
-// coder checks a Service and returns its codec and what messages are.
+// coder checks a Service and returns its codec and content name.
 func (v *Service[T]) coder() (coder[T], string, error) {
 	if v.Handle == nil {
-		return coder[T]{}, "", fmt.Errorf("%w: a host needs a handler", ErrConfig)
+		return coder[T]{}, "", fmt.Errorf("%w: a host needs a handler, but it is nil", ErrConfig)
 	}
 	return coderOf(v.Codec)
 }

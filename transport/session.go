@@ -11,7 +11,7 @@ import (
 	"github.com/sealport/sealport/peer"
 )
 
-// Message is what a [Host]'s handler gets.
+// Message is a received message, as a [Host]'s handler gets it.
 type Message[T any] struct {
 	// Body is the message. A []byte is valid until the handler returns.
 	Body T
@@ -20,12 +20,13 @@ type Message[T any] struct {
 	Session *Session[T]
 }
 
-// Reply sends a message to the client, whose Receive returns it; it is
-// m.Session.Send.
+// Reply sends a message to the client, whose Receive returns it. It is the same as
+// [Session.Send] of m.Session.
 func (m Message[T]) Reply(ctx context.Context, v T) error { return m.Session.Send(ctx, v) }
 
-// Session is a [Host]'s side of one client, from its connection to its end. All
-// methods may be called concurrently, also by handlers and after the end.
+// Session is a [Host]'s side of one client, as long as the client is connected. All
+// methods may be called concurrently, by handlers too, and after the session has
+// ended. They do not block unless they say so.
 type Session[T any] struct {
 	h *Host[T]
 	c *typed[T]
@@ -42,24 +43,25 @@ type Session[T any] struct {
 // boxed makes values of different types one type for atomic.Value.
 type boxed struct{ v any }
 
-// ID is the number of the session, from 1, unique in its Host.
+// ID returns the number of the session, which counts from 1 and is unique in its Host.
 func (s *Session[T]) ID() uint64 { return s.id }
 
-// Peer is the kernel-verified identity of the client, as of its hello, and in
-// attested mode as of each frame. It is closed when the session ends, after which it
-// knows no more than it had looked up before.
+// Peer returns the kernel-verified identity of the client, as of its hello, and in
+// attested mode as of each frame. The identity is closed when the session ends; after
+// that it has only what was looked up before.
 func (s *Session[T]) Peer() *peer.Identity { return s.c.Peer() }
 
-// PeerKey is the static key that the client has proved to hold; see [Conn.PeerKey].
+// PeerKey returns the static key that the client has proved to hold; see [Conn.PeerKey].
 func (s *Session[T]) PeerKey() keys.PublicKey { return s.c.PeerKey() }
 
-// HandshakeHash is that of a secure session; see [Conn.HandshakeHash].
+// HandshakeHash returns the handshake hash of a secure session; see [Conn.HandshakeHash].
 func (s *Session[T]) HandshakeHash() []byte { return s.c.HandshakeHash() }
 
-// Context ends when the session does: the client is gone, or this side has closed
-// it, or [Host.Shutdown] has run out of time. Handlers of the session get it. What
-// a client has sent before it went is still handled, with a context that has ended;
-// use [context.WithoutCancel] for work that must be done all the same.
+// Context returns the context that handlers of the session get. It ends with the
+// session: the client is gone, this side has closed the session, or the context of
+// [Host.Shutdown] has ended. Messages that a client sent before it went are still
+// handled, with a context that has ended; use [context.WithoutCancel] for work that
+// must be done nevertheless.
 func (s *Session[T]) Context() context.Context { return s.ctx }
 
 // Stats returns what the session has carried; see [Conn.Stats].
@@ -69,21 +71,21 @@ func (s *Session[T]) Stats() Stats {
 	return stats
 }
 
-// Value returns what SetValue was last given, or nil: the application's own state
-// of this client.
+// Value returns the last value given to SetValue, or nil. It holds the application's
+// own state for this client.
 func (s *Session[T]) Value() any {
 	b, _ := s.value.Load().(boxed)
 	return b.v
 }
 
-// SetValue sets what Value returns.
+// SetValue sets the value that Value returns.
 func (s *Session[T]) SetValue(v any) { s.value.Store(boxed{v}) }
 
 // Send sends a message to the client, whose Receive returns it. Messages that one
 // goroutine sends arrive in order. It blocks while the client's buffer is full,
-// until ctx ends: a client that never receives delays only who sends to it. v is
-// the caller's again when Send returns. For errors see [Conn.Send]; [ErrEncode],
-// after which the session is as before.
+// until ctx ends: a client that never receives delays only calls that send to it. The
+// caller may change v after Send has returned. It returns the errors of [Conn.Send],
+// and [ErrEncode], after which the session is as before.
 func (s *Session[T]) Send(ctx context.Context, v T) error {
 	err := s.c.send(ctx, v)
 	if err == ErrClosed && s.left.Load() {
@@ -92,12 +94,12 @@ func (s *Session[T]) Send(ctx context.Context, v T) error {
 	return err
 }
 
-// Close ends the session and tells the client why: it gets a [*CloseError] with the
-// reason, or, if that is empty, what [Host.Close] would tell it. What was sent to it
-// before still arrives; what it has sent and no handler has seen is lost, and the
-// client is told how much. A [Client] connects again, unless [Service.OnConnect]
-// refuses it. Close blocks for at most 5 seconds, while the client's buffer is full;
-// it does not wait for the session's handler. Idempotent.
+// Close ends the session. The client gets a [*CloseError] with the reason, or, if the
+// reason is empty, the same as after [Host.Close]. What was sent to the client before
+// still arrives. Messages of the client that were not handled yet are lost, and the
+// client learns how many. A [Client] reconnects, unless [Service.OnConnect] refuses it.
+// Close blocks for at most 5 seconds, while the client's buffer is full. It does not
+// wait for the session's handler, and is idempotent.
 func (s *Session[T]) Close(reason string) error {
 	// Before anything ends: serve closes with the same reason, if it comes first.
 	s.reason.CompareAndSwap(nil, &reason)
@@ -115,7 +117,7 @@ func (s *Session[T]) watch() {
 	}
 }
 
-// why is what OnDisconnect gets for the error that ended receiving.
+// why returns the error that OnDisconnect gets when receiving has ended with err.
 func (s *Session[T]) why(err error) error {
 	switch {
 	case err == io.EOF:

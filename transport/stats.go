@@ -7,8 +7,8 @@ import (
 	"github.com/sealport/sealport/internal/conn/message"
 )
 
-// Stats are what a [Conn], [Client], [Session] or [Host] has carried since it was made.
-// Bytes are those of encoded messages.
+// Stats counts what a [Conn], [Client], [Session] or [Host] has carried since it was
+// made. Bytes are those of encoded messages.
 type Stats struct {
 	SentMessages, SentBytes         uint64
 	ReceivedMessages, ReceivedBytes uint64
@@ -19,7 +19,7 @@ type Stats struct {
 	// Of a Host:
 	Connections  int    // now
 	Accepted     uint64 // connections so far
-	Refused      uint64 // by Config.Peer or for being too many
+	Refused      uint64 // by Config.Peer, or because of MaxConnections
 	DecodeErrors uint64
 }
 
@@ -44,7 +44,7 @@ func (s *Stats) add(o Stats) {
 func logThroughput(ctx context.Context, s *settings, endpoint string, stats func() Stats) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	// From nothing: what comes before this goroutine first runs counts too.
+	// From zero: messages that arrive before this goroutine first runs count too.
 	last, then := Stats{}, time.Now()
 	for {
 		select {

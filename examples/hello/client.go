@@ -15,8 +15,8 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-// maxLine is the longest line in bytes that is sent: what a message may have by
-// default, without what else is in a note.
+// maxLine is the length in bytes of the longest line that is sent: the default
+// limit of messages, less the other fields of a note.
 const maxLine = transport.DefaultMaxMessageSize - 64
 
 // side is one of the two ways that the lines take.
@@ -69,10 +69,10 @@ func (s *side) settle(ctx context.Context) (err error) {
 	return err
 }
 
-// errDisagree means that the lines that arrived are not those that were sent.
-var errDisagree = errors.New("what arrived is not what was sent")
+// errDisagree means that the lines that arrived differ from those that were sent.
+var errDisagree = errors.New("the host did not receive the lines that were sent")
 
-// agree returns errDisagree unless the host has got the very lines that were sent.
+// agree returns errDisagree unless the host received exactly the lines that were sent.
 func (s *side) agree() error {
 	switch sent := s.sent.note(); {
 	case s.arrived.number != sent.number:

@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// Lengths in bytes of a sample, which the eavesdropper looks for. Shorter ones
-// would turn up in any noise.
+// Lengths in bytes of a sample, which the eavesdropper looks for. Shorter samples
+// would occur by chance.
 const (
 	minSample = 6
 	maxSample = 48
@@ -45,14 +45,14 @@ const (
 var errNoSharedMemory = errors.New("no memory is shared between the two processes")
 
 // spy shows what is in the memory that each host shares with the client after
-// sample has passed. found is errGivenAway if the secure host's has it. Where it
-// can't look it only says so.
+// sample has passed. found is errGivenAway if the secure host's memory contains it.
+// If spy cannot read the memory, it prints the reason and returns no error.
 func spy(ctx context.Context, sample string, plain, sealed *side) (found, err error) {
 	if sample == "" {
 		return nil, nil
 	}
 	say("")
-	say("Somebody reads the shared memory while %q passes.", sample)
+	say("What is in the shared memory while %q passes.", sample)
 	for _, s := range []*side{plain, sealed} {
 		seen, err := s.eavesdrop(ctx, sample)
 		if errors.Is(err, errEavesdrop) {
@@ -73,12 +73,12 @@ func spy(ctx context.Context, sample string, plain, sealed *side) (found, err er
 	return found, nil
 }
 
-// errGivenAway means that the secure host's shared memory had a line in it.
+// errGivenAway means that the secure host's shared memory contained a line.
 var errGivenAway = errors.New("found in the secure host's shared memory")
 
-// errEavesdrop means that the shared memory could not be read. The lines are none
-// the worse for it.
-var errEavesdrop = errors.New("can't look")
+// errEavesdrop means that the shared memory could not be read. The lines are not
+// affected.
+var errEavesdrop = errors.New("cannot read the shared memory")
 
 // sight is what an eavesdropper sees.
 type sight struct {
@@ -104,7 +104,7 @@ func (s *side) eavesdrop(ctx context.Context, sample string) (sight, error) {
 	}
 	after, err := sharedMemory(s.host.pid)
 	if err == nil && len(after) != len(before) {
-		err = errors.New("another connection meanwhile")
+		err = errors.New("another connection was made meanwhile")
 	}
 	if err != nil {
 		return sight{}, fmt.Errorf("%w: %w", errEavesdrop, err)
@@ -118,8 +118,8 @@ func (s *side) eavesdrop(ctx context.Context, sample string) (sight, error) {
 	return sight{memory: after, found: found, at: at}, nil
 }
 
-// arrival returns where the longest piece begins that is new. A piece may have
-// bytes in it that are as before by chance.
+// arrival returns where the longest new range of bytes begins. A range may contain
+// bytes that are the same as before by chance.
 func arrival(before, after []byte) (at int) {
 	const chance = 8
 	longest, begin, last := 0, -1, -1

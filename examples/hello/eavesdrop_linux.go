@@ -8,7 +8,7 @@ import (
 )
 
 // sharedMemory returns the contents of the memory that this process shares with
-// the one with this pid, as anybody could who may read either process.
+// the process with this pid. Every program that may read either process can do this.
 func sharedMemory(pid int) ([]byte, error) {
 	ours, err := mappings("self")
 	if err != nil {
@@ -28,7 +28,7 @@ func sharedMemory(pid int) ([]byte, error) {
 	return nil, errNoSharedMemory
 }
 
-// mapping is a piece of a process's memory that the carrier has mapped.
+// mapping is a region of a process's memory that the carrier has mapped.
 type mapping struct {
 	file     string // device and inode: the same in all processes that share it
 	from, to int64  // addresses

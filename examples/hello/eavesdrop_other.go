@@ -2,6 +2,6 @@
 
 package main
 
-// sharedMemory has nothing to return: here messages go from the client's memory
-// to the host's by the kernel, which copies them.
+// sharedMemory has nothing to return: here the kernel copies messages from the
+// client's memory to the host's.
 func sharedMemory(int) ([]byte, error) { return nil, errNoSharedMemory }

@@ -15,18 +15,18 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-// flushEvery is how long a line waits at most to be shown.
+// flushEvery is the longest time that a line waits to be printed.
 const flushEvery = 20 * time.Millisecond
 
-// part is what a host's process is told by the client's.
+// part is what the client's process tells a host's process.
 type part struct {
 	Name     string // "plain" or "secure"
 	Endpoint string
-	Client   keys.PublicKey `json:",omitzero"` // whom a secure host trusts
+	Client   keys.PublicKey `json:",omitzero"` // the key that a secure host trusts
 	Show     string         // what is printed before each line; "": no line is printed
 }
 
-// serve makes the host: plain, or secure with a key that nobody else ever sees.
+// serve makes the host: plain, or secure with a new key that stays in this process.
 // From here on the two are the same.
 func (p part) serve(handle func(context.Context, transport.Message[note])) (*transport.Host[note], keys.PublicKey, error) {
 	if p.Client.IsZero() {
@@ -84,8 +84,8 @@ func host(p part) error {
 	return errors.Join(h.Shutdown(context.Background()), out.flush())
 }
 
-// introduce says whom the host hears: the kernel's word and, if there is one, the
-// key that the client has proved to hold.
+// introduce prints who the client is: its kernel-verified identity and, if there is
+// one, the key that it has proved to hold.
 func introduce(p part, m transport.Message[note]) {
 	key := ""
 	if k := m.Session.PeerKey(); !k.IsZero() {
@@ -94,8 +94,8 @@ func introduce(p part, m transport.Message[note]) {
 	fmt.Fprintf(os.Stderr, label+"pid %d hears %v%s\n", p.Name+" host", os.Getpid(), m.Session.Peer(), key)
 }
 
-// tellReady tells the client's process, which waits for it, that we serve, and
-// by which key.
+// tellReady tells the client's process, which waits for it, that the host serves,
+// and its public key.
 func tellReady(public keys.PublicKey) error {
 	ready := os.NewFile(readyDescriptor, "ready")
 	text := serving

@@ -1,5 +1,5 @@
-// Hello shows sealport at work: one client, and two hosts in processes of their
-// own, a plain and a secure one, that get the same lines.
+// Hello shows sealport at work: one client, and a plain and a secure host in
+// separate processes, which receive the same lines.
 //
 //	go run ./examples/hello          a built-in text, and how fast it goes
 //	go run ./examples/hello FILE     FILE's lines
@@ -7,12 +7,12 @@
 //
 // The plain host's process prints every line that arrives to standard output,
 // once and in order, as "host: " and the line. The secure host prints the
-// built-in text only, as "secure host: " and the line; other lines it counts and
-// hashes. What else there is to say goes to standard error: who hears whom, what
-// somebody sees who reads the shared memory, and how fast it went.
+// built-in text only, as "secure host: " and the line; it counts and hashes other
+// lines. Everything else goes to standard error: who the client is, what a program
+// that reads the shared memory sees, and how fast it went.
 //
-// The exit code is 0 only if both hosts got the very lines that were sent, and
-// the shared memory of the secure one did not give them away.
+// The exit code is 0 only if both hosts received exactly the lines that were sent,
+// and the shared memory of the secure host did not reveal them.
 package main
 
 import (
@@ -96,7 +96,7 @@ func talk(ctx context.Context, input io.Reader, isText bool, plain, sealed *side
 	var sample string
 	var err error
 	if isText {
-		// One after the other, for whoever watches.
+		// One after the other, to be easier to follow.
 		_, err = sendLines(ctx, strings.NewReader(builtIn), plain)
 		if err == nil {
 			sample, err = sendLines(ctx, input, sealed)

@@ -18,7 +18,7 @@ type note struct {
 // The kinds of note.
 const (
 	line   byte = iota // a line to show and count
-	silent             // a line to do neither with
+	silent             // a line to ignore
 	count              // a question: how many lines were there? The answer has the tally's sum as its text
 )
 
@@ -42,8 +42,8 @@ func (n *note) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// tally counts lines and hashes them, each with its length, so that two of them
-// have the same sum only after the same lines in the same order.
+// tally counts lines and hashes them, each with its length, so that two tallies
+// have the same sum only for the same lines in the same order.
 type tally struct {
 	lines uint64
 	hash  hash.Hash

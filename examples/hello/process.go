@@ -15,7 +15,7 @@ import (
 // partVariable tells the re-executed program that it is a host: its part as JSON.
 const partVariable = "SEALPORT_HELLO_HOST"
 
-// How a host says that it serves: this word, and its public key if it has one, on
+// A host reports that it serves with this word, and its public key if it has one, on
 // this descriptor.
 const (
 	readyDescriptor = 3
@@ -32,11 +32,11 @@ type process struct {
 }
 
 // start runs this program again as a host and waits until it serves. gone is
-// called when its process has ended: a client waits for the next host of its
-// endpoint, and there won't be one.
+// called when its process has ended: otherwise the client would wait for the next
+// host of its endpoint, and there will be none.
 //
-// No secret leaves a process: the host gets the client's public key by its
-// environment, and makes a key of its own, whose public half it sends through a
+// No secret leaves a process: the host gets the client's public key in its
+// environment, and generates its own key, whose public half it sends through a
 // pipe that only the two have.
 func start(p part, gone func(error)) (*process, error) {
 	self, err := os.Executable()
@@ -87,7 +87,7 @@ func heard(ready io.Reader) (key keys.PublicKey, err error) {
 	}
 	text, ok := strings.CutPrefix(string(said), serving)
 	if !ok {
-		return key, errors.New("did not start")
+		return key, errors.New("it ended before it served")
 	}
 	if text = strings.TrimSpace(text); text == "" {
 		return key, nil
@@ -95,9 +95,9 @@ func heard(ready io.Reader) (key keys.PublicKey, err error) {
 	return keys.ParsePublicKey(text)
 }
 
-// end lets the host finish and returns what is wrong with how it ended.
+// end lets the host finish and returns an error if it did not end properly.
 func (h *process) end() error {
-	_ = h.stdin.Close() // it is already if the process has ended
+	_ = h.stdin.Close() // it is closed already if the process has ended
 	<-h.ended
 	return h.err
 }

@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// The layout of what is told beside the lines.
+// The layout of what is printed besides the lines.
 const (
-	label  = "  %-12s" // of whom a line tells
+	label  = "  %-12s" // which host a line is about
 	column = "              "
 	table  = "  %-24s%15s%15s"
 )
 
-// reportLines tells how many lines went and came, and how fast.
+// reportLines prints how many lines were sent and arrived, and how fast.
 func reportLines(plain, sealed *side) {
 	heading(plain, sealed)
 	reportCounts(plain, sealed)
 	say(table, "lines sent per second", perSecond(plain), perSecond(sealed))
 }
 
-// reportSpeed is reportLines for the few built-in ones: it measures with others.
+// reportSpeed is reportLines for the built-in text, which is short: it measures with other messages.
 func reportSpeed(ctx context.Context, plain, sealed *side) error {
 	var rates, trips [2]string
 	for i, s := range []*side{plain, sealed} {
@@ -39,7 +39,7 @@ func reportSpeed(ctx context.Context, plain, sealed *side) error {
 	reportCounts(plain, sealed)
 	say(table, "64-byte messages/s", rates[0], rates[1])
 	say(table, "question and answer", trips[0], trips[1])
-	say("\n  One short run: whatever else works on this machine changes it by a lot.")
+	say("\n  One short run: other programs on this machine change the result a lot.")
 	return nil
 }
 
@@ -53,7 +53,7 @@ func reportCounts(plain, sealed *side) {
 	say(table, "lines arrived", thousands(float64(plain.arrived.number)), thousands(float64(sealed.arrived.number)))
 }
 
-// perSecond is the rate at which a side took lines, while the other waited.
+// perSecond is the rate at which a side sent lines while the other side waited.
 func perSecond(s *side) string {
 	if s.sent.lines == 0 {
 		return "-"

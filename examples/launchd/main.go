@@ -1,4 +1,4 @@
-// Launchd is a host that launchd starts when its first client appears, and that
+// Launchd is a host that launchd starts when its first client connects, and the
 // client. README.md says how to install it on a Mac; elsewhere the host is
 // started by hand.
 //
@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string) error {
 	return errors.New("usage: launchd serve | launchd say TEXT")
 }
 
-// serve hosts the endpoint until launchd, or you, end it.
+// serve hosts the endpoint until launchd, or the user, ends it.
 func serve(ctx context.Context) error {
 	host, err := transport.NewHost(endpoint, func(_ context.Context, m transport.Message[[]byte]) {
 		fmt.Printf("%v says: %s\n", m.Session.Peer(), m.Body)

@@ -15,19 +15,19 @@ import (
 // askTimeout bounds a question, its answer, and the connection for it.
 const askTimeout = 10 * time.Second
 
-// errAnswer means that the helper could not do what it was asked to. It comes
-// with the helper's words.
+// errAnswer means that the helper could not do what it was asked to do. It is
+// wrapped together with the helper's message.
 var errAnswer = errors.New("the helper says")
 
 // ask asks one question and prints the answer.
 func ask(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("ask", flag.ContinueOnError)
 	endpoint := f.String("endpoint", defaultEndpoint, "name of the helper's endpoint")
-	folder := f.String("folder", defaultFolder, "folder of the endpoint")
-	keyFile := f.String("key", "", "file of our key; see keygen")
+	dir := f.String("dir", defaultDir, "directory of the endpoint")
+	keyFile := f.String("key", "", "file with the client's private key; see keygen")
 	host := f.String("host", "", "the helper's public key")
-	known := f.String("known-hosts", "", "instead of -host: file in which to remember the helper's key of the first time")
-	user := f.String("user", "root", "user as whom the helper must run, by name or number")
+	known := f.String("known-hosts", "", "instead of -host: file that remembers the helper's key after the first connection")
+	user := f.String("user", "root", "user that the helper must run as, by name or number")
 	if err := parse(f, args, "host", "known-hosts"); err != nil {
 		return err
 	}
@@ -49,8 +49,8 @@ func ask(ctx context.Context, args []string) error {
 	client, err := secure.NewSecureClient[message](ctx, *endpoint, &secure.Config{
 		Key:   key,
 		Trust: trust,
-		// The default policy would take a host of our own user's too.
-		Transport: transport.Config{Dir: *folder, Peer: users(*user)},
+		// The default policy would accept a host of our own user too.
+		Transport: transport.Config{Dir: *dir, Peer: users(*user)},
 	})
 	if err != nil {
 		return err
@@ -88,11 +88,11 @@ func parseQuestion(words []string) (message, error) {
 	return message{}, errUsage
 }
 
-// hostTrust is the decision about the helper's key: the one that we were told, or
-// the one that we saw first.
+// hostTrust trusts the helper's key: the one that was given on the command line, or
+// the first one seen.
 func hostTrust(host, known string) (keys.Trust, error) {
 	if (host == "") == (known == "") {
-		return nil, fmt.Errorf("%w: either -host or -known-hosts", errUsage)
+		return nil, fmt.Errorf("%w: set either -host or -known-hosts", errUsage)
 	}
 	if known != "" {
 		return keys.TrustOnFirstUse(known)

@@ -123,7 +123,7 @@ func TestRootIsRefused(t *testing.T) {
 	s := newSite(t, userUID)
 	s.allow(t, s.keygen(t, "root", 0))
 	h := s.serve(t)
-	cmd := s.command(t, s.program, 0, "ask", "-folder", s.path("run"), "-key", filepath.Join(s.path("root"), keyName+".key"),
+	cmd := s.command(t, s.program, 0, "ask", "-dir", s.path("run"), "-key", filepath.Join(s.path("root"), keyName+".key"),
 		"-host", s.hostKey, "who")
 	require.Error(t, cmd.Run())
 	assert.Equal(t, 3, cmd.ProcessState.ExitCode())
@@ -181,7 +181,7 @@ func TestServeRefusesUnsafeFiles(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel() // a helper that does start ends at once
 	serve := func(executable, state string) error {
-		return run(ended, []string{"serve", "-folder", s.path("run"), "-key", filepath.Join(s.path("host"), keyName+".key"),
+		return run(ended, []string{"serve", "-dir", s.path("run"), "-key", filepath.Join(s.path("host"), keyName+".key"),
 			"-allow", s.path("allow"), "-user", "0", "-executable", executable, "-state", state})
 	}
 	open := s.path("open")

@@ -1,5 +1,5 @@
 // Secure-helper is a privileged helper: a host that root runs, which changes a
-// few settings of the machine for one program of one user, and for nobody else.
+// few settings of the machine, for one program of one user only.
 //
 //	secure-helper keygen DIR             make a key in DIR, or show it again: its public half
 //	secure-helper serve FLAGS            the helper; root runs it
@@ -7,16 +7,16 @@
 //
 // where WORDS are one of
 //
-//	who                 what the helper knows about who asks
+//	who                 what the helper knows about the client
 //	list                all settings
 //	get NAME            one setting
 //	set NAME VALUE      change it
 //
-// README.md shows how to set it up and says what each line of defence is for.
+// README.md shows how to set it up and what each layer of defence is for.
 //
-// The exit code is 0 if all went well, 2 for a wrong command line, 3 if the
-// helper refused us, 4 if whoever answered is not the helper that we expected, and
-// 1 for anything else.
+// The exit code is 0 for success, 2 for a wrong command line, 3 if the helper
+// refused the client, 4 if the process that answered is not the expected helper,
+// and 1 for any other error.
 package main
 
 import (
@@ -37,7 +37,7 @@ import (
 // Defaults of both sides' flags.
 const (
 	defaultEndpoint = "com.example.secure-helper"
-	defaultFolder   = "/run/secure-helper"
+	defaultDir      = "/run/secure-helper"
 )
 
 // errUsage means that the command line is wrong.
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string) error {
 	return errUsage
 }
 
-// keyName is the name of the key in its folder: the file is helper.key.
+// keyName is the name of the key in its directory: the file is helper.key.
 const keyName = "helper"
 
 // keygen makes a key, unless there is one, and prints its public half.
@@ -92,7 +92,7 @@ func exitCode(err error) int {
 	case errors.Is(err, errUsage):
 		return 2
 	case errors.Is(err, keys.ErrTrustFile):
-		return 1 // which is an ErrUntrusted too, but nobody's fault but ours
+		return 1 // it is an ErrUntrusted too, but the file is at fault, not the helper
 	case errors.As(err, &refused), errors.Is(err, keys.ErrUntrusted):
 		return 4 // we refused
 	case errors.Is(err, transport.ErrRefused), errors.Is(err, secure.ErrHandshake), errors.Is(err, transport.ErrDisconnected):
@@ -101,7 +101,7 @@ func exitCode(err error) int {
 	return 1
 }
 
-// parse parses flags, all of which must be given that have no default.
+// parse parses flags. All flags without a default must be given.
 func parse(f *flag.FlagSet, args []string, optional ...string) error {
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return err

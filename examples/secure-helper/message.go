@@ -16,4 +16,4 @@ type message struct {
 }
 
 // errVerb means that a question is not one of those in the program's comment.
-var errVerb = errors.New("unknown question")
+var errVerb = errors.New("unknown request; use who, list, get or set")

@@ -137,7 +137,7 @@ func (s *site) asks(t *testing.T, c client, words ...string) (stdout, stderr str
 	if c.flags == nil {
 		c.flags = []string{"-host", s.hostKey}
 	}
-	args := []string{"ask", "-folder", s.path("run"), "-key", filepath.Join(s.path(c.key), keyName+".key"),
+	args := []string{"ask", "-dir", s.path("run"), "-key", filepath.Join(s.path(c.key), keyName+".key"),
 		"-user", strconv.Itoa(os.Getuid())}
 	return s.run(t, c.program, c.uid, append(append(args, c.flags...), words...)...)
 }
@@ -152,7 +152,7 @@ type helperProcess struct {
 // serve starts the helper, which runs as this test's user.
 func (s *site) serve(t *testing.T) *helperProcess {
 	t.Helper()
-	h := &helperProcess{cmd: s.command(t, s.program, os.Getuid(), "serve", "-folder", s.path("run"),
+	h := &helperProcess{cmd: s.command(t, s.program, os.Getuid(), "serve", "-dir", s.path("run"),
 		"-key", filepath.Join(s.path("host"), keyName+".key"), "-allow", s.path("allow"),
 		"-user", strconv.Itoa(s.user), "-executable", s.program, "-state", s.path("state"))}
 	out, err := h.cmd.StdoutPipe()

@@ -19,20 +19,20 @@ import (
 const (
 	maxMessageSize = 4 << 10
 	maxConnections = 16
-	replyTimeout   = 5 * time.Second // a client that does not read its answer goes without
+	replyTimeout   = 5 * time.Second // a client that does not read its answer does not get it
 	drainTimeout   = 5 * time.Second
 )
 
 // serve is the helper, until ctx ends.
 func serve(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("serve", flag.ContinueOnError)
-	endpoint := f.String("endpoint", defaultEndpoint, "name under which to serve")
-	folder := f.String("folder", defaultFolder, "folder of the endpoint, for all users to enter")
-	keyFile := f.String("key", "", "file of the helper's key; see keygen")
-	allow := f.String("allow", "", "file of the public keys that may ask, one per line")
-	user := f.String("user", "", "user that may ask, by name or number")
-	executable := f.String("executable", "", "program that may ask: an absolute path")
-	state := f.String("state", "", "folder of the settings")
+	endpoint := f.String("endpoint", defaultEndpoint, "name of the endpoint to serve")
+	dir := f.String("dir", defaultDir, "directory of the endpoint, which all users may enter")
+	keyFile := f.String("key", "", "file with the helper's private key; see keygen")
+	allow := f.String("allow", "", "file that lists the public keys of clients, one per line")
+	user := f.String("user", "", "user of the clients, by name or number")
+	executable := f.String("executable", "", "absolute path of the client program")
+	state := f.String("state", "", "directory of the settings")
 	if err := parse(f, args); err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func serve(ctx context.Context, args []string) error {
 		return errUsage
 	}
 
-	// The rules are worth no more than the files that they are about.
+	// The policy is only as safe as the files that it refers to.
 	for _, path := range []string{*executable, *state} {
 		if err := onlyOursToChange(path); err != nil {
 			return err
@@ -66,9 +66,9 @@ func serve(ctx context.Context, args []string) error {
 		Key:   key,
 		Trust: trust,
 		Transport: transport.Config{
-			Dir:    *folder,
-			Shared: true, // others may knock; Peer and Trust decide
-			// First who, which costs nothing, then with which program.
+			Dir:    *dir,
+			Shared: true, // all users can connect; Peer and Trust decide
+			// The user first, which is cheap to check, then the program.
 			Peer: peer.AllOf(users(*user), peer.Executable(*executable)),
 			// A client can't pass its connection on to another process.
 			Attested:       true,
@@ -101,8 +101,8 @@ type helper struct {
 	log      *slog.Logger
 }
 
-// handle answers one question and logs who asked it: by the kernel's word and by
-// key, never by what the message says.
+// handle answers one question and logs who asked it: the kernel-verified identity
+// and the key, never what the message says.
 func (h *helper) handle(_ context.Context, m transport.Message[message]) {
 	text, err := h.answer(m)
 	reply := message{Text: text}
@@ -114,7 +114,7 @@ func (h *helper) handle(_ context.Context, m transport.Message[message]) {
 	ctx, cancel := context.WithTimeout(context.Background(), replyTimeout)
 	defer cancel()
 	if err := m.Reply(ctx, reply); err != nil {
-		h.log.Warn("not answered", "error", err)
+		h.log.Warn("reply failed", "client", m.Session.Peer(), "error", err)
 	}
 }
 
@@ -132,7 +132,7 @@ func (h *helper) answer(m transport.Message[message]) (string, error) {
 	return "", errVerb
 }
 
-// who tells a client what its words are taken for.
+// who tells a client what the helper knows about it.
 func who(m transport.Message[message]) (string, error) {
 	program, err := m.Session.Peer().Executable()
 	if err != nil {

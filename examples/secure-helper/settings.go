@@ -15,39 +15,39 @@ import (
 
 // Errors of settings.
 var (
-	errName  = errors.New("there is no such setting; see list")
-	errValue = errors.New("impossible value")
+	errName  = errors.New("no such setting; list shows them all")
+	errValue = errors.New("invalid value")
 )
 
-// known are the settings that there are, and what each can be: a helper does the
-// few things that it is for, and not what its client can think of.
+// known lists the settings and checks their values: a helper does only the few
+// things that it was made for.
 var known = map[string]func(value string) error{
 	"greeting": func(v string) error {
 		const longest = 80
 		if n := utf8.RuneCountInString(v); n > longest || !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			return fmt.Errorf("%w: at most %d printable characters", errValue, longest)
+			return fmt.Errorf("%w: it must be at most %d printable characters", errValue, longest)
 		}
 		return nil
 	},
 	"power-saving": func(v string) error {
 		if v != "on" && v != "off" {
-			return fmt.Errorf("%w: on or off", errValue)
+			return fmt.Errorf("%w: it must be on or off", errValue)
 		}
 		return nil
 	},
 	"volume": func(v string) error {
-		// Itoa, so that there is one spelling of each.
+		// Itoa: only one spelling of each number is valid.
 		if n, err := strconv.Atoi(v); err != nil || n < 0 || n > 100 || strconv.Itoa(n) != v {
-			return fmt.Errorf("%w: 0 to 100", errValue)
+			return fmt.Errorf("%w: it must be a number from 0 to 100", errValue)
 		}
 		return nil
 	},
 }
 
-// settings are kept in a folder, each in a file of its own.
+// settings are kept in a directory, one file for each.
 type settings struct {
 	mu  sync.Mutex // guards writing
-	dir *os.Root   // nothing outside of it is touched, whatever a name is
+	dir *os.Root   // no name leads out of it
 }
 
 func openSettings(dir string) (*settings, error) {
@@ -72,7 +72,7 @@ func (s *settings) get(name string) (string, error) {
 	return string(value), err
 }
 
-// set changes a setting in one step: whoever looks sees the old value or the new.
+// set changes a setting atomically: a reader sees the old value or the new one.
 func (s *settings) set(name, value string) error {
 	check := known[name]
 	if check == nil {

@@ -62,10 +62,10 @@ const Confirms Flags = 1
 var (
 	// ErrNotHello means that what the peer said first is not sealport's hello.
 	// It answers errors.Is(err, link.ErrProtocol).
-	ErrNotHello = fmt.Errorf("peer does not speak sealport: %w", link.ErrProtocol)
+	ErrNotHello = fmt.Errorf("peer does not use sealport's protocol: %w", link.ErrProtocol)
 
 	// ErrVersion means that the peer speaks another protocol version.
-	ErrVersion = errors.New("peer speaks another protocol version")
+	ErrVersion = errors.New("peer uses another protocol version")
 
 	// ErrMode means that one side is plain and the other secure.
 	ErrMode = errors.New("one side is plain, the other secure")
@@ -111,11 +111,11 @@ func ParseHello(b []byte) (Hello, error) {
 		h.Content = string(content[:n])
 		return h, nil
 	}
-	return Hello{}, fmt.Errorf("%w: bad content name", ErrNotHello)
+	return Hello{}, fmt.Errorf("%w: invalid content name", ErrNotHello)
 }
 
 // IsContentName reports whether name is at most MaxContentName bytes of printable
-// ASCII.
+// ASCII without spaces.
 func IsContentName[S string | []byte](name S) bool {
 	for i := range len(name) {
 		if name[i] <= ' ' || name[i] > '~' {
@@ -129,14 +129,14 @@ func IsContentName[S string | []byte](name S) bool {
 func (theirs Hello) Check(mine Hello) error {
 	switch {
 	case theirs.Version != mine.Version:
-		return fmt.Errorf("%w: %d, this side %d", ErrVersion, theirs.Version, mine.Version)
+		return fmt.Errorf("%w: the peer has version %d, this side %d; update the older program", ErrVersion, theirs.Version, mine.Version)
 	case theirs.Mode != mine.Mode:
 		return fmt.Errorf("%w: the peer is %s, this side %s; use the constructors of package %s", ErrMode, theirs.Mode, mine.Mode,
 			map[Mode]string{Plain: "transport", Secure: "secure"}[theirs.Mode])
 	case theirs.MaxMessage == 0:
-		return fmt.Errorf("%w: it receives no messages", ErrNotHello)
+		return fmt.Errorf("%w: it accepts no messages", ErrNotHello)
 	case theirs.Content != mine.Content:
-		return fmt.Errorf("%w: the peer has %q, this side %q", ErrType, theirs.Content, mine.Content)
+		return fmt.Errorf("%w: the peer has %q, this side %q; use the same type and codec on both sides", ErrType, theirs.Content, mine.Content)
 	}
 	return nil
 }

@@ -241,14 +241,14 @@ func kindOf(b []byte) uint32 { return binary.LittleEndian.Uint32(b) >> kindShift
 // next takes the next item off c.rest. It returns a message if one is complete.
 func (c *Conn) next() (p []byte, ok bool, err error) {
 	if len(c.rest) < itemWord {
-		return nil, false, errors.New("item cut off")
+		return nil, false, errors.New("truncated item")
 	}
 	word := binary.LittleEndian.Uint32(c.rest)
 	n := int(word & maxItem)
 	body := c.rest[itemWord:]
 	kind := word >> kindShift
 	if c.goodbye != nil {
-		return nil, false, errors.New("item after the goodbye")
+		return nil, false, errors.New("item after a goodbye")
 	}
 	switch kind {
 	case kindWhole:
@@ -260,7 +260,7 @@ func (c *Conn) next() (p []byte, ok bool, err error) {
 		return body[:n:n], true, nil
 	case kindFirst:
 		if len(body) < firstWord-itemWord {
-			return nil, false, errors.New("item cut off")
+			return nil, false, errors.New("truncated item")
 		}
 		total := binary.LittleEndian.Uint64(body)
 		body = body[firstWord-itemWord:]
@@ -275,7 +275,7 @@ func (c *Conn) next() (p []byte, ok bool, err error) {
 		}
 	case kindControl:
 		if n > len(body) {
-			return nil, false, errors.New("item cut off")
+			return nil, false, errors.New("truncated item")
 		}
 		if c.rest = body[n:]; len(c.rest) == 0 {
 			c.frameDone()

@@ -78,7 +78,7 @@ func (c *Conn) control(body []byte) error {
 		c.goodbye = c.cfg.Closed(cleanReason(string(data)))
 		return nil
 	}
-	return fmt.Errorf("control item %d of %d bytes, which is unknown or out of place", body[0], len(body))
+	return fmt.Errorf("control item %d of %d bytes, which is unknown or out of order", body[0], len(body))
 }
 
 // WaitAccepted waits until the peer has called Accept or sent a message, which

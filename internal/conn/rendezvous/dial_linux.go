@@ -36,7 +36,7 @@ func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Op
 	defer dir.close()
 	place := fileName(endpoint) + ".sock"
 	if err := dir.isSocket(place); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: nobody serves it in %s; %s", ErrNotFound, dir.path, notFoundAdvice)
+		return nil, fmt.Errorf("%w: no host serves it in %s; %s", ErrNotFound, dir.path, notFoundAdvice)
 	} else if err != nil {
 		return nil, err
 	}
@@ -44,11 +44,11 @@ func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Op
 	switch {
 	case err == nil:
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
-		return nil, fmt.Errorf("%w: its host has ended; start it again", ErrNotFound)
+		return nil, fmt.Errorf("%w: its host has ended; start the host again", ErrNotFound)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return nil, fmt.Errorf("%w: the endpoint in %s is not open to this user; to let them in, its host must set Config.Shared", ErrPermission, dir.path)
+		return nil, fmt.Errorf("%w: this user may not connect to the endpoint in %s; to allow other users, the host must set Config.Shared", ErrPermission, dir.path)
 	case errors.Is(err, unix.EPROTOTYPE), errors.Is(err, unix.ENOTSOCK):
-		return nil, fmt.Errorf("%w: %s/%s is a socket of another type", ErrNotEndpoint, dir.path, place)
+		return nil, fmt.Errorf("%w: %s/%s is a socket of another type; remove it, or choose another name", ErrNotEndpoint, dir.path, place)
 	default:
 		return nil, Explain(err)
 	}
@@ -76,7 +76,7 @@ func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
 		return err
 	}
 	if (s.Carrier == wire.CarrierRing) != (ctl.FD >= 0) || out.o.Attested && s.Carrier == wire.CarrierRing {
-		return fmt.Errorf("%w: the host answered with a carrier that was not asked for", wire.ErrSetup)
+		return fmt.Errorf("%w: the host answered with a carrier that was not requested", wire.ErrSetup)
 	}
 	out.setup = s
 	out.fd, ctl.FD = ctl.FD, -1

@@ -43,7 +43,7 @@ const (
 )
 
 // notFoundAdvice is what to do about ErrNotFound.
-const notFoundAdvice = "start the host, or see that both sides have the same Config.Dir or XDG_RUNTIME_DIR"
+const notFoundAdvice = "start the host, or make sure that both sides use the same Config.Dir or XDG_RUNTIME_DIR"
 
 // openDir opens and checks the directory for a host (serve) or a client. A host
 // creates it if it does not exist.
@@ -61,9 +61,9 @@ func openDir(o Options, serve bool) (*directory, error) {
 	switch err {
 	case nil:
 	case unix.ENOENT:
-		return nil, fmt.Errorf("%w: there is no %s; %s", ErrNotFound, path, notFoundAdvice)
+		return nil, fmt.Errorf("%w: the directory %s does not exist; %s", ErrNotFound, path, notFoundAdvice)
 	case unix.ENOTDIR, unix.ELOOP:
-		return nil, fmt.Errorf("%w: %s is not a directory; a symbolic link is not followed", ErrUnsafeDir, path)
+		return nil, fmt.Errorf("%w: %s is not a directory, and symbolic links are not followed; use a directory", ErrUnsafeDir, path)
 	case unix.EACCES, unix.EPERM:
 		return nil, fmt.Errorf("%w: opening %s: %w", ErrPermission, path, err)
 	default:
@@ -107,14 +107,14 @@ func (f *directory) check(o Options, serve bool) error {
 		return fmt.Errorf("checking %s: %w", f.path, err)
 	}
 	if (serve || o.Dir == "") && st.Uid != uint32(os.Geteuid()) {
-		return fmt.Errorf("%w: %s belongs to uid %d, not to uid %d; remove it or use another", ErrUnsafeDir, f.path, st.Uid, os.Geteuid())
+		return fmt.Errorf("%w: %s belongs to uid %d, not to uid %d; remove it, or use another directory", ErrUnsafeDir, f.path, st.Uid, os.Geteuid())
 	}
 	forbidden := uint32(0o077)
 	if o.Shared || !serve {
 		forbidden = 0o022
 	}
 	if st.Mode&forbidden != 0 {
-		return fmt.Errorf("%w: %s has mode %#o; chmod go-%s it", ErrUnsafeDir, f.path, st.Mode&0o777, map[uint32]string{0o077: "rwx", 0o022: "w"}[forbidden])
+		return fmt.Errorf("%w: %s has mode %#o; run chmod go-%s on it", ErrUnsafeDir, f.path, st.Mode&0o777, map[uint32]string{0o077: "rwx", 0o022: "w"}[forbidden])
 	}
 	return nil
 }
@@ -152,7 +152,7 @@ func (f *directory) lock(name string) (*os.File, error) {
 		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			unix.Close(fd)
 			if err == unix.EWOULDBLOCK {
-				return nil, fmt.Errorf("%w: a living host serves it in %s; stop that one or choose another name", ErrInUse, f.path)
+				return nil, fmt.Errorf("%w: another host serves it in %s; stop that host, or choose another name", ErrInUse, f.path)
 			}
 			return nil, fmt.Errorf("locking %s/%s: %w", f.path, name, err)
 		}
@@ -180,11 +180,11 @@ func (f *directory) isSocket(name string) error {
 	case err == unix.ENOENT:
 		return fs.ErrNotExist
 	case err == unix.EACCES:
-		return fmt.Errorf("%w: looking into %s: %w", ErrPermission, f.path, err)
+		return fmt.Errorf("%w: searching %s: %w", ErrPermission, f.path, err)
 	case err != nil:
-		return fmt.Errorf("looking at %s/%s: %w", f.path, name, err)
+		return fmt.Errorf("checking %s/%s: %w", f.path, name, err)
 	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
-		return fmt.Errorf("%w: %s/%s is not a socket; remove it", ErrNotEndpoint, f.path, name)
+		return fmt.Errorf("%w: %s/%s is not a socket; remove it, or choose another name", ErrNotEndpoint, f.path, name)
 	}
 	return nil
 }

@@ -6,16 +6,16 @@ import (
 )
 
 // ErrExhausted means that a process is out of descriptors, memory or disk space.
-var ErrExhausted = errors.New("out of a system resource")
+var ErrExhausted = errors.New("system resource exhausted")
 
 // exhaustion are the system's errors for that.
 var exhaustion = []struct {
 	errno  syscall.Errno
 	advice string
 }{
-	{syscall.EMFILE, "this process has as many open descriptors as it may have; close some, or raise its limit (RLIMIT_NOFILE, ulimit -n)"},
-	{syscall.ENFILE, "the system has as many open files as it may have; raise its limit (fs.file-max, kern.maxfiles)"},
-	{syscall.ENOMEM, "the system has no memory left for it; raise the process's or the system's limit"},
+	{syscall.EMFILE, "this process has reached its limit of open descriptors; close some, or raise the limit (RLIMIT_NOFILE, ulimit -n)"},
+	{syscall.ENFILE, "the system has reached its limit of open files; raise the limit (fs.file-max, kern.maxfiles)"},
+	{syscall.ENOMEM, "the system has no memory left for this; raise the process's or the system's limit"},
 	{syscall.ENOBUFS, "the system has no memory left for sockets; raise its limit"},
 	{syscall.ENOSPC, "the file system is full; free some space, or use another directory"},
 	{syscall.EDQUOT, "the user's disk quota is used up; free some space, or use another directory"},

@@ -140,7 +140,7 @@ func (w *owned) vacant(place string) error {
 }
 
 // errForeign is for a host that listens without the lock.
-var errForeign = fmt.Errorf("%w: another program listens there; stop it or choose another name", ErrInUse)
+var errForeign = fmt.Errorf("%w: another program listens there; stop it, or choose another name", ErrInUse)
 
 // release removes the endpoint's files, the socket first, and gives up the lock.
 func (w *owned) release() error {

@@ -33,7 +33,7 @@ func (m machCarrier) Self() (*cred.Credentials, error) {
 // checkMach refuses options that mean nothing for Mach services.
 func checkMach(o Options) error {
 	if o.Dir != "" {
-		return fmt.Errorf("a directory for endpoints, which are bootstrap names here: %w", errors.ErrUnsupported)
+		return fmt.Errorf("Config.Dir is not supported here, because endpoints are bootstrap names: %w", errors.ErrUnsupported)
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func CheckName(name string) error {
 		c := name[i]
 		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 		if !alnum && (i == 0 || c != '.' && c != '_' && c != '-') {
-			return fmt.Errorf("%w: %q has %q at byte %d; letters, digits and . _ - are allowed, the first a letter or digit", ErrName, name, c, i)
+			return fmt.Errorf("%w: %q has %q at byte %d; it must consist of letters, digits, '.', '_' and '-', and begin with a letter or digit", ErrName, name, c, i)
 		}
 	}
 	return nil

@@ -7,5 +7,5 @@ type Level int
 // The levels.
 const (
 	Low  Level = iota + 1 // background work
-	High                  // somebody waits for it
+	High                  // work that a user waits for
 )
