@@ -22,8 +22,11 @@ const carrierBuffers = 4 << 20
 // host's reason, or nil. It does not block.
 func (t *typed[T]) drain(bufferSize int) (left *leftover, closed error) {
 	left = new(leftover)
+	if bufferSize == 0 { // the host's choice counts
+		bufferSize = MaxBufferSize
+	}
 	// A ring may be full again after it was copied.
-	most := 2*max(bufferSize, DefaultBufferSize) + carrierBuffers
+	most := 2*bufferSize + carrierBuffers
 	closed = t.Drain(most, func(p []byte) {
 		left.messages = append(left.messages, p...)
 		left.ends = append(left.ends, len(left.messages))
