@@ -131,9 +131,9 @@ func TestLocalClientLeaves(t *testing.T) {
 func TestLocalAnswerAndLeave(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	c, reports := config(t)
-	var cancel context.CancelFunc
+	var leave func()
 	c.Security = security{local: func(context.Context) error {
-		cancel()
+		leave()
 		return nil
 	}}
 	l := listen(t, c)
@@ -149,8 +149,9 @@ func TestLocalAnswerAndLeave(t *testing.T) {
 	}()
 	answered := 0
 	for range 50 {
-		var ctx context.Context
-		ctx, cancel = context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		leave = cancel
 		mine, err := conn.Dial(ctx, l.Endpoint(), c)
 		if err == nil { // it has seen the answer first
 			assert.NoError(t, mine.Close())
