@@ -36,7 +36,7 @@ func (f onDisconnected) Handle(_ context.Context, r slog.Record) error {
 func testStatsInLogger(t *testing.T, e *env) {
 	for name, notice := range map[string]func(c *transport.Client[string]) error{
 		"by itself": func(*transport.Client[string]) error { return nil },
-		"Close": func(c *transport.Client[string]) error { return c.Close() },
+		"Close":     func(c *transport.Client[string]) error { return c.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range e.repeat(20) {
