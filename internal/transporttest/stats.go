@@ -3,7 +3,6 @@ package transporttest
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,7 +13,6 @@ import (
 
 var statsTests = []test{
 	{"StatsInALogger", testStatsInLogger},
-	{"StatsWhileClosing", testStatsWhileClosing},
 }
 
 // onDisconnected is a slog.Handler that calls itself for "disconnected".
@@ -36,7 +34,7 @@ func (f onDisconnected) Handle(_ context.Context, r slog.Record) error {
 func testStatsInLogger(t *testing.T, e *env) {
 	for name, notice := range map[string]func(c *transport.Client[string]) error{
 		"by itself": func(*transport.Client[string]) error { return nil },
-		"Close": func(c *transport.Client[string]) error { return c.Close() },
+		"Close":     func(c *transport.Client[string]) error { return c.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range e.repeat(20) {
@@ -60,56 +58,4 @@ func testStatsInLogger(t *testing.T, e *env) {
 			}
 		})
 	}
-}
-
-// Stats does not wait for a Close that waits for the host, as those do that coalesce.
-func testStatsWhileClosing(t *testing.T, e *env) {
-	if !e.coalesces() || e.inside {
-		return
-	}
-	for range 5 {
-		if statsWhileClosing(t, newEnv(t, e.Layer, e.variant)) {
-			return
-		}
-		// Perhaps Close was not in time to wait for the Send.
-	}
-	require.Fail(t, "Stats waits for Close")
-}
-
-// statsWhileClosing reports whether Stats has returned before a Close that waits for
-// a Send.
-func statsWhileClosing(t *testing.T, e *env) (before bool) {
-	entered, free := make(chan struct{}, 1), make(chan struct{})
-	host(t, e.Strings, func(context.Context, transport.Message[string]) {
-		entered <- struct{}{}
-		<-free
-	}, e.config())
-	c := client(t, e.Strings, e.config())
-	require.NoError(t, c.Send(context30(t), "hello"))
-	await(t, entered)
-	ctx, cancel := context.WithCancel(context30(t))
-	sending := make(chan struct{})
-	join := meanwhile(func() {
-		large := strings.Repeat("x", beyondBuffers)
-		close(sending)
-		_ = c.Send(ctx, large)
-	})
-	await(t, sending)
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		_ = c.Close()
-	}()
-	require.Eventually(t, func() bool { return c.Peer() == nil }, limit, tick)
-	_ = c.Stats()
-	select {
-	case <-closed:
-	default:
-		before = true
-	}
-	cancel()
-	close(free)
-	join()
-	await(t, closed)
-	return before
 }
