@@ -36,7 +36,7 @@ type Listener struct {
 	once      sync.Once
 	err       error // of Release
 
-	accepted, refused atomic.Uint64
+	refused atomic.Uint64
 
 	mu      sync.Mutex
 	clients int // connections and set-ups, those included that will be refused
@@ -71,10 +71,8 @@ func Listen(endpoint string, c *Config) (*Listener, error) {
 // Endpoint is the name of the endpoint.
 func (l *Listener) Endpoint() string { return l.endpoint }
 
-// Accepted and Refused are the numbers of clients that became connections, and of
-// those that were refused.
-func (l *Listener) Accepted() uint64 { return l.accepted.Load() }
-func (l *Listener) Refused() uint64  { return l.refused.Load() }
+// Refused is the number of clients that were refused.
+func (l *Listener) Refused() uint64 { return l.refused.Load() }
 
 // Accept waits for the next connection whose peer has said hello and was
 // authorized. It returns link.ErrClosed after Close, and ctx.Err(). It may be

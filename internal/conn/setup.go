@@ -27,7 +27,6 @@ func (l *Listener) setUp(in rendezvous.Incoming) {
 		l.leave()
 		return
 	}
-	l.accepted.Add(1)
 	select {
 	case l.ready <- c:
 	case <-l.over.Done():
