@@ -18,9 +18,9 @@ type Stats struct {
 
 	// Of a Host:
 	Connections  int    // now
-	Accepted     uint64 // connections so far
-	Refused      uint64 // by Config.Peer, or because of MaxConnections
-	DecodeErrors uint64
+	Accepted     uint64 // sessions begun
+	Refused      uint64 // clients refused: by Config.Peer, a limit, another version, mode or content name, or OnConnect
+	DecodeErrors uint64 // messages that could not be decoded
 }
 
 func statsOf(c message.Counters) Stats {
