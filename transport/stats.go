@@ -17,9 +17,9 @@ type Stats struct {
 	Dropped uint64 // published messages that were not sent; see Host.Publish
 
 	// Of a Host:
-	Connections  int    // now
+	Connections  int    // sessions now
 	Accepted     uint64 // sessions begun
-	Refused      uint64 // clients refused: by Config.Peer, a limit, another version, mode or content name, or OnConnect
+	Refused      uint64 // clients refused, for whatever reason but a failed handshake of package secure
 	DecodeErrors uint64 // messages that could not be decoded
 }
 
