@@ -21,13 +21,13 @@ import (
 //
 // Messages that may have been lost with a host, and the reason if the host gave one, are
 // reported once, as a [*DisconnectedError], by the next Send, SendBatch, Flush, Receive
-// or Close. With several goroutines, a Send may get the report and a Receive not.
-// Receive also returns a DisconnectedError where a connection ended on which it was
-// called, or that still had messages for it, even if nothing was lost. The other calls
-// do so only if they find the connection ended.
+// or Close. With several goroutines, a Send may get the number of lost messages and a
+// Receive not. Receive also returns a DisconnectedError at the end of each connection,
+// even if nothing was lost. The other calls then do so only if they find the connection
+// ended.
 //
-// What a host had sent is received after it has ended, before what the next host
-// sends. A Client keeps it for the last 4 connections that ended.
+// What a host had sent is received after it has ended, then its end, then what the next
+// host sends. A Client keeps this for the last 4 connections that have ended.
 //
 // All methods may be called concurrently, except that Receive and Messages must be used
 // by one goroutine at a time.

@@ -77,8 +77,7 @@ var (
 	ErrMessageTooLarge = message.ErrTooLarge
 
 	// ErrPeerGone means that the peer ended without closing: it died or
-	// dropped the connection. Senders get it after a peer's Close too, and clients
-	// after [Host.Close].
+	// dropped the connection. Senders get it after a peer's Close too.
 	ErrPeerGone = link.ErrPeerGone
 
 	// ErrProtocol means that the peer violated the protocol. It is final for that
@@ -131,9 +130,11 @@ type DisconnectedError struct {
 	// NotSent reports whether the value given to this call was not sent.
 	NotSent bool
 
-	// Err is the cause: a [*CloseError] if the host gave a reason and this side has
-	// read it, else usually [ErrPeerGone]. If a Client receives, its Receive reads the
-	// reason, and a Send may report ErrPeerGone before.
+	// Err is the cause. Where the end of the connection was read, it is a
+	// [*CloseError] if the host gave a reason, an error for which errors.Is holds for
+	// [io.EOF] if the host closed without one, and [ErrPeerGone] if it died. A Send
+	// may report ErrPeerGone in any of these cases, if Receive has not yet come to
+	// the end.
 	Err error
 }
 
