@@ -24,7 +24,8 @@ const DefaultWatchInterval = time.Second
 //
 // Changes need no restart. [AllowFile.Verify] checks each time whether the file has
 // changed (one stat(2)), so a change applies to the next handshake. Existing
-// connections are told by [AllowFile.Watch] or [AllowFile.Reload].
+// connections end by [AllowFile.Watch], which package secure runs, or by
+// [AllowFile.Reload].
 //
 // Replace the file by a rename, as most editors do, so that it is never seen half
 // written. If the file is removed, no key is trusted. If it cannot be parsed, no

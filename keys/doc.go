@@ -18,8 +18,9 @@
 // # Choosing a Trust
 //
 // A host that knows its clients lists them: use [OpenAllowFile] for a list that is
-// edited while the host runs, and [Allow] for a list in the program. With
-// [AllowFile.Watch] running, removing a line ends the connections of that client.
+// edited while the host runs, and [Allow] for a list in the program. Removing a line
+// ends the connections of that client within a second: package secure runs
+// [AllowFile.Watch] while there are connections.
 //
 // A client that knows the host's key pins it: use [Pin]. A client that does not can
 // still require that the key stays the same: [TrustOnFirstUse] accepts the first
@@ -50,6 +51,8 @@
 //
 // # Concurrency and blocking
 //
-// Everything in this package may be called concurrently. Calls that block on the
-// disk, on another process or on the user say so; all others return at once.
+// Everything in this package may be called concurrently, except
+// [PublicKey.UnmarshalText]. Calls that block on the disk, on another process or on the
+// user say so; all others return at once. Slices that are passed are not kept, and
+// returned slices belong to the caller.
 package keys

@@ -52,8 +52,8 @@ func (e *KeyChangedError) Unwrap() []error {
 //	com.example.greeter sealport1…
 //
 // Several processes may share a file. Removing a line ends the connections to that
-// host at the next [KnownHosts.Reload] or look of [KnownHosts.Watch], and the next
-// key seen at that endpoint is accepted as a first use.
+// host at the next [KnownHosts.Reload] or check of [KnownHosts.Watch], which package
+// secure runs, and the next key seen at that endpoint is accepted as a first use.
 type KnownHosts struct {
 	file trustFile
 }

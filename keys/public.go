@@ -156,8 +156,8 @@ func (k PublicKey) Fingerprint() string {
 	return strings.Join(groups, "-")
 }
 
-// MarshalText implements [encoding.TextMarshaler] with the text form. It fails with
-// [ErrMalformedKey] for the zero value.
+// MarshalText implements [encoding.TextMarshaler] with the text form, in a new slice. It
+// fails with [ErrMalformedKey] for the zero value.
 func (k PublicKey) MarshalText() ([]byte, error) {
 	if k.IsZero() {
 		return nil, fmt.Errorf("%w: zero public key", ErrMalformedKey)

@@ -46,7 +46,8 @@ type Expecter interface {
 
 // Watcher is implemented by a [Trust] that reads its keys from a file. Without Watch
 // new handshakes follow the file, but a connected peer whose key was removed stays
-// connected until the next handshake or reload.
+// connected until the next handshake or reload. Package secure runs Watch while there
+// are connections; other programs that use a Trust run it themselves.
 type Watcher interface {
 	// Watch checks the file for changes at every interval (0 means
 	// [DefaultWatchInterval]) and calls the subscribers of OnRevoke whose keys

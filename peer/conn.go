@@ -78,9 +78,9 @@ func FromConn(c *net.UnixConn) (*Identity, error) {
 // of any connection: the caller must know that. [Identity.Connector] is zero, and
 // [Identity.Label] returns ErrUnavailable.
 //
-// FromPIDFD does not block. The caller keeps pidfd and closes it; the Identity has
-// a duplicate, and the caller closes the Identity too. pidfd must stay open until
-// FromPIDFD returns.
+// FromPIDFD does not block, and may be called concurrently. The caller keeps pidfd and
+// closes it; the Identity has a duplicate, and the caller closes the Identity too. pidfd
+// must stay open until FromPIDFD returns.
 //
 // Errors: [ErrContradiction] when the pidfd is that of another process, or of a
 // thread; [ErrNoIdentity] when the descriptor is not open or not a pidfd, or pid is not

@@ -37,7 +37,8 @@ type Digest struct {
 var digestSize = map[string]int{SHA256: 32, VeritySHA256: 32, VeritySHA512: 64}
 
 // ParseDigest reads "sha256:…", "fsverity-sha256:…" or "fsverity-sha512:…" with
-// the sum in hexadecimal digits of either case. Errors: [ErrDigest].
+// the sum in hexadecimal digits of either case. It does not block, and may be called
+// concurrently. Errors: [ErrDigest], with the zero Digest.
 func ParseDigest(s string) (Digest, error) {
 	algorithm, digits, ok := strings.Cut(s, ":")
 	size, known := digestSize[algorithm]

@@ -27,6 +27,14 @@
 // can usually debug each other, and this package does not prevent that.
 // docs/IDENTITY.md describes what each attribute proves and which races remain.
 //
+// # Concurrency and blocking
+//
+// All functions and methods may be called concurrently. Those that parse text, validate,
+// make a Policy or only return a value do not block; the others say how long they block.
+// Slices that are passed are not kept, and returned slices belong to the caller.
+//
+// # Systems
+//
 // Linux and Darwin are supported. Elsewhere the package compiles, and no peer has an
 // identity: errors answer errors.Is(err, [errors.ErrUnsupported]).
 package peer

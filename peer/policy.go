@@ -51,7 +51,8 @@ var ErrPolicy = errors.New("peer: unusable policy")
 func Default() Policy { return AnyOf(SameUser(), Root()) }
 
 // Validate returns an error that answers errors.Is(err, [ErrPolicy]) if some part of
-// p can never be evaluated. A nil p stands for [Default]. It does not block.
+// p can never be evaluated. A nil p stands for [Default]. It does not block, and may be
+// called concurrently.
 func Validate(p Policy) error {
 	if p == nil {
 		return nil

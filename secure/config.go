@@ -40,8 +40,8 @@ type Config struct {
 	// Trust authorizes the peer's static key. A host lists its clients
 	// ([keys.Allow], [keys.OpenAllowFile]); a client pins its host ([keys.Pin])
 	// or remembers it ([keys.TrustOnFirstUse]). When Trust revokes a key, its
-	// connections end with [ErrRevoked]. A [keys.Watcher], such as a file, is
-	// watched while there are connections.
+	// connections end with [ErrRevoked] on this side. While there are connections,
+	// this package runs the Watch of a [keys.Watcher], such as a file.
 	//
 	// A host that refuses a client's key logs the whole key to Transport.Logger,
 	// with the file that it is missing from.

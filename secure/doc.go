@@ -18,12 +18,20 @@
 // kernel's identities of both processes, so a process in between can't relay it.
 // Records are authenticated in order: a record that is changed, dropped,
 // repeated, moved or taken from another connection ends the connection with
-// [ErrRecord]. A connection that ends without the peer's close record fails
-// with [ErrTruncated], never with io.EOF.
+// [ErrRecord]. A connection that ends without the peer's close record never
+// ends with [io.EOF]: the error is [transport.ErrPeerGone] if the peer's process
+// died, else [ErrTruncated].
 //
 // Keys are replaced by a rekey after some time or amount of data, and by a
 // rehandshake once an hour: a stolen key reveals neither earlier messages nor
 // those after the next rehandshake.
+//
+// # Concurrency and blocking
+//
+// All functions may be called concurrently. They read their Config once and do not
+// change it; several may use one. NewSecureClient, NewSecureClientWithCodec and Dial
+// block until their context ends, at most; the others do not block longer than those
+// of package transport. An error leaves nothing open and nothing served.
 //
 // # What it does not do
 //

@@ -13,12 +13,17 @@ var (
 	// ErrHandshake means that a handshake or rehandshake failed. It is
 	// [handshake.ErrHandshake]. The error contains this side's cause, such as
 	// [handshake.ErrOffer] or [keys.ErrUntrusted]; the other side's cause is in
-	// the other side's log only.
+	// the other side's log only. A client whose key the host refuses gets it with
+	// [transport.ErrPeerGone], not [transport.ErrRefused], which is for the peer
+	// policy and OnConnect.
 	ErrHandshake = handshake.ErrHandshake
 
-	// ErrTruncated means that the connection ended without the peer's close record:
-	// messages may be missing. It is final, and errors.Is holds for
-	// [transport.ErrProtocol] too.
+	// ErrTruncated means that the connection was closed without the peer's close
+	// record: messages may be missing. The peer has revoked this side's key, or could
+	// not send the record because this side did not receive, or the record was
+	// removed. A peer whose process dies, as by kill -9, leaves
+	// [transport.ErrPeerGone] instead. ErrTruncated is final for receiving, and
+	// errors.Is holds for [transport.ErrProtocol] too.
 	ErrTruncated = fmt.Errorf("secure: %w: connection ended without a close record, messages may be missing", link.ErrProtocol)
 
 	// ErrRecord means that a record did not open or violated the protocol. It is
@@ -26,7 +31,13 @@ var (
 	ErrRecord = fmt.Errorf("secure: %w: invalid record", link.ErrProtocol)
 
 	// ErrRevoked means that this side ended the connection because it no longer
-	// trusts the peer's key. It is final, and errors.Is holds for
-	// [transport.ErrClosed] too.
+	// trusts the peer's key. It is final for the connection, and errors.Is holds for
+	// [transport.ErrClosed] too. A [transport.Client] returns it as the cause of a
+	// [*transport.DisconnectedError] and tries to reconnect: test for
+	// [transport.ErrDisconnected] before transport.ErrClosed.
+	//
+	// The peer is not told. It gets ErrTruncated where it receives and
+	// [transport.ErrPeerGone] where it sends. A Client whose key was revoked then
+	// fails to reconnect, with ErrHandshake in its log.
 	ErrRevoked = fmt.Errorf("secure: %w: the peer's key is no longer trusted", link.ErrClosed)
 )

@@ -8,15 +8,14 @@ import (
 )
 
 // NewSecureHost is [transport.NewHost] for secure clients: it blocks no longer, and
-// has the same errors. cfg must set Trust for patterns with client keys; otherwise the
-// error is [transport.ErrConfig]. [transport.Session.Peer] and
-// [transport.Session.PeerKey] identify the sender of a message.
+// has the same errors, after which nothing is served. cfg must set Trust for patterns
+// with client keys; otherwise the error is [transport.ErrConfig].
+// [transport.Session.Peer] and [transport.Session.PeerKey] identify the sender of a
+// message.
 //
 // A client whose key is refused costs the host a handshake and no more: its messages
 // are not read. The refusal is logged to Transport.Logger, and Transport.OnError gets
 // a [*transport.ConnError] that wraps [ErrHandshake] and the error of Trust.
-//
-// Like all functions of this package it may be called concurrently; it reads cfg once.
 func NewSecureHost[T any](endpoint string, handle func(ctx context.Context, m transport.Message[T]), cfg *Config) (*transport.Host[T], error) {
 	return NewSecureHostWithService(endpoint, transport.Service[T]{Handle: handle}, cfg)
 }
@@ -36,11 +35,12 @@ func NewSecureHostWithService[T any](endpoint string, service transport.Service[
 // a new handshake, and authorizes the host's key again.
 //
 // It blocks until the host has accepted this client's key, in every pattern, until ctx
-// ends, or for Transport.HandshakeTimeout. A host that does not accept the key closes
-// the connection, which is ErrHandshake and [transport.ErrPeerGone]; the error
-// contains the public key, to add to the host's allow file. A client that is refused
-// when it reconnects retries with growing pauses; calls that wait for a host meanwhile
-// end with their context, and also match that error.
+// ends, or for Transport.HandshakeTimeout. After an error nothing is open. A host that
+// does not accept the key closes the connection, which is ErrHandshake and
+// [transport.ErrPeerGone]; the error contains the public key, to add to the host's
+// allow file. A client that is refused when it reconnects keeps trying, with pauses
+// that grow to 1 second. Calls that wait for a host end with their context; see
+// [transport.Client.Send].
 func NewSecureClient[T any](ctx context.Context, endpoint string, cfg *Config) (*transport.Client[T], error) {
 	return NewSecureClientWithCodec[T](ctx, endpoint, nil, cfg)
 }
@@ -56,7 +56,8 @@ func NewSecureClientWithCodec[T any](ctx context.Context, endpoint string, codec
 }
 
 // Listen is [transport.Listen] for secure clients: it blocks no longer, and has the
-// same errors. [transport.Listener.Accept] returns connections whose handshake is done.
+// same errors, after which nothing is served. [transport.Listener.Accept] returns
+// connections whose handshake is done.
 func Listen(endpoint string, cfg *Config) (*transport.Listener, error) {
 	t, err := cfg.transport(handshake.Responder)
 	if err != nil {
@@ -66,7 +67,8 @@ func Listen(endpoint string, cfg *Config) (*transport.Listener, error) {
 }
 
 // Dial is [transport.Dial] to a secure host. It blocks as long as [NewSecureClient],
-// and has its errors. A [transport.Conn] does not reconnect.
+// and has its errors, after which nothing is open. A [transport.Conn] does not
+// reconnect.
 func Dial(ctx context.Context, endpoint string, cfg *Config) (*transport.Conn, error) {
 	t, err := cfg.transport(handshake.Initiator)
 	if err != nil {

@@ -15,9 +15,19 @@ import (
 
 // Client sends messages to the host of an endpoint and receives its replies.
 //
-// A Client reconnects: when its host ends, it tries to connect to the next one, with
-// growing pauses, until Close. The next Send, SendBatch, Flush, Receive or Close
-// reports once, as a [*DisconnectedError], what may have been lost with the host.
+// A Client reconnects: when its host ends, it tries to connect to the next one until
+// Close, with pauses that grow to 1 second, even if the host refuses it.
+// [Config.Logger] logs why an attempt has failed.
+//
+// Messages that may have been lost with a host, and the reason if the host gave one, are
+// reported once, as a [*DisconnectedError], by the next Send, SendBatch, Flush, Receive
+// or Close. With several goroutines, a Send may get the number of lost messages and a
+// Receive not. Receive also returns a DisconnectedError at the end of each connection,
+// even if nothing was lost. The other calls then do so only if they find the connection
+// ended.
+//
+// What a host had sent is received after it has ended, then its end, then what the next
+// host sends. A Client keeps this for the last 4 connections that have ended.
 //
 // All methods may be called concurrently, except that Receive and Messages must be used
 // by one goroutine at a time.
@@ -61,15 +71,15 @@ type attachment[T any] struct {
 const maxLeaving = 4
 
 // NewClient connects to the host of an endpoint whose messages are of type T,
-// encoded by [CodecOf][T]. It blocks as long as [Dial] and returns the same errors.
-// Without a host it returns [ErrNoHost]: a Client waits for a host only after it has
-// been connected to one.
+// encoded by [CodecOf][T]. It blocks as long as [Dial] and returns the same errors,
+// after which nothing is open. ctx covers connecting only. Without a host it returns
+// [ErrNoHost]: a Client waits for a host only after it has been connected to one.
 func NewClient[T any](ctx context.Context, endpoint string, cfg *Config) (*Client[T], error) {
 	return NewClientWithCodec[T](ctx, endpoint, nil, cfg)
 }
 
-// NewClientWithCodec is [NewClient] with a custom codec. A nil codec means
-// [CodecOf][T].
+// NewClientWithCodec is [NewClient] with a custom codec, which it keeps. A nil codec
+// means [CodecOf][T].
 func NewClientWithCodec[T any](ctx context.Context, endpoint string, codec Codec[T], cfg *Config) (*Client[T], error) {
 	s, err := cfg.resolve(client)
 	if err != nil {
@@ -108,7 +118,12 @@ func (c *Client[T]) dial(ctx context.Context) (*typed[T], error) {
 //
 // Errors: ctx.Err(), [ErrMessageTooLarge] and [ErrEncode], after which the Client is
 // as before; [*DisconnectedError], which means that this message was not sent and
-// others may be lost; [ErrClosed].
+// others may be lost, and after which the next call sends to the next host, or waits for
+// it; [ErrClosed].
+//
+// If ctx ends while there is no host, errors.Is holds for ctx.Err() and, if attempts to
+// connect have failed before the call, for the error of the last one, such as
+// [ErrNoHost] or [ErrRefused], but not for [ErrDisconnected].
 func (c *Client[T]) Send(ctx context.Context, v T) error {
 	for {
 		if c.loss.Load() != nil {
@@ -213,9 +228,10 @@ func (c *Client[T]) await(ctx context.Context, notSent bool) error {
 // Receive waits for the next message that the host sends, also while there is no
 // host, until ctx ends. A []byte is valid until the next Receive.
 //
-// Errors: ctx.Err(); [*MessageError] for a message that cannot be decoded;
-// [*DisconnectedError] after the last message of a host that has ended; [ErrClosed].
-// After all but ErrClosed the next Receive continues.
+// Errors: ctx.Err(), which while there is no host is wrapped as by Send; [*MessageError]
+// for a message that cannot be decoded; [*DisconnectedError] after the last message of a
+// connection, see [Client]; [ErrClosed]. After all but ErrClosed the next Receive
+// continues with the next message, of the next host if need be.
 func (c *Client[T]) Receive(ctx context.Context) (v T, err error) {
 	for {
 		a, lost := c.reading()
@@ -237,9 +253,10 @@ func (c *Client[T]) Receive(ctx context.Context) (v T, err error) {
 }
 
 // Messages iterates over the messages that the host sends, as Receive returns them,
-// until ctx ends or the Client is closed. It yields a [*MessageError] or
-// [*DisconnectedError] with a zero value, in order with the messages, and then
-// continues.
+// until ctx ends or the Client is closed, which yields no error. It yields a
+// [*MessageError] or [*DisconnectedError] with a zero value, in order with the messages,
+// and then continues. It blocks as Receive does. A []byte is valid until the loop's next
+// iteration.
 func (c *Client[T]) Messages(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -289,8 +306,9 @@ func (c *Client[T]) read(a *attachment[T]) {
 	a.drained = true
 }
 
-// Flush sends coalesced messages; see [Conn.Flush]. It blocks as long as Send and
-// returns the same errors.
+// Flush sends coalesced messages; see [Conn.Flush]. It blocks as long as Send, also
+// while there is no host, and returns the same errors with the same state afterwards.
+// After ctx.Err() the messages are still coalesced.
 func (c *Client[T]) Flush(ctx context.Context) error {
 	if lost := c.takeLoss(false); lost != nil {
 		return lost
@@ -346,9 +364,12 @@ func (c *Client[T]) Stats() Stats {
 }
 
 // Close closes the connection gracefully: what was sent before still arrives if the
-// host lives. It blocks for at most 5 seconds, while the host's buffer is full. It
-// returns a [*DisconnectedError] if messages may have been lost and no call has
-// reported it. Close is idempotent.
+// host lives. Other calls return [ErrClosed]. Messages that were not received are
+// dropped. Close blocks for at most 5 seconds, while the host's buffer is full.
+//
+// It returns a [*DisconnectedError] if messages may have been lost with a host and no
+// call has reported it, else the error of [Conn.Close]. The Client is closed in any
+// case, and later calls of Close return nil.
 func (c *Client[T]) Close() (err error) {
 	c.closing.Do(func() { err = c.close() })
 	return err

@@ -20,12 +20,13 @@ import (
 // names its content with it, such as "proto:acme.Order": 1 to 128 bytes of printable
 // ASCII without spaces, the same at each call. A Codec without one is "custom".
 type Codec[T any] interface {
-	// Append appends the encoding of v to b. It may keep v, not b.
+	// Append appends the encoding of v to b and returns the extended slice. It must
+	// keep neither: callers may change v after Send has returned.
 	Append(b []byte, v T) ([]byte, error)
 
 	// Decode returns the value that b encodes. b comes from another process:
-	// it may be anything, and is overwritten when the message's handler has
-	// returned.
+	// it may be anything. It is overwritten after the message's handler has
+	// returned, or by the client's next Receive.
 	Decode(b []byte) (T, error)
 }
 
@@ -34,7 +35,7 @@ type Codec[T any] interface {
 //
 //   - "bytes", for []byte: as it is, without a copy where none is needed. A nil
 //     slice arrives empty.
-//   - "string", for string: its bytes, also if they are not UTF-8.
+//   - "string", for string: its bytes, even if they are not UTF-8.
 //   - "binary", for a type with methods of its own, or on its pointer:
 //     UnmarshalBinary ([encoding.BinaryUnmarshaler]) and AppendBinary
 //     ([encoding.BinaryAppender]) or MarshalBinary ([encoding.BinaryMarshaler]).
@@ -46,25 +47,25 @@ type Codec[T any] interface {
 //
 // # What JSON carries
 //
-// What JSON would leave out or change is an error, never a quiet change. If the
+// What JSON would leave out or change is an error, never a silent change. If the
 // type is the cause, CodecOf returns [ErrConfig]: unexported fields, two fields of
 // one name, also where an embedded struct has one of them, methods from embedded
 // fields, one of MarshalJSON and UnmarshalJSON (or MarshalText and UnmarshalText)
 // without the other, MarshalJSON on the pointer of a type that is a map's value
 // (encoding/json does not call it there), pointers to pointers, interfaces with
-// methods, channels, functions, complex numbers, map keys that do not come back, and
-// structs without a name that have MarshalJSON or MarshalText (encoding/json does not
-// decode them). A field tagged `json:"-"` is left out as its author asked. Recursive
-// types are fine.
+// methods, channels, functions, complex numbers, map keys that do not decode to the
+// same value, and unnamed structs that have MarshalJSON or MarshalText (encoding/json
+// does not decode them). A field tagged `json:"-"` is left out. Recursive types are
+// supported.
 //
 // If the value is the cause, sending it returns [ErrEncode]: strings and map keys
-// that are not UTF-8, map keys whose text and JSON differ, NaN and infinities, what
-// holds itself or nests deeper than 10,000 levels, in an any everything but nil,
-// bool, float64, string, []any and map[string]any, pointers to what is null in JSON
+// that are not UTF-8, map keys whose text and JSON differ, NaN and infinities, values
+// that contain themselves or nest deeper than 10,000 levels, values in an any other than
+// nil, bool, float64, string, []any and map[string]any, pointers to what is null in JSON
 // (such as a nil slice), what omitempty or omitzero drops although it is not the
 // zero value (such as an empty slice that is not nil), a json.RawMessage that is nil
-// or not compact, an empty json.Number, and a time whose zone is not whole minutes
-// from UTC.
+// or not compact, an empty json.Number, and a time whose offset from UTC is not a
+// whole number of minutes.
 //
 // A nil slice or map arrives as nil and an empty one as empty. Pointers to one
 // value arrive as pointers to copies of it. Types with methods of their own
@@ -72,19 +73,19 @@ type Codec[T any] interface {
 // UTC, not the name of its zone nor its monotonic reading.
 //
 // Decoding is strict: unknown fields, data after the value, and text that is not
-// UTF-8 are [ErrDecode]. Otherwise it is encoding/json's: fields that are missing are
-// zero, a field that comes twice is decoded into what the first one left, and what
-// does not fit an array is dropped.
+// UTF-8 are [ErrDecode]. Otherwise it is that of encoding/json: missing fields are
+// zero, a field that occurs twice is decoded into the result of the first, and elements
+// that do not fit an array are dropped.
 //
 // # Costs
 //
 // Encoding JSON walks each value once before encoding/json does, if its type has
 // anything that depends on the value; types with MarshalText methods, and types
-// with MarshalJSON methods behind a pointer, are asked twice. CodecOf examines the
-// type at each call; it does not block.
+// with MarshalJSON methods behind a pointer, have them called twice. CodecOf examines the
+// type at each call. It does not block and may be called concurrently.
 //
-// A decoded []byte is valid until the handler returns; other values own what
-// they hold. A value that several goroutines send must not change meanwhile.
+// A decoded []byte is valid until the handler returns, or until the client's next
+// Receive; other values own their memory. A value must not change while a call sends it.
 func CodecOf[T any]() (Codec[T], error) {
 	if c, ok := any(rawCodec{}).(Codec[T]); ok {
 		return c, nil

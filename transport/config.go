@@ -66,8 +66,9 @@ type Config struct {
 	// directory, if the host creates it, 0755, and only Peer decides. The mode of a
 	// directory that exists is checked and not changed. Hosts only. By default the
 	// directory has mode 0700 and the socket 0600. The default of Dir differs from
-	// user to user: set it on both sides. On Darwin Shared changes nothing: launchd
-	// decides which processes can look a name up, and Peer which ones are accepted.
+	// user to user, so set Dir on both sides, and Peer, whose default accepts no other
+	// user but root. On Darwin Shared changes nothing: launchd decides which processes
+	// can look a name up, and Peer which ones are accepted.
 	Shared bool
 
 	// BufferSize is the size in bytes of each direction's ring in shared
@@ -82,8 +83,8 @@ type Config struct {
 	MaxMessageSize int
 
 	// MaxConnections is how many clients a host serves at a time, including those
-	// that have said hello and are still being set up; others get [ErrBusy]. As
-	// many again may be connected that have not said hello. Hosts only. The default is
+	// that have sent their hello and are still being set up; others get [ErrBusy]. As
+	// many more may be connected that have not sent it. Hosts only. The default is
 	// 4,096.
 	MaxConnections int
 

@@ -23,7 +23,8 @@ type Conn struct{ c *conn.Conn }
 // [ErrUnsafeDir], [ErrConfig], [ErrVersion], [ErrMode], [ErrType], [ErrRefused],
 // [ErrBusy], [ErrExhausted], [*peer.RefusedError] if [Config.Peer] refuses the host,
 // [ErrProtocol] if the other side does not use sealport's protocol, [ErrPeerGone] if
-// the host ended meanwhile, and ctx.Err().
+// the host ended first, and ctx.Err(). No error leaves anything open. ctx covers
+// connecting only: it does not end the Conn.
 func Dial(ctx context.Context, endpoint string, cfg *Config) (*Conn, error) {
 	s, err := cfg.resolve(client)
 	if err != nil {
@@ -66,21 +67,35 @@ func (c *Conn) Receive(ctx context.Context) ([]byte, error) { return c.c.Receive
 // Flush sends coalesced messages. Only attested and secure connections, and those over
 // Mach ports, coalesce messages: at most 16 KiB of them, and only while the peer is
 // backlogged. When the peer has caught up they are sent without Flush. Flush blocks
-// while the peer's buffer is full, until ctx ends. It returns the errors of Send.
+// while the peer's buffer is full, until ctx ends; after ctx.Err() the messages are
+// still coalesced. Other errors are the final ones of Send. On connections that do not
+// coalesce, Flush does nothing and returns ctx.Err().
 func (c *Conn) Flush(ctx context.Context) error { return c.c.Flush(ctx) }
 
 // CloseWrite flushes and then ends this side's messages: the peer receives what was
-// sent, then [io.EOF]. This side can still receive. CloseWrite blocks as long as Flush.
+// sent, then [io.EOF]. This side can still receive; Send returns [ErrClosed], and so
+// does a second CloseWrite.
+//
+// CloseWrite blocks as long as Flush. If ctx ends while it waits for another call that
+// sends, nothing has changed. If ctx ends later, this side's messages have ended, what
+// was coalesced is lost, and a secure connection does not end gracefully: the peer gets
+// an error. Both return ctx.Err(). Other errors are the final ones of Send.
 func (c *Conn) CloseWrite(ctx context.Context) error { return c.c.CloseWrite(ctx) }
 
 // Close flushes, which blocks for at most 5 seconds, ends this side's messages,
 // unblocks every call and frees the connection's resources. What was sent before still
-// arrives. Close is idempotent.
+// arrives.
+//
+// It returns [context.DeadlineExceeded] if the peer's buffer stayed full for 5 seconds,
+// after which coalesced messages are lost; [ErrProtocol] if the peer violated the
+// protocol; or an error of the system. It returns nil if the peer had gone before. The
+// Conn is closed in any case, and later calls return the same as the first.
 func (c *Conn) Close() error { return c.c.Close() }
 
 // CloseWithReason is Close with a reason for the peer, whose Receive returns a
 // [*CloseError]. The reason is truncated to 256 bytes, and bytes in it that are not
-// UTF-8 become "?". It blocks for at most 5 seconds.
+// UTF-8 become "?". It blocks for at most 5 seconds, while the peer's buffer is full,
+// and returns the errors of Close. After Close it does nothing.
 func (c *Conn) CloseWithReason(reason string) error { return c.c.CloseWithReason(reason) }
 
 // Peer returns the kernel-verified identity of the process at the other end, as of its

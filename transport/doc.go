@@ -11,12 +11,16 @@
 //
 // # Guarantees
 //
-// A client's messages arrive in order, complete and once. A Send that returned nil is
-// not lost if the sender's process then dies, even by kill -9 (in attested mode: once
-// the message is no longer coalesced; see [Conn.Flush]). Everything sent before a
-// Close arrives before the receiver gets [io.EOF]; if the peer died instead, the
-// receiver gets [ErrPeerGone]. When a host dies, its clients report how many messages
-// it may not have handled, as [ErrDisconnected].
+// A client's messages arrive in order, complete and once. A message whose Send returned
+// nil arrives even if the sender's process then dies, also by kill -9. What was sent
+// before a Close arrives before the receiver gets [io.EOF]; if the peer died instead,
+// the receiver gets [ErrPeerGone]. When a host ends, its clients report how many
+// messages it may not have handled, as a [*DisconnectedError].
+//
+// Coalesced messages are the exception. They exist on attested and secure connections
+// and over Mach ports, while the receiver is backlogged; see [Conn.Flush]. They are lost
+// if the sender's process dies, if Close cannot send them within 5 seconds, and with
+// [Host.Close], which does not wait for clients.
 //
 // A Send that returned nil does not mean that the receiver's handler has run. If the
 // sender must know, let the handler answer with [Message.Reply].
@@ -25,6 +29,15 @@
 //
 // Each side checks the other's kernel-verified identity against [Config.Peer] before
 // anything else. The default is the same user, or root. See package peer.
+//
+// # Concurrency and blocking
+//
+// All functions and methods may be called concurrently unless they say otherwise.
+// Those that only return a value do not block. The context of a constructor covers
+// connecting only. A constructor that returns an error leaves nothing open and serves
+// nothing. A slice that is passed to a call is not kept after it has returned. A returned
+// slice belongs to the caller, except for received messages, for which the documentation
+// says how long they are valid.
 //
 // # Systems
 //

@@ -47,8 +47,11 @@ var (
 	// ErrMode means that one side is plain and the other secure.
 	ErrMode = wire.ErrMode
 
-	// ErrType means that the two sides have different types of messages. The error's
-	// text has the content names of both; see [Codec].
+	// ErrType means that the two sides have different content names, which are in the
+	// error's text; see [CodecOf] and [Codec]. The names tell JSON from a string, not
+	// one struct from another: all types that travel as JSON connect. There a field
+	// that the receiver does not have is [ErrDecode], which a host reports to
+	// [Config.OnError], and a field that the sender does not have is zero.
 	ErrType = wire.ErrType
 
 	// ErrRefused means that the host did not accept this client. Either its peer
@@ -112,9 +115,10 @@ type CloseError struct {
 
 func (e *CloseError) Error() string { return "closed by the peer: " + e.Reason }
 
-// DisconnectedError reports what may have been lost with a host. errors.Is holds for
-// [ErrDisconnected] and for the cause, which is a [*CloseError] if the host gave a
-// reason.
+// DisconnectedError reports that a [Client] has lost its host, and what may have been
+// lost with it. errors.Is holds for [ErrDisconnected] and for the cause. A call whose
+// context ends while it waits for the next host returns another error; see
+// [Client.Send].
 type DisconnectedError struct {
 	Endpoint string
 
@@ -126,7 +130,12 @@ type DisconnectedError struct {
 	// NotSent reports whether the value given to this call was not sent.
 	NotSent bool
 
-	Err error // the cause
+	// Err is the cause. Where the end of the connection was read, it is a
+	// [*CloseError] if the host gave a reason, an error for which errors.Is holds for
+	// [io.EOF] if the host closed without one, and [ErrPeerGone] if it died. A Send
+	// may report ErrPeerGone in any of these cases, if Receive has not yet come to
+	// the end.
+	Err error
 }
 
 func (e *DisconnectedError) Error() string {

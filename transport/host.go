@@ -44,13 +44,15 @@ type Host[T any] struct {
 
 // NewHost serves an endpoint with messages of type T, encoded by [CodecOf][T]. handle
 // is called for each message, with the context of the message's session; see
-// [Session.Context]. NewHost blocks no longer than [Listen], and returns the same
-// errors. A nil handler is [ErrConfig].
+// [Session.Context], and [Service] for how it is called. NewHost blocks no longer than
+// [Listen], and returns the same errors, after which nothing is served. A nil handler
+// is [ErrConfig].
 func NewHost[T any](endpoint string, handle func(ctx context.Context, m Message[T]), cfg *Config) (*Host[T], error) {
 	return NewHostWithService(endpoint, Service[T]{Handle: handle}, cfg)
 }
 
-// NewHostWithService is [NewHost] for a host that does more than handle messages.
+// NewHostWithService is [NewHost] for a host that does more than handle messages. It
+// copies service.
 func NewHostWithService[T any](endpoint string, service Service[T], cfg *Config) (*Host[T], error) {
 	s, err := cfg.resolve(host)
 	if err != nil {
@@ -183,7 +185,7 @@ func (h *Host[T]) finish(s *Session[T]) {
 }
 
 // Sessions iterates over the clients that are connected now. It may omit sessions that
-// begin or end meanwhile. It does not block.
+// begin during the iteration, and yield some that have ended. It does not block.
 func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 	return func(yield func(*Session[T]) bool) {
 		h.sessions.mu.Lock()
@@ -203,8 +205,12 @@ func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 // Shutdown stops serving the endpoint, handles what clients have sent so far, sends what
 // was published, closes the sessions gracefully, and waits for all of this. When ctx
 // ends, it ends every session's context and connection and returns ctx.Err() at
-// once, whatever a handler does. The endpoint is given up in any case: another host
-// can serve it when Shutdown has returned.
+// once, whatever a handler does. The endpoint is released in any case: another host
+// can serve it when Shutdown has returned. A system's error in doing so is returned.
+//
+// In a handler, Shutdown waits for that handler, and so until ctx ends. It may be called
+// again, to wait again. Close is not needed afterwards; after ctx.Err() it waits for
+// the handlers that still run.
 func (h *Host[T]) Shutdown(ctx context.Context) error {
 	err := h.l.Release()
 	done := make(chan struct{})
@@ -227,8 +233,13 @@ func (h *Host[T]) Shutdown(ctx context.Context) error {
 }
 
 // Close stops serving the endpoint and ends every session at once. Messages that were
-// not handled yet are lost, and their clients learn how many. Close waits for running
-// handlers for at most 5 seconds, and then returns [ErrHandlerRunning]. It is idempotent.
+// not handled yet are lost, and their clients learn how many. Messages to clients that
+// are coalesced (see [Conn.Flush]) or published and not sent yet are lost, too.
+//
+// Close waits for running handlers for at most 5 seconds, and then returns
+// [ErrHandlerRunning]; in a handler it always does. Other errors are the system's. The
+// endpoint is released and the sessions have ended in any case. A later call waits again
+// for handlers that still run.
 func (h *Host[T]) Close() error {
 	h.cancel()
 	err := h.l.Release()

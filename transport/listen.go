@@ -19,7 +19,7 @@ type Listener struct{ l *conn.Listener }
 //
 // Errors: [ErrInvalidEndpoint], [ErrEndpointInUse], [ErrPermission],
 // [ErrNotEndpoint], [ErrUnsafeDir], [ErrNoHost] (the directory's parent does not
-// exist), [ErrExhausted], [ErrConfig].
+// exist), [ErrExhausted], [ErrConfig]. After an error nothing is served.
 func Listen(endpoint string, cfg *Config) (*Listener, error) {
 	s, err := cfg.resolve(host)
 	if err != nil {
@@ -38,8 +38,8 @@ func Listen(endpoint string, cfg *Config) (*Listener, error) {
 func (l *Listener) Endpoint() string { return l.l.Endpoint() }
 
 // Accept waits for the next connection whose set-up is complete and whose peer
-// [Config.Peer] has accepted. It returns ctx.Err() if ctx ends first, and [ErrClosed]
-// after Close.
+// [Config.Peer] has accepted. It returns ctx.Err() if ctx ends first, after which it may
+// be called again, and [ErrClosed] after Close. The caller closes the Conn.
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	c, err := l.l.Accept(ctx)
 	if err != nil {
@@ -49,5 +49,6 @@ func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 }
 
 // Close stops serving the endpoint and ends every Accept. Accepted connections are not
-// affected. It waits for set-ups in progress, which end at once. Close is idempotent.
+// affected. It waits for set-ups in progress, which end at once. Errors are the
+// system's; the endpoint is released in any case. Later calls return the same.
 func (l *Listener) Close() error { return l.l.Close() }

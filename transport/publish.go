@@ -20,10 +20,11 @@ const (
 // slowReason is the reason that a slow client gets when it is disconnected.
 const slowReason = "the client receives published messages too slowly"
 
-// Publish sends a message to every session. v is encoded once. The message is
-// queued for each session. Published messages are sent to it in order, but in no order
-// with [Session.Send]. Publish blocks only with the policy [Wait], while a client has
-// no room; all other clients get the message before it waits.
+// Publish sends a message to every session. v is encoded once, and the caller may change
+// it after Publish has returned. The message is queued for each session. Published
+// messages are sent to it in order, but in no order with [Session.Send]. Publish blocks
+// only with the policy [Wait], while a client has no room, until ctx ends; all other
+// clients get the message before it waits.
 //
 // Errors: [ErrEncode], and [ErrMessageTooLarge] for a message above
 // [Config.MaxMessageSize], after which nothing is sent; ctx.Err(), after which the

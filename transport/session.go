@@ -21,7 +21,7 @@ type Message[T any] struct {
 }
 
 // Reply sends a message to the client, whose Receive returns it. It is the same as
-// [Session.Send] of m.Session.
+// [Session.Send] of m.Session, and may be called after the handler has returned.
 func (m Message[T]) Reply(ctx context.Context, v T) error { return m.Session.Send(ctx, v) }
 
 // Session is a [Host]'s side of one client, as long as the client is connected. All
@@ -61,7 +61,7 @@ func (s *Session[T]) HandshakeHash() []byte { return s.c.HandshakeHash() }
 // session: the client is gone, this side has closed the session, or the context of
 // [Host.Shutdown] has ended. Messages that a client sent before it went are still
 // handled, with a context that has ended; use [context.WithoutCancel] for work that
-// must be done nevertheless.
+// must be done even then.
 func (s *Session[T]) Context() context.Context { return s.ctx }
 
 // Stats returns what the session has carried; see [Conn.Stats].
@@ -97,9 +97,13 @@ func (s *Session[T]) Send(ctx context.Context, v T) error {
 // Close ends the session. The client gets a [*CloseError] with the reason, or, if the
 // reason is empty, the same as after [Host.Close]. What was sent to the client before
 // still arrives. Messages of the client that were not handled yet are lost, and the
-// client learns how many. A [Client] reconnects, unless [Service.OnConnect] refuses it.
-// Close blocks for at most 5 seconds, while the client's buffer is full. It does not
-// wait for the session's handler, and is idempotent.
+// client learns how many. A [Client] reconnects. If [Service.OnConnect] then refuses it,
+// it keeps trying, with pauses of up to 1 second, until its own Close.
+//
+// Close blocks for at most 5 seconds, while the client's buffer is full, and does not
+// wait for the session's handler. It returns the errors of [Conn.Close]; the session has
+// ended in any case. A later call changes nothing, not even the reason, and returns
+// the same.
 func (s *Session[T]) Close(reason string) error {
 	// Before anything ends: serve closes with the same reason, if it comes first.
 	s.reason.CompareAndSwap(nil, &reason)

@@ -17,10 +17,10 @@ type Stats struct {
 	Dropped uint64 // published messages that were not sent; see Host.Publish
 
 	// Of a Host:
-	Connections  int    // now
-	Accepted     uint64 // connections so far
-	Refused      uint64 // by Config.Peer, or because of MaxConnections
-	DecodeErrors uint64
+	Connections  int    // sessions now
+	Accepted     uint64 // sessions begun
+	Refused      uint64 // clients refused, for whatever reason but a failed handshake of package secure
+	DecodeErrors uint64 // messages that could not be decoded
 }
 
 func statsOf(c message.Counters) Stats {
