@@ -51,7 +51,7 @@ type attachment[T any] struct {
 
 	// Guarded by Client.mu:
 	received bool      // by Receive, which may have returned a slice of its memory
-	drained  bool      // nothing more is to be received
+	drained  bool      // Receive has returned how it ended
 	left     *leftover // what is to be received, of a connection that is freed
 	freed    bool
 }
@@ -166,8 +166,7 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 	}
 	err = c.detach(a, endOfHost(err))
 	if lost := c.takeLoss(notSent); lost != nil {
-		var closed *CloseError
-		if errors.As(err, &closed) {
+		if err != ErrPeerGone {
 			lost.Err = err // it was received after the loss was noted
 		}
 		return lost

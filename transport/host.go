@@ -269,6 +269,6 @@ func (h *Host[T]) Stats() Stats {
 // this call did wrong.
 func isEnd(err error) bool {
 	var closed *CloseError
-	return err == io.EOF || errors.As(err, &closed) || errors.Is(err, ErrPeerGone) || errors.Is(err, ErrProtocol) ||
+	return err == io.EOF || err == errHostClosed || errors.As(err, &closed) || errors.Is(err, ErrPeerGone) || errors.Is(err, ErrProtocol) ||
 		errors.Is(err, ErrPeerChanged) || errors.Is(err, ErrClosed)
 }

@@ -18,17 +18,22 @@ type leftover struct {
 // carrierBuffers is more than carriers hold of frames beside a ring, in bytes.
 const carrierBuffers = 4 << 20
 
-// drain receives what is left of a connection whose host has gone, and returns the
-// host's reason, or nil. It does not block.
-func (t *typed[T]) drain(bufferSize int) (left *leftover, closed error) {
-	left = new(leftover)
+// drain receives what is left of a connection whose host has gone. It does not block.
+// cause is for a connection whose end is not found.
+func (t *typed[T]) drain(bufferSize int, cause error) *leftover {
+	left := &leftover{cause: cause}
+	if bufferSize == 0 { // the host's choice counts
+		bufferSize = MaxBufferSize
+	}
 	// A ring may be full again after it was copied.
-	most := 2*max(bufferSize, DefaultBufferSize) + carrierBuffers
-	closed = t.Drain(most, func(p []byte) {
+	most := 2*bufferSize + carrierBuffers
+	if err := t.Drain(most, func(p []byte) {
 		left.messages = append(left.messages, p...)
 		left.ends = append(left.ends, len(left.messages))
-	})
-	return left, closed
+	}); err != nil && err != ErrClosed {
+		left.cause = endOfHost(err)
+	}
+	return left
 }
 
 // take returns the next message, or the cause after the last.
@@ -56,11 +61,22 @@ func (a *attachment[T]) receiveNext(ctx context.Context) (v T, err error) {
 	return a.decode(b)
 }
 
-// endOfHost is the cause that a Client reports. Whether a host that gives no reason
-// has closed or died depends on which of its ends is noticed first.
+// endOfHost is the cause that a Client reports for the error of a connection.
 func endOfHost(err error) error {
-	if err == io.EOF || err == ErrClosed { // and not what has a reason, as a revoked key
-		return ErrPeerGone
+	switch err {
+	case io.EOF:
+		return errHostClosed
+	case ErrClosed: // and not one with a reason, such as a revoked key
+		return ErrPeerGone // the connection was given up in Client.read
 	}
 	return err
 }
+
+// errHostClosed is the cause that a Client reports when its host has closed without a
+// reason. It answers errors.Is for io.EOF.
+var errHostClosed error = hostClosed{}
+
+type hostClosed struct{}
+
+func (hostClosed) Error() string { return "the host closed the connection" }
+func (hostClosed) Unwrap() error { return io.EOF }

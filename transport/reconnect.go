@@ -102,11 +102,11 @@ func (c *Client[T]) detach(a *attachment[T], cause error) error {
 	close(a.detached)
 	cause = c.drainLocked(a, cause)
 	lost := c.noteLossLocked(a, cause)
-	if a.drained || a.left != nil {
+	if a.left != nil || a.drained {
 		c.endLocked(a)
 	}
 	if !a.drained {
-		// Its host may have sent something before it went.
+		// For Receive: what its host had sent, and then that it has ended.
 		c.leaving = append(c.leaving, a)
 		if len(c.leaving) > maxLeaving {
 			c.endLocked(c.leaving[0])
@@ -119,19 +119,13 @@ func (c *Client[T]) detach(a *attachment[T], cause error) error {
 }
 
 // drainLocked receives what the host of a connection had sent, unless the caller of
-// Receive may still use the memory of that connection, and returns the cause: the
-// host's reason, if it is found.
+// Receive may still use the memory of that connection, and returns the cause of its end.
 func (c *Client[T]) drainLocked(a *attachment[T], cause error) error {
 	if a.received {
 		return cause
 	}
-	left, closed := a.drain(c.s.BufferSize)
-	if closed != nil {
-		cause = closed
-	}
-	left.cause = cause
-	a.left, a.drained = left, len(left.ends) == 0
-	return cause
+	a.left = a.drain(c.s.BufferSize, cause)
+	return a.left.cause
 }
 
 // noteLossLocked notes what is lost with a connection whose host is gone, or the

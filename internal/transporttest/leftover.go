@@ -3,6 +3,7 @@ package transporttest
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -62,8 +63,11 @@ func testReceiveLate(t *testing.T, e *env) {
 			if name == "Session.Close" {
 				requireReason(t, "done", err)
 			} else {
-				require.ErrorIs(t, err, transport.ErrPeerGone)
+				require.ErrorIs(t, err, io.EOF)
 			}
+			var lost *transport.DisconnectedError
+			require.ErrorAs(t, err, &lost)
+			require.Zero(t, lost.Unconfirmed, "it is reported once")
 			assert.EqualValues(t, received, c.Stats().ReceivedMessages)
 			assert.EqualValues(t, 1, c.Stats().SentMessages)
 		})
@@ -76,7 +80,8 @@ func testContextWithoutHost(t *testing.T, e *env) {
 	h := host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config())
 	c := client(t, e.Strings, e.config())
 	require.NoError(t, h.Close())
-	require.Eventually(t, func() bool { return c.Peer() == nil }, limit, tick, "the client does not notice")
+	_, err := c.Receive(context30(t))
+	require.ErrorIs(t, err, transport.ErrDisconnected, "once")
 	ctx, cancel := context.WithTimeout(context30(t), time.Nanosecond)
 	defer cancel()
 	for name, call := range map[string]func() error{

@@ -103,9 +103,9 @@ func (c *Conn) WaitAccepted(ctx context.Context) error {
 
 // Drain receives what is left after Gone, without blocking, until more than most
 // bytes of frames were read: a peer that is hostile may write on. keep gets each
-// message, which is valid until it returns. Drain returns what Config.Closed has made
-// of the reason with which the peer has closed, or nil. Like Receive it may be called
-// by one goroutine at a time.
+// message, which is valid until it returns. Drain returns the error that
+// Receive returns next, or nil if there may be more messages. Like Receive it may be
+// called by one goroutine at a time.
 func (c *Conn) Drain(most int, keep func(p []byte)) error {
 	for read := 0; c.rerr == nil; {
 		if len(c.rest) == 0 {
@@ -125,7 +125,7 @@ func (c *Conn) Drain(most int, keep func(p []byte)) error {
 			}
 		}
 	}
-	return c.goodbye
+	return c.rerr
 }
 
 // PeerClosed returns what Config.Closed has made of the reason with which the peer
