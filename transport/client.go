@@ -381,7 +381,7 @@ func (c *Client[T]) closeLast() error {
 	c.last = a
 	// Before our own goodbye, which a host answers by going as well.
 	gone := a.HungUp()
-	var cause error = ErrPeerGone
+	cause := ErrPeerGone
 	var lost uint64
 	if gone {
 		cause = c.drainLocked(a, cause)

@@ -159,15 +159,14 @@ func (h *Host[T]) receive(s *Session[T]) error {
 		}
 		// A context that has ended returns what is there, and only then its
 		// error: so Shutdown drains.
-		b, err := s.c.Receive(h.drain)
+		v, err := s.c.receive(h.drain)
+		if bad, ok := err.(*MessageError); ok {
+			h.decodeErrors.Add(1)
+			h.s.reportMessage(h.Endpoint(), bad)
+			continue
+		}
 		if err != nil {
 			return err
-		}
-		v, err := h.k.decode(b)
-		if err != nil {
-			h.decodeErrors.Add(1)
-			h.s.reportMessage(h.Endpoint(), &MessageError{Peer: s.Peer(), Size: len(b), Err: err})
-			continue
 		}
 		h.service.Handle(s.ctx, Message[T]{Body: v, Session: s})
 	}

@@ -50,6 +50,7 @@ func (t *typed[T]) send(ctx context.Context, v T) error {
 	return err
 }
 
+// receive returns the next message. A *MessageError is not the end of the connection.
 func (t *typed[T]) receive(ctx context.Context) (v T, err error) {
 	b, err := t.Receive(ctx)
 	if err != nil {

@@ -14,9 +14,12 @@ import (
 	"github.com/sealport/sealport/peer"
 )
 
-// acceptRetry is how long a listener waits after an error of the system's, such
-// as too many open files, before it accepts again.
-const acceptRetry = 50 * time.Millisecond
+// How long a listener waits after an error of the system's, such as too many open
+// files, before it accepts again: doubled each time that the same error comes again.
+const (
+	firstAcceptPause   = 50 * time.Millisecond
+	longestAcceptPause = time.Second
+)
 
 // Listener accepts connections to one endpoint.
 type Listener struct {
@@ -33,7 +36,7 @@ type Listener struct {
 	once      sync.Once
 	err       error // of Release
 
-	accepted, refused atomic.Uint64
+	refused atomic.Uint64
 
 	mu      sync.Mutex
 	clients int // connections and set-ups, those included that will be refused
@@ -68,10 +71,8 @@ func Listen(endpoint string, c *Config) (*Listener, error) {
 // Endpoint is the name of the endpoint.
 func (l *Listener) Endpoint() string { return l.endpoint }
 
-// Accepted and Refused are the numbers of clients that became connections, and of
-// those that were refused.
-func (l *Listener) Accepted() uint64 { return l.accepted.Load() }
-func (l *Listener) Refused() uint64  { return l.refused.Load() }
+// Refused is the number of clients that were refused.
+func (l *Listener) Refused() uint64 { return l.refused.Load() }
 
 // Accept waits for the next connection whose peer has said hello and was
 // authorized. It returns link.ErrClosed after Close, and ctx.Err(). It may be
@@ -126,10 +127,12 @@ func (l *Listener) Wait() { l.wg.Wait() }
 // own, so that one that stalls delays no other. Listen starts it, Wait joins it.
 func (l *Listener) acceptLoop() {
 	defer l.wg.Done()
+	var failures acceptFailures
 	for {
 		in, err := l.l.Accept()
 		switch {
 		case err == nil:
+			failures = acceptFailures{}
 			if l.enter() != nil {
 				_ = in.Close()
 				continue
@@ -138,14 +141,33 @@ func (l *Listener) acceptLoop() {
 		case errors.Is(err, os.ErrClosed) || l.ctx.Err() != nil:
 			return
 		default:
-			l.report(nil, fmt.Errorf("accepting: %w", rendezvous.Explain(err)))
+			err = rendezvous.Explain(err)
+			if failures.add(err) {
+				l.report(nil, fmt.Errorf("accepting: %w", err))
+			}
 			select {
-			case <-time.After(acceptRetry):
+			case <-time.After(failures.pause):
 			case <-l.ctx.Done():
 				return
 			}
 		}
 	}
+}
+
+// acceptFailures are the errors of accepting since it last succeeded.
+type acceptFailures struct {
+	last  string // the text of the last error
+	pause time.Duration
+}
+
+// add notes an error. It returns false if the one before was the same.
+func (f *acceptFailures) add(err error) (isNew bool) {
+	if text := err.Error(); f.pause == 0 || text != f.last {
+		f.last, f.pause = text, firstAcceptPause
+		return true
+	}
+	f.pause = min(2*f.pause, longestAcceptPause)
+	return false
 }
 
 func (l *Listener) report(id *peer.Identity, err error) {

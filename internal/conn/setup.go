@@ -27,7 +27,6 @@ func (l *Listener) setUp(in rendezvous.Incoming) {
 		l.leave()
 		return
 	}
-	l.accepted.Add(1)
 	select {
 	case l.ready <- c:
 	case <-l.over.Done():
@@ -118,6 +117,9 @@ func (l *Listener) accept(ctx context.Context, in rendezvous.Incoming, id *peer.
 		}
 	default:
 		leave, err := l.c.Security.Enter(ctx, id.Token().EUID())
+		if err != nil && l.ctx.Err() != nil { // not for want of a slot
+			return nil, errors.Join(err, in.Close())
+		}
 		if err != nil {
 			return nil, l.refuse(ctx, in, refusal(wire.Busy), fmt.Errorf("%w: %w", ErrBusy, err))
 		}

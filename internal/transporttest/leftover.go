@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,13 +126,25 @@ func testAdmittedIsPublishedTo(t *testing.T, e *env) {
 		OnConnect: func(context.Context, *transport.Session[string]) error { return nil },
 		Handle:    func(context.Context, transport.Message[string]) {},
 	}, e.config())
-	for i := range e.repeat(50) {
-		c := client(t, e.Strings, e.config())
-		require.NoError(t, h.Publish(ctx, fmt.Sprint(i), transport.Wait))
-		got, err := c.Receive(ctx)
-		require.NoError(t, err)
-		require.Equal(t, fmt.Sprint(i), got)
-		require.NoError(t, c.Close())
-		connected(t, h, 0)
+	var wg sync.WaitGroup
+	var returned atomic.Int64
+	for range 4 {
+		wg.Go(func() {
+			for range e.repeat(30) {
+				c, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config())
+				n := returned.Add(1)
+				if !assert.NoError(t, err) {
+					return
+				}
+				assert.GreaterOrEqual(t, h.Stats().Connections, int(n))
+				t.Cleanup(func() { assert.NoError(t, c.Close()) })
+			}
+		})
 	}
+	wg.Wait()
+	c := client(t, e.Strings, e.config())
+	require.NoError(t, h.Publish(ctx, "published", transport.DropOldest))
+	got, err := c.Receive(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "published", got)
 }

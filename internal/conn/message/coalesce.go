@@ -24,55 +24,55 @@ type coalescer struct {
 
 // startCoalescer is called by NewConn; joinCoalescer by Close.
 func (c *Conn) startCoalescer() {
-	h := &c.coalescing
-	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.kick = make(chan struct{}, 1)
-	h.joined = make(chan struct{})
-	h.buf = make([]byte, 0, min(coalesceLimit, c.l.MaxFrame()))
+	q := &c.coalescing
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	q.kick = make(chan struct{}, 1)
+	q.joined = make(chan struct{})
+	q.buf = make([]byte, 0, min(coalesceLimit, c.l.MaxFrame()))
 	go c.flusher()
 }
 
 func (c *Conn) joinCoalescer() {
-	if h := &c.coalescing; h.joined != nil {
-		h.cancel()
-		<-h.joined
+	if q := &c.coalescing; q.joined != nil {
+		q.cancel()
+		<-q.joined
 	}
 }
 
 func (c *Conn) flusher() {
-	h := &c.coalescing
-	defer close(h.joined)
+	q := &c.coalescing
+	defer close(q.joined)
 	for {
 		select {
-		case <-h.kick:
-		case <-h.ctx.Done():
+		case <-q.kick:
+		case <-q.ctx.Done():
 			return
 		}
 		// On error the next Send, or Unacknowledged, says what has become of them.
-		if c.l.WaitDrained(h.ctx) == nil {
-			_ = c.Flush(h.ctx)
+		if c.l.WaitDrained(q.ctx) == nil {
+			_ = c.Flush(q.ctx)
 		}
 	}
 }
 
 // sendCoalesced sends a small message, or keeps it if the peer is backlogged.
 func (c *Conn) sendCoalesced(ctx context.Context, p []byte) error {
-	h := &c.coalescing
+	q := &c.coalescing
 	backlogged := c.l.Backlogged()
-	if itemWord+len(p) > cap(h.buf) || (h.messages == 0 && !backlogged) {
+	if itemWord+len(p) > cap(q.buf) || (q.messages == 0 && !backlogged) {
 		if err := c.flushLocked(ctx); err != nil {
 			return err
 		}
 		return c.writeItem(ctx, kindWhole, p, 1)
 	}
-	if len(h.buf)+itemWord+len(p) > cap(h.buf) {
+	if len(q.buf)+itemWord+len(p) > cap(q.buf) {
 		if err := c.flushLocked(ctx); err != nil {
 			return err
 		}
 	}
-	h.buf = binary.LittleEndian.AppendUint32(h.buf, kindWhole<<kindShift|uint32(len(p)))
-	h.buf = append(h.buf, p...)
-	h.messages++
+	q.buf = binary.LittleEndian.AppendUint32(q.buf, kindWhole<<kindShift|uint32(len(p)))
+	q.buf = append(q.buf, p...)
+	q.messages++
 	if !backlogged {
 		// There is room, so ctx does not matter; and the message is accepted.
 		if err := c.flushLocked(ctx); err != nil && !errors.Is(err, ctx.Err()) {
@@ -81,7 +81,7 @@ func (c *Conn) sendCoalesced(ctx context.Context, p []byte) error {
 		return nil
 	}
 	select {
-	case h.kick <- struct{}{}:
+	case q.kick <- struct{}{}:
 	default:
 	}
 	return nil
@@ -89,14 +89,14 @@ func (c *Conn) sendCoalesced(ctx context.Context, p []byte) error {
 
 // flushLocked writes what is coalesced. After ctx.Err() it is still coalesced.
 func (c *Conn) flushLocked(ctx context.Context) error {
-	h := &c.coalescing
-	if h.messages == 0 {
+	q := &c.coalescing
+	if q.messages == 0 {
 		return nil
 	}
-	if err := c.writeFrame(ctx, nil, h.buf, h.messages); err != nil {
+	if err := c.writeFrame(ctx, nil, q.buf, q.messages); err != nil {
 		return err
 	}
-	h.buf, h.messages = h.buf[:0], 0
+	q.buf, q.messages = q.buf[:0], 0
 	return nil
 }
 

@@ -63,8 +63,7 @@ type Conn struct {
 	coalescing coalescer
 	batch      []byte       // scratch of SendBatch
 	frames     uint64       // written
-	counts     []frameCount // of those that are not known to be acknowledged
-	pruneAt    int
+	counts     []frameCount // of those that are not known to be acknowledged; at most maxCounts
 	sent       counter
 	closed     bool // with wmu and rmu held
 
@@ -83,7 +82,7 @@ type Conn struct {
 func NewConn(l link.Link, cfg Config) *Conn {
 	most := l.MaxFrame()
 	c := &Conn{
-		l: l, cfg: cfg, pruneAt: pruneAt,
+		l: l, cfg: cfg,
 		maxWhole: most - itemWord,
 		// Whole pages copy faster.
 		maxFragment: max((most-firstWord)&^4095, min(most-firstWord, 4095)),

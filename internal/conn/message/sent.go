@@ -2,15 +2,16 @@ package message
 
 import "context"
 
-// frameCount is how many messages end in a frame that does not carry exactly one.
+// frameCount is how many messages end in a frame that does not carry exactly one, or
+// in several such frames.
 type frameCount struct {
-	frame    uint64 // the number of the frame, from 1
-	messages uint64
+	frame uint64 // the number of the frame, from 1
+	extra int64  // messages beyond one for each frame; -1 for a fragment that is not the last
 }
 
-// pruneAt is how many frameCounts are kept before those of acknowledged frames are
-// dropped.
-const pruneAt = 1024
+// maxCounts bounds the frameCounts of a Conn: 16 KiB. A peer may read and never
+// acknowledge.
+const maxCounts = 1024
 
 // writeFrame writes a frame in which so many messages end. The caller holds wmu.
 func (c *Conn) writeFrame(ctx context.Context, head, body []byte, messages int) error {
@@ -18,13 +19,16 @@ func (c *Conn) writeFrame(ctx context.Context, head, body []byte, messages int) 
 		return err
 	}
 	c.frames++
-	if messages != 1 {
-		c.counts = append(c.counts, frameCount{c.frames, uint64(messages)})
-		if len(c.counts) >= c.pruneAt {
-			c.prune(c.l.Unacknowledged())
-			c.pruneAt = max(pruneAt, 2*len(c.counts))
+	if messages == 1 {
+		return nil
+	}
+	if len(c.counts) == maxCounts {
+		c.prune(c.l.Unacknowledged())
+		if len(c.counts) > maxCounts/2 { // else this would be due again too soon
+			c.merge()
 		}
 	}
+	c.counts = append(c.counts, frameCount{c.frames, int64(messages) - 1})
 	return nil
 }
 
@@ -38,19 +42,46 @@ func (c *Conn) prune(n uint64) {
 	c.counts = c.counts[:copy(c.counts, c.counts[i:])]
 }
 
-// messagesIn returns how many messages end in the last n frames.
+// merge makes one count of two neighbours where it can: at most two thirds are left.
+// What is merged often is old. The sum over both frames stays the same; if the peer
+// acknowledges only the first, too many messages count as unacknowledged, never too
+// few. So what is positive moves to the later frame, and what is negative to the
+// earlier one.
+func (c *Conn) merge() {
+	merged := c.counts[:0]
+	for i := 0; i < len(c.counts); i++ {
+		a := c.counts[i]
+		if i+1 < len(c.counts) {
+			switch b := c.counts[i+1]; {
+			case a.extra >= 0:
+				a = frameCount{b.frame, a.extra + b.extra}
+				i++
+			case b.extra <= 0:
+				a.extra += b.extra
+				i++
+			}
+		}
+		merged = append(merged, a)
+	}
+	c.counts = merged
+}
+
+// messagesIn returns how many messages end in the last n frames, or more; see merge.
 func (c *Conn) messagesIn(n uint64) uint64 {
 	n = min(n, c.frames)
-	messages := n
+	messages := int64(n)
 	for i := len(c.counts) - 1; i >= 0 && c.counts[i].frame+n > c.frames; i-- {
-		messages += c.counts[i].messages - 1 // wraps around for none, rightly
+		messages += c.counts[i].extra
 	}
-	return messages
+	return uint64(messages)
 }
 
 // Unacknowledged is the number of messages that the peer is not known to have dealt
 // with, as far as the link can tell how many frames that are; what is coalesced
-// counts. A large message of which a part was sent only does not.
+// counts. A large message of which a part was sent only does not. It is never too
+// small. It is exact as long as at most 512 frames that do not carry one message each
+// are unacknowledged; beyond that, some messages that the peer has dealt with may
+// count.
 func (c *Conn) Unacknowledged() uint64 {
 	_ = c.wmu.Lock(context.Background())
 	defer c.wmu.Unlock()

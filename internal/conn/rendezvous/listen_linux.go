@@ -264,14 +264,15 @@ func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, er
 		// No memory files here: the socket works everywhere.
 		return in.acceptSocket(ctx, hello)
 	}
-	answer := wire.Setup{Carrier: wire.CarrierRing, Ring: uint32(size), Hello: hello}
-	err = in.sock.Send(ctx, answer.Append(nil), nil, fd)
-	err = errors.Join(err, socket.CloseFD(fd))
+	// Before the answer, after which nothing may fail that Refuse could report.
+	err = in.sock.StopCredentials()
 	if err == nil {
-		err = in.sock.StopCredentials()
+		answer := wire.Setup{Carrier: wire.CarrierRing, Ring: uint32(size), Hello: hello}
+		err = in.sock.Send(ctx, answer.Append(nil), nil, fd)
 	}
+	_ = socket.CloseFD(fd)
 	if err != nil {
-		return nil, errors.Join(setupError(err), m.Unmap(), in.Close())
+		return nil, errors.Join(in.notAccepted(err), m.Unmap())
 	}
 	return ring.New(m, ring.Host, in.sock, in.cred, ring.Options{PollThreshold: in.o.PollThreshold}), nil
 }
@@ -291,9 +292,22 @@ func (in *unixIncoming) ringSize() int {
 func (in *unixIncoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
 	answer := wire.Setup{Carrier: wire.CarrierSocket, Hello: hello}
 	if err := in.sock.Send(ctx, answer.Append(nil), nil, -1); err != nil {
-		return nil, errors.Join(setupError(err), in.Close())
+		return nil, in.notAccepted(err)
 	}
-	return socket.New(in.sock, in.cred)
+	l, err := socket.New(in.sock, in.cred)
+	if err != nil {
+		// Not IsExhausted, whatever it is: the client has its answer.
+		return nil, fmt.Errorf("connection set-up: %v", err)
+	}
+	return l, nil
+}
+
+// notAccepted is Accept's error if the client has no answer.
+func (in *unixIncoming) notAccepted(err error) error {
+	if IsExhausted(err) {
+		return Explain(setupError(err))
+	}
+	return errors.Join(setupError(err), in.Close())
 }
 
 // Refuse implements Incoming.
