@@ -203,7 +203,7 @@ func (c *Client[T]) takeLoss(notSent bool) *DisconnectedError {
 func (c *Client[T]) await(ctx context.Context, notSent bool) error {
 	for {
 		c.mu.Lock()
-		changed, dialErr := c.changed, c.dialErr
+		changed := c.changed
 		c.mu.Unlock()
 		if c.current.Load() != nil {
 			return nil
@@ -217,6 +217,9 @@ func (c *Client[T]) await(ctx context.Context, notSent bool) error {
 		case <-c.ctx.Done():
 			return ErrClosed
 		case <-ctx.Done():
+			c.mu.Lock()
+			dialErr := c.dialErr
+			c.mu.Unlock()
 			if dialErr == nil {
 				return ctx.Err()
 			}
