@@ -122,7 +122,7 @@ func (c *Client[T]) dial(ctx context.Context) (*typed[T], error) {
 // it; [ErrClosed].
 //
 // If ctx ends while there is no host, errors.Is holds for ctx.Err() and, if attempts to
-// connect have failed before the call, for the error of the last one, such as
+// connect have failed, for the error of the last one, such as
 // [ErrNoHost] or [ErrRefused], but not for [ErrDisconnected].
 func (c *Client[T]) Send(ctx context.Context, v T) error {
 	for {
