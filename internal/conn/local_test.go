@@ -39,7 +39,7 @@ func (s security) Local(ctx context.Context, _ string, _ conn.Security) (ofHost,
 func config(t *testing.T) (*conn.Config, <-chan error) {
 	carrier, err := rendezvous.System()
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip(err)
+		t.Skip("needs a carrier: Linux or Darwin")
 	}
 	require.NoError(t, err)
 	c := &conn.Config{

@@ -234,7 +234,7 @@ func context30(t *testing.T) context.Context {
 // Run runs the whole suite.
 func Run(t *testing.T, l Layer) {
 	if len(variants) == 0 {
-		t.Skip("no carrier for " + runtime.GOOS)
+		t.Skip("needs a carrier: Linux or Darwin")
 	}
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {

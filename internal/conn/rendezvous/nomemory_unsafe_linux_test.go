@@ -45,7 +45,7 @@ func withoutSocketMemory(t *testing.T, f func()) {
 	err := <-installed
 	<-done
 	if err != nil {
-		t.Skip("no seccomp filters: ", err)
+		t.Skipf("needs seccomp filters: %v", err)
 	}
 }
 

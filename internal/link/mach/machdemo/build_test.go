@@ -20,7 +20,7 @@ import (
 func TestNeedsOnlyLibSystem(t *testing.T) {
 	goTool, err := exec.LookPath("go")
 	if err != nil {
-		t.Skip("no go command")
+		t.Skip("needs the go command")
 	}
 	for _, arch := range []string{"amd64", "arm64"} {
 		t.Run(arch, func(t *testing.T) {
