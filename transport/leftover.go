@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 )
 
@@ -9,9 +10,7 @@ import (
 // received yet. It outlives the connection, so that a Client which calls Receive
 // late loses nothing and keeps no dead connection.
 type leftover struct {
-	messages []byte // one after the other
-	ends     []int  // of each, in messages
-	next     int    // the first that was not received
+	messages []byte // each after its length, a uvarint
 	cause    error  // after the last
 }
 
@@ -28,8 +27,8 @@ func (t *typed[T]) drain(bufferSize int, cause error) *leftover {
 	// A ring may be full again after it was copied.
 	most := 2*bufferSize + carrierBuffers
 	if err := t.Drain(most, func(p []byte) {
+		left.messages = binary.AppendUvarint(left.messages, uint64(len(p)))
 		left.messages = append(left.messages, p...)
-		left.ends = append(left.ends, len(left.messages))
 	}); err != nil && err != ErrClosed {
 		left.cause = endOfHost(err)
 	}
@@ -38,15 +37,13 @@ func (t *typed[T]) drain(bufferSize int, cause error) *leftover {
 
 // take returns the next message, or the cause after the last.
 func (l *leftover) take() ([]byte, error) {
-	if l.next == len(l.ends) {
+	if len(l.messages) == 0 {
 		return nil, l.cause
 	}
-	begin, end := 0, l.ends[l.next]
-	if l.next > 0 {
-		begin = l.ends[l.next-1]
-	}
-	l.next++
-	return l.messages[begin:end:end], nil
+	size, n := binary.Uvarint(l.messages)
+	rest := l.messages[n:]
+	l.messages = rest[size:]
+	return rest[:size:size], nil
 }
 
 // receiveNext returns the next message of a connection, which may be freed already.
