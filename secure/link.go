@@ -30,6 +30,7 @@ type sealed struct {
 	rekey    []byte      // a Rekey that is sealed, but not sent yet
 	frames   uint64      // of the layer above, sent
 	werr     error       // final
+	ended    bool        // CloseWrite was called
 	rekeyDue atomic.Bool // RekeyInterval has passed
 
 	rmu   ctxlock.Mutex
@@ -284,22 +285,60 @@ func (l *sealed) HungUp() bool { return l.lower.HungUp() }
 // Credentials implements link.Link.
 func (l *sealed) Credentials() *cred.Credentials { return l.lower.Credentials() }
 
-// CloseWrite implements link.Link. It sends a close record if there is room for it
-// before ctx ends; otherwise the peer gets ErrTruncated.
-func (l *sealed) CloseWrite(ctx context.Context) error {
+// CloseWrite implements link.Link. The last record is a Close, if there is room for
+// it; otherwise, and if this side has ended the connection for a cause, the peer gets
+// ErrTruncated.
+func (l *sealed) CloseWrite(ctx context.Context, last ...[]byte) error {
 	l.quit()
 	// A rehandshake releases the lock at once, and there is no other holder.
 	_ = l.wmu.Lock(context.Background())
 	defer l.wmu.Unlock()
-	if errors.Is(l.werr, link.ErrClosed) {
+	if l.ended {
 		return nil
 	}
-	err := l.writeLocked(ctx, record.Close, nil, nil)
-	if errors.Is(err, link.ErrPeerGone) {
-		err = nil // no peer to say goodbye to, as with any carrier
+	l.ended = true
+	var records [][]byte
+	var err error
+	// A write that was interrupted does not keep the record from being sent.
+	if l.cause.Load() == nil && (l.werr == nil || errors.Is(l.werr, link.ErrClosed)) {
+		l.werr = nil
+		records, err = l.sealLast(last)
 	}
-	l.werr = link.ErrClosed
-	return errors.Join(err, l.lower.CloseWrite(ctx))
+	if l.werr == nil {
+		l.werr = link.ErrClosed
+	}
+	if cerr := l.lower.CloseWrite(ctx, records...); !errors.Is(cerr, link.ErrPeerGone) {
+		err = errors.Join(err, cerr) // otherwise there is no peer to tell
+	}
+	return err
+}
+
+// sealLast seals the records that end this direction: the frames of last, and a Close,
+// after a Rekey if one is due. All count as sent, since none follows.
+func (l *sealed) sealLast(last [][]byte) (records [][]byte, err error) {
+	if l.rekey == nil && l.seal.Due() {
+		if l.rekey, err = l.sealLocked(nil, record.Rekey, nil, nil); err != nil {
+			return nil, err
+		}
+	}
+	if l.rekey != nil {
+		records = append(records, l.rekey)
+		l.seal.Sent()
+		l.seal.Rekey()
+	}
+	for _, frame := range last {
+		rec, err := l.sealLocked(nil, record.Data, nil, frame)
+		if err != nil {
+			return records, err
+		}
+		records = append(records, rec)
+		l.seal.Sent()
+	}
+	rec, err := l.sealLocked(nil, record.Close, nil, nil)
+	if err != nil {
+		return records, err
+	}
+	return append(records, rec), nil
 }
 
 // Interrupt implements link.Link.

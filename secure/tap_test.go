@@ -3,6 +3,7 @@ package secure_test
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
@@ -24,18 +25,26 @@ type tap struct {
 }
 
 func (m *tap) WriteFrame(ctx context.Context, head, body []byte) error {
-	frame := append(bytes.Clone(head), body...)
-	m.mu.Lock()
-	m.seen = append(m.seen, frame)
-	keeping := m.keeping
-	if keeping {
-		m.kept = append(m.kept, frame)
-	}
-	m.mu.Unlock()
-	if keeping {
+	if m.see(append(bytes.Clone(head), body...)) {
 		return nil
 	}
 	return m.Link.WriteFrame(ctx, head, body)
+}
+
+func (m *tap) CloseWrite(ctx context.Context, last ...[]byte) error {
+	kept := func(frame []byte) bool { return m.see(bytes.Clone(frame)) }
+	return m.Link.CloseWrite(ctx, slices.DeleteFunc(last, kept)...)
+}
+
+// see notes a frame, and reports whether it is kept from the peer.
+func (m *tap) see(frame []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen = append(m.seen, frame)
+	if m.keeping {
+		m.kept = append(m.kept, frame)
+	}
+	return m.keeping
 }
 
 // keep keeps what f writes and returns it.

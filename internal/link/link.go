@@ -118,9 +118,14 @@ type Link interface {
 	Credentials() *cred.Credentials
 
 	// CloseWrite ends this side's frames: the peer reads what was written, then
-	// io.EOF. ReadFrame goes on. Idempotent. Carriers do not block; a layer that
-	// ends with a frame of its own may, until ctx ends, and then ends without it.
-	CloseWrite(ctx context.Context) error
+	// io.EOF. ReadFrame goes on. Idempotent.
+	//
+	// Before that it writes last, if any, for a layer that ends with frames of its
+	// own. It blocks while there is no room for them, until ctx ends or Interrupt;
+	// where there is room, it writes them even then. Those that it could not write are
+	// left out, and it returns the error that WriteFrame would. Without last it does
+	// not block.
+	CloseWrite(ctx context.Context, last ...[]byte) error
 
 	// Interrupt makes every blocked and every later call return ErrClosed;
 	// ReadFrame may return frames that have arrived first. It does not block,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -20,12 +21,23 @@ func init() {
 	parts["exhausted host"] = exhaustedHost
 	parts["exhausted client"] = exhaustedClient
 	parts["exhausted inside"] = exhaustedInside
+	parts["host with descriptors in flight"] = inFlightHost
+}
+
+// fewDescriptors lowers the limit of the process's descriptors. It returns what sets it
+// as before: it counts for the descriptors that the user's processes have sent to each
+// other and not received, too.
+func fewDescriptors() (restore func()) {
+	var before unix.Rlimit
+	must(unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
+	must(unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: before.Max}))
+	return func() { must(unix.Setrlimit(unix.RLIMIT_NOFILE, &before)) }
 }
 
 // spare opens descriptors until the process's limit, which it lowers, leaves so many.
-// It returns what closes them.
+// It returns what closes them and restores the limit.
 func spare(n int) (free func()) {
-	must(unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}))
+	restore := fewDescriptors()
 	var fillers []int
 	for {
 		fd, err := unix.Dup(0)
@@ -43,6 +55,7 @@ func spare(n int) (free func()) {
 		for _, fd := range fillers {
 			must(unix.Close(fd))
 		}
+		restore()
 	}
 }
 
@@ -154,4 +167,56 @@ func testExhaustedInside(t *testing.T, e *env) {
 		return
 	}
 	e.start(t, "exhausted inside", "").expect(t, "inside true false")
+}
+
+// inFlightHost may send no descriptor, until it is told to go on: too many that its user
+// has sent were not received.
+func inFlightHost(e *env, argument string) {
+	if argument == "" {
+		// These exempt a process from the limit.
+		runtime.LockOSThread()
+		for _, capability := range []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_RESOURCE} {
+			if err := unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0); err != unix.EPERM { // an ordinary user has none
+				must(err)
+			}
+		}
+		must(os.Setenv(argumentVariable, "without"))
+		must(syscall.Exec("/proc/self/exe", os.Args, os.Environ()))
+	}
+	report := make(chan error, 100)
+	h, err := e.Bytes.NewHost(e.endpoint, service(func(_ context.Context, m transport.Message[[]byte]) {
+		must(m.Reply(context.Background(), m.Body))
+	}), e.config(func(c *transport.Config) { c.OnError = func(err error) { report <- err } }))
+	must(err)
+	restore := fewDescriptors()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(err)
+	must(unix.Sendmsg(pair[0], []byte("never received"), unix.UnixRights(make([]int, 100)...), nil, 0))
+	say("ready")
+	hear()
+	must(unix.Close(pair[1]))
+	restore()
+	err = <-report
+	say("free %v", errors.Is(err, transport.ErrExhausted) && errors.Is(err, syscall.ETOOMANYREFS))
+	hear()
+	must(h.Close())
+}
+
+// A host that can't send its memory to a client says why.
+func testInFlight(t *testing.T, e *env) {
+	if e.config().Attested {
+		return // there is no memory to send
+	}
+	p := e.start(t, "host with descriptors in flight", "")
+	p.expect(t, "ready")
+	_, err := e.Bytes.NewClient(context30(t), e.endpoint, nil, e.config())
+	require.ErrorIs(t, err, transport.ErrExhausted)
+	require.NotErrorIs(t, err, peer.ErrRefused)
+	p.tell(t, "go on")
+	p.expect(t, "free true")
+	c := client(t, e.Bytes, e.config())
+	require.NoError(t, c.Send(context30(t), []byte("served")))
+	b, err := c.Receive(context30(t))
+	require.NoError(t, err)
+	require.Equal(t, "served", string(b))
 }

@@ -381,16 +381,9 @@ var ended = func() context.Context {
 	return ctx
 }()
 
-// Abort is Close without pushing out what is coalesced, and without waiting.
+// Abort is Close without pushing out what is coalesced, and without waiting. The peer
+// reads io.EOF all the same.
 func (c *Conn) Abort() error {
-	if c.wmu.TryLock() {
-		if !c.closed {
-			// Say goodbye if that is possible at once; Close of the link does
-			// what else there is to do.
-			_ = c.l.CloseWrite(ended)
-		}
-		c.wmu.Unlock()
-	}
 	c.l.Interrupt()
 	c.joinCoalescer()
 	_ = c.wmu.Lock(context.Background())

@@ -15,6 +15,7 @@ var exhaustion = []struct {
 }{
 	{syscall.EMFILE, "this process has reached its limit of open descriptors; close some, or raise the limit (RLIMIT_NOFILE, ulimit -n)"},
 	{syscall.ENFILE, "the system has reached its limit of open files; raise the limit (fs.file-max, kern.maxfiles)"},
+	{syscall.ETOOMANYREFS, "processes of this user have sent each other more descriptors than this process may have open, and not received them; receive them, or raise the limit (RLIMIT_NOFILE, ulimit -n)"},
 	{syscall.ENOMEM, "the system has no memory left for this; raise the process's or the system's limit"},
 	{syscall.ENOBUFS, "the system has no memory left for sockets; raise its limit"},
 	{syscall.ENOSPC, "the file system is full; free some space, or use another directory"},

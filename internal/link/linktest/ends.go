@@ -81,6 +81,66 @@ func testCloseWriteFull(t *testing.T, c Carrier) {
 	require.Equal(t, io.EOF, err)
 }
 
+// The frames with which a layer above ends are written after Interrupt too, if there is
+// room.
+func testCloseWriteLast(t *testing.T, c Carrier) {
+	for name, interrupt := range map[string]bool{"open": false, "interrupted": true} {
+		t.Run(name, func(t *testing.T) {
+			a, b := c.pair(t)
+			defer finish(t, a, b)
+			a.mustWrite([]byte("first"))
+			if interrupt {
+				a.Interrupt()
+				require.ErrorIs(t, a.write(background, nil), link.ErrClosed)
+			}
+			require.NoError(t, a.CloseWrite(ended, []byte("last"), []byte("but one")))
+			require.NoError(t, a.CloseWrite(ended, []byte("too late")), "idempotent")
+			for _, want := range []string{"first", "last", "but one"} {
+				b.mustRead([]byte(want))
+			}
+			_, err := b.ReadFrame(background)
+			require.Equal(t, io.EOF, err)
+		})
+	}
+}
+
+// Without room, CloseWrite either has room in reserve or says that it left the frame
+// out.
+func testCloseWriteLastFull(t *testing.T, c Carrier) {
+	for name, test := range map[string]struct {
+		prepare func(l link.Link) context.Context
+		want    error
+	}{
+		"context":     {func(link.Link) context.Context { return ended }, context.Canceled},
+		"interrupted": {func(l link.Link) context.Context { l.Interrupt(); return background }, link.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := c.pair(t)
+			defer finish(t, a, b)
+			frames := a.fill(c, 1000)
+			empty := a.fill(c, 0)
+			err := a.CloseWrite(test.prepare(a.Link), []byte("last"))
+			for i := range frames {
+				b.mustRead(pattern(i, 1000))
+			}
+			for range empty {
+				b.mustRead(nil)
+			}
+			if err == nil {
+				b.mustRead([]byte("last"))
+			} else {
+				require.ErrorIs(t, err, test.want)
+			}
+			switch _, end := b.ReadFrame(background); {
+			case err != nil && c.SaysGoodbye:
+				require.ErrorIs(t, end, link.ErrProtocol)
+			default:
+				require.Equal(t, io.EOF, end)
+			}
+		})
+	}
+}
+
 func testCloseDrains(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	b.mustWrite([]byte("never read"))

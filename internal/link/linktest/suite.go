@@ -48,6 +48,8 @@ func Run(t *testing.T, c Carrier) {
 		{"InterruptUnblocks", testInterrupt},
 		{"CloseWriteIsHalf", testCloseWrite},
 		{"CloseWriteDoesNotBlock", testCloseWriteFull},
+		{"CloseWriteWritesLast", testCloseWriteLast},
+		{"CloseWriteLastWithoutRoom", testCloseWriteLastFull},
 		{"CloseDrains", testCloseDrains},
 		{"DeathDrains", testDeathDrains},
 		{"DeathUnblocks", testDeathUnblocks},

@@ -303,13 +303,29 @@ func (l *Link) HungUp() bool { return l.state.Load()&stateGone != 0 || l.peer.hu
 func (l *Link) Credentials() *cred.Credentials { return l.cred }
 
 // CloseWrite implements link.Link.
-func (l *Link) CloseWrite(context.Context) error {
-	if l.state.Or(stateWriteEnded)&stateWriteEnded != 0 {
+func (l *Link) CloseWrite(ctx context.Context, last ...[]byte) error {
+	if l.state.Load()&stateWriteEnded != 0 {
 		return nil
 	}
+	err := l.writeLast(ctx, last)
+	l.state.Or(stateWriteEnded)
 	l.out.End()
 	if l.out.MustWake() {
 		l.peer.ring()
+	}
+	return err
+}
+
+func (l *Link) writeLast(ctx context.Context, last [][]byte) error {
+	for _, frame := range last {
+		if l.state.Load()&stateGone != 0 {
+			return link.ErrPeerGone
+		}
+		if ok, err := l.out.Write(nil, frame); !ok {
+			if err := l.writeSlow(ctx, nil, frame, err); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -271,13 +271,25 @@ func (l *Link) HungUp() bool {
 // Credentials implements link.Link.
 func (l *Link) Credentials() *cred.Credentials { return l.cred }
 
-// CloseWrite implements link.Link.
-func (l *Link) CloseWrite(context.Context) error {
+// CloseWrite implements link.Link. Small frames and the end need no room: see
+// lastBuffer.
+func (l *Link) CloseWrite(_ context.Context, last ...[]byte) error {
 	if l.writeEnded.Swap(true) {
 		return nil
 	}
-	if err := l.writeError(l.sock.SendLast([]byte{kindEnd}, lastBuffer)); err != nil && !errors.Is(err, link.ErrPeerGone) {
-		return fmt.Errorf("sending the end: %w", err)
+	err := l.writeLast(last)
+	if eerr := l.writeError(l.sock.SendLast([]byte{kindEnd}, lastBuffer)); eerr != nil && !errors.Is(eerr, link.ErrPeerGone) {
+		err = errors.Join(err, fmt.Errorf("sending the end: %w", eerr))
+	}
+	return err
+}
+
+func (l *Link) writeLast(last [][]byte) error {
+	for _, frame := range last {
+		l.scratch = append(append(l.scratch[:0], kindFrame), frame...)
+		if err := l.writeError(l.sock.SendLast(l.scratch, lastBuffer)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

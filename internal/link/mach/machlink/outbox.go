@@ -141,17 +141,26 @@ func (c *Link) WriteFrame(ctx context.Context, head, body []byte) error {
 	if n := len(head) + len(body); n > MaxFrame {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", link.ErrFrameTooLarge, n, MaxFrame)
 	}
+	if c.stopped.Load() {
+		return link.ErrClosed
+	}
+	return c.write(ctx, head, body)
+}
+
+// write writes a frame. After Interrupt it does not wait for room.
+func (c *Link) write(ctx context.Context, head, body []byte) error {
 	for {
-		if c.stopped.Load() {
-			return link.ErrClosed
-		}
 		change, err := c.tryWrite(head, body)
 		if change == nil {
 			return err
 		}
+		if c.stopped.Load() {
+			return link.ErrClosed
+		}
 		select {
 		case <-change:
 		case <-c.interrupted:
+			return link.ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -240,8 +249,25 @@ func (c *Link) WaitDrained(ctx context.Context) error {
 }
 
 // CloseWrite implements link.Link. The end goes by the send-once right that the
-// peer gave for it, so it needs no room in the queue, and ctx is not looked at.
-func (c *Link) CloseWrite(context.Context) error { return c.closeWrite() }
+// peer gave for it, so it needs no room in the queue.
+func (c *Link) CloseWrite(ctx context.Context, last ...[]byte) error {
+	c.out.mu.Lock()
+	ended := c.out.ended
+	c.out.mu.Unlock()
+	if ended {
+		return nil
+	}
+	return errors.Join(c.writeLast(ctx, last), c.closeWrite())
+}
+
+func (c *Link) writeLast(ctx context.Context, last [][]byte) error {
+	for _, frame := range last {
+		if err := c.write(ctx, nil, frame); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (c *Link) closeWrite() error {
 	out := &c.out
