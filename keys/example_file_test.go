@@ -142,13 +142,16 @@ func ExampleTrustOnFirstUse() {
 		log.Fatal(err)
 	}
 	ctx, host, another := context.Background(), keys.Generate().Public(), keys.Generate().Public()
+	// Package secure calls Verify in a handshake, and Learn when it has succeeded.
 	fmt.Println(trust.Verify(ctx, "com.example.greeter", host))
+	fmt.Println(trust.Learn(ctx, "com.example.greeter", host))
 	fmt.Println(errors.Is(trust.Verify(ctx, "com.example.greeter", another), keys.ErrKeyChanged))
 
 	// The host has announced its next key.
 	fmt.Println(trust.Remember(ctx, "com.example.greeter", another))
 	fmt.Println(trust.Verify(ctx, "com.example.greeter", another))
 	// Output:
+	// <nil>
 	// <nil>
 	// true
 	// <nil>

@@ -43,8 +43,8 @@ func (e *KeyChangedError) Unwrap() []error {
 	return []error{ErrKeyChanged, &UntrustedError{Key: e.Got, File: e.Path}}
 }
 
-// KnownHosts is a [Trust] in the first key that it sees at each endpoint, which it
-// remembers in a file. Open one with [TrustOnFirstUse].
+// KnownHosts is a [Trust] in the first key with which a handshake succeeds at each
+// endpoint, which it remembers in a file. Open one with [TrustOnFirstUse].
 //
 // A line is an endpoint and a public key, followed optionally by a space and a
 // comment. An endpoint may have several lines, one for each key that it may have:
@@ -53,7 +53,7 @@ func (e *KeyChangedError) Unwrap() []error {
 //
 // Several processes may share a file. Removing a line ends the connections to that
 // host at the next [KnownHosts.Reload] or check of [KnownHosts.Watch], which package
-// secure runs, and the next key seen at that endpoint is accepted as a first use.
+// secure runs, and the next key at that endpoint is accepted as a first use.
 type KnownHosts struct {
 	file trustFile
 }
@@ -61,6 +61,7 @@ type KnownHosts struct {
 var (
 	_ Trust    = (*KnownHosts)(nil)
 	_ Expecter = (*KnownHosts)(nil)
+	_ Learner  = (*KnownHosts)(nil)
 	_ Watcher  = (*KnownHosts)(nil)
 )
 
@@ -99,14 +100,26 @@ func parseKnownLine(line string) (string, PublicKey, error) {
 	return fields[0], key, err
 }
 
-// Verify returns nil if key is remembered for endpoint. If no key is, it remembers
-// key and returns nil.
+// Verify returns nil if key is remembered for endpoint, or no key is. It remembers
+// nothing: see [KnownHosts.Learn].
 //
 // It returns a [*KeyChangedError] for another key, [ErrTrustFile] if the file cannot
-// be used, [ErrKeyName] for an endpoint that is not a valid name, and ctx's error
-// or the file system's if a first use cannot be remembered. It blocks on the disk
-// and, for a first use, on other processes that write the file, until ctx ends.
-func (h *KnownHosts) Verify(ctx context.Context, endpoint string, key PublicKey) error {
+// be used, and [ErrKeyName] for an endpoint that is not a valid name. It blocks on the
+// disk.
+func (h *KnownHosts) Verify(_ context.Context, endpoint string, key PublicKey) error {
+	known, err := h.check(endpoint, key)
+	if known || err != nil {
+		return err
+	}
+	return checkHost(endpoint, key)
+}
+
+// Learn implements [Learner]: if no key is remembered for endpoint, it remembers key.
+//
+// It returns the errors of [KnownHosts.Verify], and ctx's error or the file system's if
+// key cannot be remembered. It blocks on the disk and, for a first use, on other
+// processes that write the file, until ctx ends.
+func (h *KnownHosts) Learn(ctx context.Context, endpoint string, key PublicKey) error {
 	known, err := h.check(endpoint, key)
 	if known || err != nil {
 		return err
@@ -120,7 +133,7 @@ func (h *KnownHosts) Verify(ctx context.Context, endpoint string, key PublicKey)
 	})
 }
 
-// check is Verify without the first use: known is false if endpoint is new.
+// check compares: known is false if endpoint is new.
 func (h *KnownHosts) check(endpoint string, key PublicKey) (known bool, err error) {
 	h.file.mu.Lock()
 	revoked := h.file.refreshLocked()
@@ -144,7 +157,7 @@ func (h *KnownHosts) checkLocked(endpoint string, key PublicKey) (known bool, er
 }
 
 // Remember adds a key for endpoint to the remembered ones, for a host that has
-// announced its next key. It blocks and fails like [KnownHosts.Verify].
+// announced its next key. It blocks and fails like [KnownHosts.Learn].
 func (h *KnownHosts) Remember(ctx context.Context, endpoint string, key PublicKey) error {
 	return h.update(ctx, func(content []byte) ([]byte, error) {
 		if h.file.err != nil || h.file.validLocked(endpoint, key) {
@@ -156,7 +169,7 @@ func (h *KnownHosts) Remember(ctx context.Context, endpoint string, key PublicKe
 
 // Forget removes all keys of endpoint and calls their subscribers of
 // [KnownHosts.OnRevoke], which ends connections to that host. The next key seen
-// there is accepted. It blocks and fails like [KnownHosts.Verify].
+// there is accepted. It blocks and fails like [KnownHosts.Learn].
 func (h *KnownHosts) Forget(ctx context.Context, endpoint string) error {
 	return h.update(ctx, func(content []byte) ([]byte, error) {
 		if h.file.err != nil || h.file.keys[endpoint] == nil {
@@ -175,11 +188,8 @@ func (h *KnownHosts) Forget(ctx context.Context, endpoint string) error {
 
 // appendHost returns content with a line added.
 func (h *KnownHosts) appendHost(content []byte, endpoint string, key PublicKey) ([]byte, error) {
-	if err := CheckName(endpoint); err != nil {
+	if err := checkHost(endpoint, key); err != nil {
 		return nil, err
-	}
-	if key.IsZero() {
-		return nil, ErrNoKey
 	}
 	if len(content) > 0 && content[len(content)-1] != '\n' {
 		content = append(content, '\n')
@@ -189,6 +199,17 @@ func (h *KnownHosts) appendHost(content []byte, endpoint string, key PublicKey) 
 		return nil, &trustFileError{h.file.path, fmt.Errorf("it would exceed %d bytes", maxTrustFile)}
 	}
 	return content, nil
+}
+
+// checkHost checks what a line would contain.
+func checkHost(endpoint string, key PublicKey) error {
+	if err := CheckName(endpoint); err != nil {
+		return err
+	}
+	if key.IsZero() {
+		return ErrNoKey
+	}
+	return nil
 }
 
 // update changes the file under a lock that excludes other processes. edit is called
@@ -226,7 +247,7 @@ func (h *KnownHosts) rewriteLocked(edit func(content []byte) ([]byte, error)) er
 }
 
 // OnRevoke implements [Trust]. The removal of a key is noticed by the next call of
-// Verify, Remember, Forget or Reload, or by Watch. At an endpoint without remembered
+// Verify, Learn, Remember, Forget or Reload, or by Watch. At an endpoint without remembered
 // keys revoked is called at once.
 func (h *KnownHosts) OnRevoke(endpoint string, key PublicKey, revoked func()) (cancel func()) {
 	return h.file.subs.add(&h.file.mu, h.file.validLocked, endpoint, key, revoked)

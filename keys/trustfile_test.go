@@ -171,9 +171,14 @@ func TestTrustOnFirstUse(t *testing.T) {
 	h, err := keys.TrustOnFirstUse(path)
 	require.NoError(t, err)
 	require.Empty(t, h.Expected("one"))
-	require.NoError(t, h.Verify(t.Context(), "one", a), "first use")
+	require.NoError(t, h.Verify(t.Context(), "one", b), "remembers nothing")
+	require.NoFileExists(t, path)
 	require.NoError(t, h.Verify(t.Context(), "one", a))
-	require.NoError(t, h.Verify(t.Context(), "two", b), "another endpoint")
+	require.NoError(t, h.Learn(t.Context(), "one", a), "first use")
+	require.NoError(t, h.Learn(t.Context(), "one", a))
+	require.NoError(t, h.Verify(t.Context(), "one", a))
+	require.NoError(t, h.Learn(t.Context(), "two", b), "another endpoint")
+	require.ErrorIs(t, h.Learn(t.Context(), "one", b), keys.ErrKeyChanged)
 	require.Equal(t, []keys.PublicKey{a}, h.Expected("one"))
 
 	err = h.Verify(t.Context(), "one", b)
@@ -227,7 +232,7 @@ func TestKnownHostsKeepsWhatItDoesNotKnow(t *testing.T) {
 	put(t, path, "# mine\n\none "+a.String()+" office\ntwo "+a.String()) // no newline at the end
 	h, err := keys.TrustOnFirstUse(path)
 	require.NoError(t, err)
-	require.NoError(t, h.Verify(t.Context(), "three", a))
+	require.NoError(t, h.Learn(t.Context(), "three", a))
 	require.NoError(t, h.Forget(t.Context(), "two"))
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -242,9 +247,11 @@ func TestKnownHostsRefuses(t *testing.T) {
 	require.NoError(t, err)
 	for _, endpoint := range []string{"", "a b", "a\nb", "#a"} {
 		require.ErrorIs(t, h.Verify(t.Context(), endpoint, a), keys.ErrKeyName)
+		require.ErrorIs(t, h.Learn(t.Context(), endpoint, a), keys.ErrKeyName)
 	}
 	require.ErrorIs(t, h.Verify(t.Context(), "one", keys.PublicKey{}), keys.ErrNoKey)
-	require.NoError(t, h.Verify(t.Context(), "one", a))
+	require.ErrorIs(t, h.Learn(t.Context(), "one", keys.PublicKey{}), keys.ErrNoKey)
+	require.NoError(t, h.Learn(t.Context(), "one", a))
 
 	for name, content := range map[string]string{
 		"no key":       "one\n",
@@ -254,6 +261,7 @@ func TestKnownHostsRefuses(t *testing.T) {
 		put(t, path, content)
 		require.ErrorIs(t, h.Verify(t.Context(), "one", a), keys.ErrTrustFile, name)
 		require.ErrorIs(t, h.Verify(t.Context(), "new", a), keys.ErrTrustFile, name)
+		require.ErrorIs(t, h.Learn(t.Context(), "new", a), keys.ErrTrustFile, name)
 		require.ErrorIs(t, h.Remember(t.Context(), "new", a), keys.ErrTrustFile, name)
 		require.ErrorIs(t, h.Forget(t.Context(), "one"), keys.ErrTrustFile, name)
 		_, err := keys.TrustOnFirstUse(path)
@@ -268,7 +276,7 @@ func TestKnownHostsRefuses(t *testing.T) {
 	require.ErrorIs(t, h.Verify(t.Context(), "one", a), keys.ErrInsecureFile)
 	require.NoError(t, os.Chmod(path, 0o600))
 	require.NoError(t, os.Chmod(dir, 0o777))
-	require.ErrorIs(t, h.Verify(t.Context(), "new", a), keys.ErrInsecureFile)
+	require.ErrorIs(t, h.Learn(t.Context(), "new", a), keys.ErrInsecureFile)
 }
 
 // TestFirstUseObeysItsContext: another process that holds the lock does not hold
@@ -280,10 +288,10 @@ func TestFirstUseObeysItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	unlock := lock(t, path+".lock")
-	require.ErrorIs(t, h.Verify(ctx, "one", public(t, 1)), context.Canceled)
+	require.ErrorIs(t, h.Learn(ctx, "one", public(t, 1)), context.Canceled)
 	unlock()
-	require.NoError(t, h.Verify(t.Context(), "one", public(t, 1)))
-	require.NoError(t, h.Verify(ctx, "one", public(t, 1)), "a known host needs no lock")
+	require.NoError(t, h.Learn(t.Context(), "one", public(t, 1)))
+	require.NoError(t, h.Learn(ctx, "one", public(t, 1)), "a known host needs no lock")
 }
 
 // TestFirstUseAtTheSameTime has many programs meet an endpoint, which shows each
@@ -296,10 +304,10 @@ func TestFirstUseAtTheSameTime(t *testing.T) {
 		h, err := keys.TrustOnFirstUse(path)
 		require.NoError(t, err)
 		wg.Go(func() {
-			if h.Verify(t.Context(), "one", public(t, i+1)) == nil {
+			if h.Learn(t.Context(), "one", public(t, i+1)) == nil {
 				trusted.call()
 			}
-			if err := h.Verify(t.Context(), "own-"+string('a'+rune(i)), public(t, i+1)); err != nil {
+			if err := h.Learn(t.Context(), "own-"+string('a'+rune(i)), public(t, i+1)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -317,7 +325,7 @@ func TestFirstUseByProcesses(t *testing.T) {
 	if path := os.Getenv("SEALPORT_TEST_KNOWN_HOSTS"); path != "" { // the child
 		h, err := keys.TrustOnFirstUse(path)
 		require.NoError(t, err)
-		require.NoError(t, h.Verify(t.Context(), "one", keys.Generate().Public()))
+		require.NoError(t, h.Learn(t.Context(), "one", keys.Generate().Public()))
 		return
 	}
 	path := filepath.Join(directory(t), "known_hosts")

@@ -12,6 +12,7 @@ import (
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/ctxlock"
 	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/secure/internal/record"
 )
 
@@ -68,8 +69,20 @@ func newLink(lower link.Link, p parameters, res *handshake.Result) *sealed {
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.control, l.quit = context.WithCancel(l.ctx)
 	l.noteResult(res)
-	l.subscribe()
 	return l
+}
+
+// trusted is called when the first handshake has succeeded and the host has accepted
+// the client. It lets a client's Trust learn the host's key, and ends the connection
+// when Trust revokes the peer's. It is called before anything else uses the link.
+func (l *sealed) trusted(ctx context.Context) error {
+	if learner, ok := l.p.Trust.(keys.Learner); ok && l.p.role == handshake.Initiator && !l.p.known.IsZero() {
+		if err := learner.Learn(ctx, l.p.side.Endpoint, l.p.known); err != nil {
+			return err
+		}
+	}
+	l.subscribe()
+	return nil
 }
 
 // subscribe ends the connection when Trust revokes the peer's key.

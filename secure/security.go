@@ -98,6 +98,9 @@ func (u *security) run(ctx context.Context, l link.Link, s conn.Side, first []by
 	if err := sealed.confirm(ctx); err != nil {
 		return fail(err)
 	}
+	if err := sealed.trusted(ctx); err != nil {
+		return fail(err)
+	}
 	sealed.startTimers()
 	return sealed, resultOf(res), nil
 }
@@ -295,12 +298,16 @@ func (u *security) Local(ctx context.Context, endpoint string, other conn.Securi
 	if err := u.Trust.Verify(ctx, endpoint, ofHost.Key); err != nil {
 		return ofHost, ofClient, failed(err)
 	}
-	if u.Pattern == handshake.NK {
-		return ofHost, ofClient, nil
+	if u.Pattern != handshake.NK {
+		ofClient.Key = u.Key.Public()
+		if err := h.Trust.Verify(ctx, endpoint, ofClient.Key); err != nil {
+			return ofHost, ofClient, failed(err)
+		}
 	}
-	ofClient.Key = u.Key.Public()
-	if err := h.Trust.Verify(ctx, endpoint, ofClient.Key); err != nil {
-		return ofHost, ofClient, failed(err)
+	if learner, ok := u.Trust.(keys.Learner); ok {
+		if err := learner.Learn(ctx, endpoint, ofHost.Key); err != nil {
+			return ofHost, ofClient, failed(err)
+		}
 	}
 	return ofHost, ofClient, nil
 }

@@ -265,6 +265,33 @@ func TestTrustOnFirstUse(t *testing.T) {
 	assert.True(t, changed.Known[0].Equal(hostKey.Public()))
 }
 
+// A host with another key that answers first is not remembered if the handshake with it
+// fails: it has not the pre-shared key, or it does not accept the client.
+func TestFirstUseIsRememberedAfterTheHandshake(t *testing.T) {
+	for name, squatter := range map[string]func(*secure.Config){
+		"another PSK":        func(c *secure.Config) { c.PSK = keys.GeneratePreshared() },
+		"refuses the client": func(c *secure.Config) { c.Trust = keys.Allow() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			known, err := keys.TrustOnFirstUse(filepath.Join(t.TempDir(), "hosts"))
+			require.NoError(t, err)
+			psk := keys.GeneratePreshared()
+			shared := func(c *secure.Config) { c.PSK = psk }
+			tofu := func(c *secure.Config) { c.Trust = known }
+			h := w.echo(t, hostConfig(nil, shared, keyed(otherKey), squatter))
+			_, err = w.talk(t, clientConfig(nil, shared, tofu))
+			require.ErrorIs(t, err, secure.ErrHandshake)
+			require.Empty(t, known.Expected(w.endpoint))
+			require.NoError(t, h.Close())
+
+			w.echo(t, hostConfig(nil, shared))
+			w.accepted(t, clientConfig(nil, shared, tofu))
+			require.Equal(t, []keys.PublicKey{hostKey.Public()}, known.Expected(w.endpoint))
+		})
+	}
+}
+
 // A line that is taken out of a file ends the connection that lives by it, and no
 // other.
 func TestAllowFileRevokes(t *testing.T) {
