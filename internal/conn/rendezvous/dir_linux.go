@@ -52,12 +52,19 @@ func openDir(o Options, serve bool) (*directory, error) {
 	if path == "" {
 		path = defaultDir()
 	}
+	at, name, made := unix.AT_FDCWD, path, false
 	if serve {
-		if err := makeDir(path, o.Shared); err != nil {
+		parent, err := openParent(path)
+		if err != nil {
+			return nil, err
+		}
+		defer unix.Close(parent)
+		at, name = parent, filepath.Base(path)
+		if made, err = makeDir(parent, path); err != nil {
 			return nil, err
 		}
 	}
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch err {
 	case nil:
 	case unix.ENOENT:
@@ -70,30 +77,67 @@ func openDir(o Options, serve bool) (*directory, error) {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	f := &directory{path: path, fd: fd}
-	if err := f.check(o, serve); err != nil {
+	err = f.check(o, serve)
+	if err == nil && made && o.Shared {
+		err = f.share()
+	}
+	if err != nil {
 		f.close()
 		return nil, err
 	}
 	return f, nil
 }
 
-// makeDir makes the directory, strict from the first moment; it is widened
-// afterwards where it is to be shared.
-func makeDir(path string, shared bool) error {
-	err := unix.Mkdir(path, uint32(dirMode))
-	switch {
-	case err == unix.EEXIST:
-		return nil
-	case err == unix.ENOENT:
-		return fmt.Errorf("%w: the directory above %s does not exist; create it, or set XDG_RUNTIME_DIR", ErrNotFound, path)
-	case err == unix.EACCES || err == unix.EPERM || err == unix.EROFS:
-		return fmt.Errorf("%w: creating %s: %w", ErrPermission, path, err)
+// openParent opens the directory above path, in which only this user and root may
+// replace what is there: otherwise another user could make this process serve in, or
+// share, a directory of its own or of its choice.
+func openParent(path string) (fd int, err error) {
+	parent := filepath.Dir(path)
+	fd, err = unix.Open(parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	switch err {
+	case nil:
+	case unix.ENOENT:
+		return -1, fmt.Errorf("%w: the directory above %s does not exist; create it, or set XDG_RUNTIME_DIR", ErrNotFound, path)
+	case unix.EACCES, unix.EPERM:
+		return -1, fmt.Errorf("%w: opening %s: %w", ErrPermission, parent, err)
+	default:
+		return -1, fmt.Errorf("opening %s: %w", parent, err)
+	}
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	switch uid := uint32(os.Geteuid()); {
 	case err != nil:
-		return fmt.Errorf("creating %s: %w", path, err)
-	case shared:
-		if err := unix.Chmod(path, uint32(dirModeShared)); err != nil {
-			return fmt.Errorf("sharing %s: %w", path, err)
-		}
+		err = fmt.Errorf("checking %s: %w", parent, err)
+	case st.Uid != uid && st.Uid != 0:
+		err = fmt.Errorf("%w: %s belongs to uid %d, who could replace %s; use a directory whose parent belongs to uid %d or to root", ErrUnsafeDir, parent, st.Uid, path, uid)
+	case st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0:
+		err = fmt.Errorf("%w: %s has mode %#o, so that other users could replace %s; run chmod go-w on it", ErrUnsafeDir, parent, st.Mode&0o777, path)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// makeDir makes the directory, strict from the first moment, unless it exists.
+func makeDir(parent int, path string) (made bool, err error) {
+	switch err := unix.Mkdirat(parent, filepath.Base(path), uint32(dirMode)); err {
+	case nil:
+		return true, nil
+	case unix.EEXIST:
+		return false, nil
+	case unix.EACCES, unix.EPERM, unix.EROFS:
+		return false, fmt.Errorf("%w: creating %s: %w", ErrPermission, path, err)
+	default:
+		return false, fmt.Errorf("creating %s: %w", path, err)
+	}
+}
+
+// share lets other users into a directory that this process has made.
+func (f *directory) share() error {
+	if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", f.fd), uint32(dirModeShared)); err != nil {
+		return fmt.Errorf("sharing %s: %w", f.path, err)
 	}
 	return nil
 }

@@ -52,6 +52,55 @@ func TestSharedDirectory(t *testing.T) {
 	reach(t, l, endpoint, o)
 }
 
+// Who can write the directory above could replace ours, or put a link to a file of
+// ours in its place before it is shared.
+func TestParentThatOthersCanWrite(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(secret, nil, 0o600))
+	for name, parent := range map[string]struct {
+		mode  os.FileMode
+		owner int // or -1
+		safe  bool
+	}{
+		"everybody":             {0o777, -1, false},
+		"group":                 {0o770, -1, false},
+		"everybody, but sticky": {0o777 | os.ModeSticky, -1, true},
+		"another user":          {0o755, 65534, false},
+		"another user's sticky": {0o755 | os.ModeSticky, 65534, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if parent.owner >= 0 && os.Geteuid() != 0 {
+				t.Skip("needs root, to own a directory as another user")
+			}
+			o := inDir(t)
+			o.Shared = true
+			o.Dir = filepath.Join(filepath.Dir(o.Dir), "parent", "dir")
+			above := filepath.Dir(o.Dir)
+			require.NoError(t, os.Mkdir(above, 0o700))
+			require.NoError(t, os.Chmod(above, parent.mode))
+			require.NoError(t, os.Lchown(above, parent.owner, parent.owner))
+			if parent.safe {
+				listen(t, endpoint, o)
+				return
+			}
+			_, err := carrier.Listen(endpoint, o)
+			require.ErrorIs(t, err, rendezvous.ErrUnsafeDir)
+			require.NoDirExists(t, o.Dir)
+
+			require.NoError(t, os.Symlink(secret, o.Dir))
+			_, err = carrier.Listen(endpoint, o)
+			require.ErrorIs(t, err, rendezvous.ErrUnsafeDir)
+			require.EqualValues(t, 0o600, modeOf(t, secret))
+
+			require.NoError(t, os.Remove(o.Dir))
+			require.NoError(t, os.Mkdir(o.Dir, 0o700))
+			_, err = carrier.Listen(endpoint, o)
+			require.ErrorIs(t, err, rendezvous.ErrUnsafeDir, "also one that exists")
+			require.EqualValues(t, 0o700, modeOf(t, o.Dir))
+		})
+	}
+}
+
 // Modes are right when files appear, whatever the umask: nothing is made first
 // and locked up later. The kernel would tell of each change of mode.
 func TestModesAreRightAtCreation(t *testing.T) {
