@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -8,11 +9,24 @@ import (
 
 // Pauses between attempts to find a host again: they double from the first to
 // the longest, each shortened by up to half at random, so that the clients of a
-// host that restarts do not all come at once.
+// host that restarts do not all come at once. A host that refuses this client is asked
+// less often, since it will hardly change its mind, and each attempt costs it a handshake
+// and a line in its log.
 const (
-	firstPause   = 5 * time.Millisecond
-	longestPause = time.Second
+	firstPause          = 5 * time.Millisecond
+	longestPause        = time.Second
+	longestRefusedPause = time.Minute
 )
+
+// nextPause returns the pause after one, when an attempt has failed with err.
+func nextPause(pause time.Duration, err error) time.Duration {
+	for _, passing := range []error{ErrNoHost, ErrBusy, ErrExhausted, context.DeadlineExceeded} {
+		if errors.Is(err, passing) {
+			return min(2*pause, longestPause)
+		}
+	}
+	return min(2*pause, longestRefusedPause)
+}
 
 // keep replaces the connection whenever its host is gone. NewClient starts it, and Close
 // joins it.
@@ -60,7 +74,7 @@ func (c *Client[T]) sleep(d time.Duration) bool {
 
 // redial tries until there is a host (true) or the Client is closed (false).
 func (c *Client[T]) redial() bool {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	for pause := firstPause; ; {
 		next, err := c.dial(c.ctx)
 		if err == nil {
 			c.s.log.Info("reconnected", "endpoint", c.endpoint)
@@ -76,6 +90,7 @@ func (c *Client[T]) redial() bool {
 		if !c.sleep(pause) {
 			return false
 		}
+		pause = nextPause(pause, err)
 	}
 }
 

@@ -98,7 +98,7 @@ func (s *Session[T]) Send(ctx context.Context, v T) error {
 // reason is empty, the same as after [Host.Close]. What was sent to the client before
 // still arrives. Messages of the client that were not handled yet are lost, and the
 // client learns how many. A [Client] reconnects. If [Service.OnConnect] then refuses it,
-// it keeps trying, with pauses of up to 1 second, until its own Close.
+// it keeps trying, with pauses that grow to 1 minute, until its own Close.
 //
 // Close blocks for at most 5 seconds, while the client's buffer is full, and does not
 // wait for the session's handler. It returns the errors of [Conn.Close]; the session has
