@@ -31,6 +31,7 @@ type process interface {
 type openFile interface {
 	io.ReadCloser
 	stat() (ExecutableFile, error)
+	tracked() bool // every write from now on changes what stat returns
 	verity() (Digest, error)
 }
 

@@ -103,6 +103,8 @@ func (f linuxFile) stat() (ExecutableFile, error) {
 	return executableOf(file, ""), err
 }
 
+func (f linuxFile) tracked() bool { return pidfd.TracksWrites(f.fd) }
+
 func (f linuxFile) verity() (Digest, error) {
 	algorithm, sum, err := pidfd.MeasureVerity(f.fd)
 	if err != nil {

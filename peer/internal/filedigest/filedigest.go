@@ -1,5 +1,5 @@
 // Package filedigest computes SHA-256 digests of files and remembers them for as
-// long as the files' inodes say that nothing has changed.
+// long as the files' inodes say that nothing has changed, where inodes say so.
 package filedigest
 
 import (
@@ -38,6 +38,10 @@ const block = 256 << 10
 type File interface {
 	io.Reader
 	Key() (Key, error)
+
+	// Tracked reports whether every write from now on changes the Key. It is asked
+	// before the file is read, and its digest is not kept otherwise.
+	Tracked() bool
 }
 
 // Cache remembers digests. All methods may be called concurrently.
@@ -61,7 +65,7 @@ func New(entries int, maxSize int64, readers int) *Cache {
 }
 
 // SHA256 returns the digest of f, which it reads from its current offset unless
-// the digest is known. It blocks for a free slot and for as long as reading takes,
+// the digest is known: then the file has not been written to since it was read. It blocks for a free slot and for as long as reading takes,
 // until ctx ends; a read that the file system itself blocks is not interrupted.
 // Errors: ErrTooLarge, ErrModified, ctx.Err(), those of f.
 func (c *Cache) SHA256(ctx context.Context, f File) ([sha256.Size]byte, error) {
@@ -80,7 +84,7 @@ func (c *Cache) SHA256(ctx context.Context, f File) ([sha256.Size]byte, error) {
 	if ok || err != nil {
 		return sum, err
 	}
-	started := time.Now()
+	started, tracked := time.Now(), f.Tracked()
 	sum, err = hash(ctx, f, before.Size)
 	if err != nil {
 		return zero, err
@@ -92,7 +96,7 @@ func (c *Cache) SHA256(ctx context.Context, f File) ([sha256.Size]byte, error) {
 	if after != before {
 		return zero, ErrModified
 	}
-	if started.Sub(time.Unix(0, before.Ctime)) > settle {
+	if tracked && started.Sub(time.Unix(0, before.Ctime)) > settle {
 		c.keep(before, sum)
 	}
 	return sum, nil

@@ -19,8 +19,9 @@ import (
 // file is an open file in memory that counts how often it is read to the end.
 type file struct {
 	io.Reader
-	key  filedigest.Key
-	ends int
+	key       filedigest.Key
+	ends      int
+	untracked bool
 }
 
 func open(content string, ino uint64, age time.Duration) *file {
@@ -31,6 +32,8 @@ func open(content string, ino uint64, age time.Duration) *file {
 }
 
 func (f *file) Key() (filedigest.Key, error) { return f.key, nil }
+
+func (f *file) Tracked() bool { return !f.untracked }
 
 func (f *file) Read(p []byte) (int, error) {
 	n, err := f.Reader.Read(p)
@@ -81,6 +84,18 @@ func TestFreshFileIsNotRemembered(t *testing.T) {
 	sum, err := c.SHA256(t.Context(), changed)
 	require.NoError(t, err)
 	assert.Equal(t, sha256.Sum256([]byte("changed")), sum)
+}
+
+// TestUntrackedFileIsNotRemembered: a write that changes no time does not show either.
+func TestUntrackedFileIsNotRemembered(t *testing.T) {
+	c := filedigest.New(2, 100, 1)
+	for _, content := range []string{"one", "two"} {
+		f := open(content, 1, old)
+		f.key, f.untracked = filedigest.Key{Ino: 1, Size: 3}, true
+		sum, err := c.SHA256(t.Context(), f)
+		require.NoError(t, err)
+		require.Equal(t, sha256.Sum256([]byte(content)), sum)
+	}
 }
 
 func TestCacheIsBounded(t *testing.T) {
@@ -139,6 +154,8 @@ type keyFunc struct {
 }
 
 func (f keyFunc) Key() (filedigest.Key, error) { return f.key(), nil }
+
+func (f keyFunc) Tracked() bool { return true }
 
 // blocked reads only when it is let.
 type blocked struct{ let chan struct{} }

@@ -184,6 +184,23 @@ func OpenExe(fd int) (int, error) {
 	return f, err
 }
 
+// TracksWrites reports whether every write to the file from now on will change its times.
+// On tmpfs, writes through a shared mapping do not. On the file systems listed here, the
+// kernel notes the first write to each page after the page was last written to disk: so
+// that is done now, for pages that are mapped and were written to before. An overlay is
+// what is below it, which it does not tell.
+func TracksWrites(fd int) bool {
+	var fs unix.Statfs_t
+	if unix.Fstatfs(fd, &fs) != nil {
+		return false
+	}
+	switch uint32(fs.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC: // the first is that of ext2 and ext3 too
+		return unix.Fdatasync(fd) == nil
+	}
+	return false
+}
+
 // Read reads from a file that OpenExe opened. It returns 0, nil at its end.
 func Read(fd int, p []byte) (int, error) {
 	for {
