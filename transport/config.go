@@ -85,7 +85,8 @@ type Config struct {
 	// MaxConnections is how many clients a host serves at a time, including those
 	// that have sent their hello and are still being set up; others get [ErrBusy]. As
 	// many more may be connected that have not sent it. Hosts only. The default is
-	// 4,096.
+	// 4,096. On Linux a client takes 3 descriptors of the host: a host whose limit
+	// (RLIMIT_NOFILE) is lower than that logs a warning when it begins to serve.
 	MaxConnections int
 
 	// HandshakeTimeout limits the set-up of a connection: a host drops a client

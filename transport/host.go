@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/sealport/sealport/internal/conn"
-	"github.com/sealport/sealport/peer"
 )
 
 // closeWait is how long Close waits for handlers, and for published messages to be
@@ -71,8 +70,7 @@ func NewHostWithService[T any](endpoint string, service Service[T], cfg *Config)
 	h.drain, h.stop = context.WithCancel(h.ctx)
 	c := s.engine(content)
 	c.Confirms = service.OnConnect != nil
-	c.Report = func(id *peer.Identity, err error) { s.reportConn(endpoint, id, err) }
-	if h.l, err = conn.Listen(endpoint, c); err != nil {
+	if h.l, err = s.listen(endpoint, c); err != nil {
 		h.cancel()
 		return nil, err
 	}

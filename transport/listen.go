@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sealport/sealport/internal/conn"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -25,13 +26,26 @@ func Listen(endpoint string, cfg *Config) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := s.engine(bytesContent)
+	l, err := s.listen(endpoint, s.engine(bytesContent))
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{l}, nil
+}
+
+// listen serves an endpoint. It warns if this process may not have as many descriptors as
+// all clients need.
+func (s *settings) listen(endpoint string, c *conn.Config) (*conn.Listener, error) {
 	c.Report = func(id *peer.Identity, err error) { s.reportConn(endpoint, id, err) }
 	l, err := conn.Listen(endpoint, c)
 	if err != nil {
 		return nil, err
 	}
-	return &Listener{l}, nil
+	if needed, limit, ok := rendezvous.EnoughDescriptors(s.MaxConnections); !ok {
+		s.log.Warn("the limit of open descriptors (RLIMIT_NOFILE) is too low for MaxConnections; raise one or lower the other",
+			"endpoint", endpoint, "max_connections", s.MaxConnections, "needed", needed, "limit", limit)
+	}
+	return l, nil
 }
 
 // Endpoint returns the name of the endpoint.

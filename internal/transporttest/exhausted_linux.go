@@ -3,6 +3,7 @@ package transporttest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"runtime"
 	"strconv"
@@ -21,6 +22,7 @@ func init() {
 	parts["exhausted host"] = exhaustedHost
 	parts["exhausted client"] = exhaustedClient
 	parts["exhausted inside"] = exhaustedInside
+	parts["host with a low limit"] = lowLimitHost
 	parts["host with descriptors in flight"] = inFlightHost
 }
 
@@ -224,4 +226,35 @@ func testInFlight(t *testing.T, e *env) {
 	b, err := c.Receive(context30(t))
 	require.NoError(t, err)
 	require.Equal(t, "served", string(b))
+}
+
+// lowLimitHost says how often it is warned that it may not have as many descriptors as
+// its clients need.
+func lowLimitHost(e *env, clients string) {
+	n, err := strconv.Atoi(clients)
+	must(err)
+	defer fewDescriptors()()
+	log := logBook{arrived: make(chan slog.Record, 100)}
+	h, err := e.Bytes.NewHost(e.endpoint, service(func(context.Context, transport.Message[[]byte]) {}), e.config(func(c *transport.Config) {
+		c.MaxConnections, c.Logger = n, slog.New(&log)
+	}))
+	must(err)
+	must(h.Close())
+	warnings := 0
+	for len(log.arrived) > 0 {
+		r := <-log.arrived
+		r.Attrs(func(a slog.Attr) bool {
+			if a.Key == "needed" && a.Value.Uint64() > 64 && r.Level == slog.LevelWarn {
+				warnings++
+			}
+			return true
+		})
+	}
+	say("warned %d times", warnings)
+}
+
+// A host that can't serve MaxConnections clients says so at once.
+func testLowLimit(t *testing.T, e *env) {
+	e.start(t, "host with a low limit", "10").expect(t, "warned 0 times")
+	e.start(t, "host with a low limit", "11").expect(t, "warned 1 times")
 }

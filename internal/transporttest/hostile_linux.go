@@ -27,6 +27,7 @@ import (
 var wireTests = []test{
 	{"ExhaustedHost", testExhaustedHost},
 	{"DescriptorsInFlight", testInFlight},
+	{"LowDescriptorLimit", testLowLimit},
 	{"ExhaustedClient", testExhaustedClient},
 	{"ExhaustedInside", testExhaustedInside},
 	{"HostileClients", testHostileClients},

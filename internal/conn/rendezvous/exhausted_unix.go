@@ -25,9 +25,15 @@ func advice(s string) func() string { return func() string { return s } }
 
 // descriptorLimit says how many descriptors this process may have.
 func descriptorLimit() string {
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+	limit, ok := maxDescriptors()
+	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("the limit is %d: ", limit.Cur)
+	return fmt.Sprintf("the limit is %d: ", limit)
+}
+
+func maxDescriptors() (limit uint64, ok bool) {
+	var l syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l)
+	return uint64(l.Cur), err == nil
 }

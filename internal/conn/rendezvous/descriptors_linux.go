@@ -1,0 +1,18 @@
+package rendezvous
+
+// perClient is how many descriptors a client needs: its socket, its pidfd, and the copy of
+// that in its identity.
+const perClient = 3
+
+// otherDescriptors is what a program needs beside those: standard files, the runtime's
+// poller, the endpoint, its directory, its lock file and its reserve, the memory files of
+// rings that are being set up, and a few files of its own.
+const otherDescriptors = 32
+
+// EnoughDescriptors reports whether a host of this process may have as many descriptors
+// as so many clients need. ok is true if the limit is not known.
+func EnoughDescriptors(clients int) (needed, limit uint64, ok bool) {
+	needed = uint64(clients)*perClient + otherDescriptors
+	limit, known := maxDescriptors()
+	return needed, limit, !known || needed <= limit
+}
