@@ -17,8 +17,8 @@ import (
 type Trust interface {
 	// Verify returns nil if a peer at endpoint may have key, else an error that
 	// says why not and should match [ErrUntrusted]. It may block, on the disk or
-	// on the user, until ctx ends. It remembers nothing, because the handshake may
-	// still fail: see [Learner].
+	// on the user, until ctx ends. It must not remember key, because the handshake
+	// may still fail: see [Learner].
 	Verify(ctx context.Context, endpoint string, key PublicKey) error
 
 	// OnRevoke arranges for revoked to be called once, as soon as this Trust
@@ -45,13 +45,13 @@ type Expecter interface {
 	Expected(endpoint string) []PublicKey
 }
 
-// Learner is implemented by a [Trust] that accepts keys which it does not know yet, and
-// remembers them.
+// Learner is implemented by a [Trust] of clients that accepts keys which it does not know
+// yet, and remembers them. A Trust that wraps a Learner must be one too.
 type Learner interface {
 	// Learn is called on a client when a handshake has succeeded at endpoint: the
 	// host has proved that it holds key, which Verify has accepted, and the
 	// pre-shared key if there is one, and it has accepted the client. An error ends
-	// the connection before anything else is sent. Learn may block, on the disk or on
+	// the connection before any message is sent. Learn may block, on the disk or on
 	// the user, until ctx ends.
 	Learn(ctx context.Context, endpoint string, key PublicKey) error
 }

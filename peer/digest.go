@@ -89,10 +89,10 @@ var digests = filedigest.New(256, MaxExecutableSize, 2)
 // be the one that [Identity.Executable] returns. Linux only. [SHA256] reads all of the
 // file unless it was read before and its inode has not changed since; it blocks for that
 // long, and while two others are being read, or until ctx ends. A file system that
-// does not answer is waited for. Only ext2 to ext4, XFS and Btrfs are trusted to change
-// the inode with each write, and are made to write to disk what was written before; on
-// others, such as tmpfs and overlayfs, the file is read each time. fs-verity's digests cost
-// two system calls.
+// does not answer is waited for. The inode tells of changes only on ext2 to ext4, XFS and
+// Btrfs, which are made to write to disk what was written before, and only for files that
+// nobody but root and this user can write; all others, such as those on tmpfs and
+// overlayfs, are read each time. fs-verity's digests cost two system calls.
 //
 // It is the digest of the file's contents now. The process has the same in memory
 // only if nobody could write to the file since it was started.

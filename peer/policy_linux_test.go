@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/peer/internal/pidfd/pidfdtest"
@@ -262,21 +260,10 @@ func TestDigestOfMappedWrites(t *testing.T) {
 	content, err := os.ReadFile(program(t))
 	require.NoError(t, err)
 	content = append(content, make([]byte, 4096)...) // which nothing looks at
-	fd, err := unix.MemfdCreate("program", unix.MFD_CLOEXEC|unix.MFD_EXEC)
-	require.NoError(t, err)
-	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd)
-	_, err = unix.Write(fd, content)
-	require.NoError(t, err)
-	reopen := func(flags int) {
-		again, err := unix.Open(path, flags, 0)
-		require.NoError(t, err)
-		require.NoError(t, unix.Dup3(again, fd, unix.O_CLOEXEC))
-		require.NoError(t, unix.Close(again))
-	}
-	defer unix.Close(fd)
+	file := pidfdtest.NewMemFile(t, content)
 	digest := func() []byte {
 		s := newSite(t)
-		child := pidfdtest.StartFile(t, path, nil)
+		child := pidfdtest.StartFile(t, file.Path(), nil)
 		child.Do("dial", s.path)
 		child.Do("hello")
 		d, err := s.identify().Digest(t.Context(), peer.SHA256)
@@ -284,24 +271,14 @@ func TestDigestOfMappedWrites(t *testing.T) {
 		child.End()
 		return d.Sum()
 	}
-	var before, after unix.Stat_t
-	require.NoError(t, unix.Fstat(fd, &before))
-	changed := time.Unix(before.Ctim.Unix())
+	changed := file.ChangeTime()
 	require.Eventually(t, func() bool { return time.Since(changed) > 3*time.Second }, 20*time.Second, 10*time.Millisecond)
-	reopen(unix.O_RDONLY | unix.O_CLOEXEC) // what runs must not be open for writing
 	sum := sha256.Sum256(content)
 	require.Equal(t, sum[:], digest())
 
-	reopen(unix.O_RDWR | unix.O_CLOEXEC)
-	mapped, err := unix.Mmap(fd, 0, len(content), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	require.NoError(t, err)
-	require.Equal(t, content, mapped, "reads each page")
-	mapped[len(mapped)-1] = 1
-	require.NoError(t, unix.Munmap(mapped))
-	require.NoError(t, unix.Fstat(fd, &after))
-	require.Equal(t, before.Ctim, after.Ctim, "the times do not show it")
-	reopen(unix.O_RDONLY | unix.O_CLOEXEC)
 	content[len(content)-1] = 1
+	file.SetLast(1)
+	require.Equal(t, changed, file.ChangeTime(), "the times do not show it")
 	sum = sha256.Sum256(content)
 	require.Equal(t, sum[:], digest())
 }

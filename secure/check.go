@@ -65,10 +65,17 @@ func (c *Config) checkHost() error {
 		return errors.New("pattern NK accepts every client that the peer policy accepts; set AllowAnonymous to allow this")
 	case c.Pattern == handshake.NK && c.Trust != nil:
 		return errors.New("Trust is set, but clients have no keys to authorize in pattern NK")
+	case learns(c.Trust):
+		return errors.New("Trust learns keys at their first use, which is for clients; a host lists its clients: use keys.Allow or keys.OpenAllowFile")
 	case c.Pattern != handshake.NK && c.Trust == nil:
 		return errors.New("a host needs Trust to list the keys of its clients; see keys.Allow and keys.OpenAllowFile")
 	}
 	return nil
+}
+
+func learns(t keys.Trust) bool {
+	_, ok := t.(keys.Learner)
+	return ok
 }
 
 func (c *Config) checkClient() error {

@@ -35,6 +35,7 @@ var hosts = map[string]func(*secure.Config){
 	"NN with trust":               func(c *secure.Config) { *c = secure.Config{Pattern: handshake.NN, PSK: psk, Trust: keys.Allow()} },
 	"NN with anonymous":           func(c *secure.Config) { *c = secure.Config{Pattern: handshake.NN, PSK: psk, AllowAnonymous: true} },
 	"NN with a next key":          func(c *secure.Config) { *c = secure.Config{Pattern: handshake.NN, PSK: psk, NextKey: otherKey} },
+	"trust on first use":          func(c *secure.Config) { c.Trust = new(keys.KnownHosts) },
 	"no such pattern":             func(c *secure.Config) { c.Pattern = 77 },
 	"negative rekey":              func(c *secure.Config) { c.RekeyInterval = -1 },
 	"negative half-open":          func(c *secure.Config) { c.MaxHalfOpen = -1 },

@@ -78,6 +78,7 @@ func newLink(lower link.Link, p parameters, res *handshake.Result) *sealed {
 func (l *sealed) trusted(ctx context.Context) error {
 	if learner, ok := l.p.Trust.(keys.Learner); ok && l.p.role == handshake.Initiator && !l.p.known.IsZero() {
 		if err := learner.Learn(ctx, l.p.side.Endpoint, l.p.known); err != nil {
+			l.end(err) // so that the host is not told of a graceful end
 			return err
 		}
 	}
@@ -312,10 +313,15 @@ func (l *sealed) CloseWrite(ctx context.Context, last ...[]byte) error {
 	l.ended = true
 	var records [][]byte
 	var err error
-	// A write that was interrupted does not keep the record from being sent.
-	if l.cause.Load() == nil && (l.werr == nil || errors.Is(l.werr, link.ErrClosed)) {
+	switch cause := l.cause.Load(); {
+	case cause != nil:
+		err = *cause
+	case l.werr == nil || errors.Is(l.werr, link.ErrClosed):
+		// A write that was interrupted does not keep the record from being sent.
 		l.werr = nil
 		records, err = l.sealLast(last)
+	case !errors.Is(l.werr, link.ErrPeerGone):
+		err = l.werr
 	}
 	if l.werr == nil {
 		l.werr = link.ErrClosed
@@ -327,7 +333,7 @@ func (l *sealed) CloseWrite(ctx context.Context, last ...[]byte) error {
 }
 
 // sealLast seals the records that end this direction: the frames of last, and a Close,
-// after a Rekey if one is due. All count as sent, since none follows.
+// after a Rekey if one is pending or the key's limits are reached. All count as sent, since none follows.
 func (l *sealed) sealLast(last [][]byte) (records [][]byte, err error) {
 	if l.rekey == nil && l.seal.Due() {
 		if l.rekey, err = l.sealLocked(nil, record.Rekey, nil, nil); err != nil {

@@ -266,7 +266,7 @@ func TestTrustOnFirstUse(t *testing.T) {
 }
 
 // A host with another key that answers first is not remembered if the handshake with it
-// fails: it has not the pre-shared key, or it does not accept the client.
+// fails: it does not have the pre-shared key, or it does not accept the client.
 func TestFirstUseIsRememberedAfterTheHandshake(t *testing.T) {
 	for name, squatter := range map[string]func(*secure.Config){
 		"another PSK":        func(c *secure.Config) { c.PSK = keys.GeneratePreshared() },
@@ -333,6 +333,7 @@ func TestAllowFileRevokes(t *testing.T) {
 	require.ErrorIs(t, err, secure.ErrRevoked)
 	require.ErrorIs(t, err, transport.ErrClosed)
 	require.ErrorIs(t, revoked.Send(hung(t), nil), secure.ErrRevoked)
+	require.ErrorIs(t, revoked.CloseWrite(hung(t)), secure.ErrRevoked)
 	require.NoError(t, other.Send(hung(t), []byte("still here")))
 	p, err := stays.Receive(hung(t))
 	require.NoError(t, err)

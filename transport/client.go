@@ -16,8 +16,9 @@ import (
 // Client sends messages to the host of an endpoint and receives its replies.
 //
 // A Client reconnects: when its host ends, it tries to connect to the next one until
-// Close, with pauses that grow to 1 second, or to 1 minute while a host refuses it or
-// their handshake fails. [Config.Logger] logs why an attempt has failed.
+// Close, with pauses that grow to 1 second, or to 1 minute while a host refuses it or the
+// handshake fails: so it may be a minute late when that host is replaced.
+// [Config.Logger] logs why an attempt has failed.
 //
 // Messages that may have been lost with a host, and the reason if the host gave one, are
 // reported once, as a [*DisconnectedError], by the next Send, SendBatch, Flush, Receive

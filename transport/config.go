@@ -57,7 +57,9 @@ type Config struct {
 
 	// Dir is the directory of endpoints on Linux. The default is
 	// $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
-	// /tmp/sealport-UID. It must be an absolute path, and its parent must exist.
+	// /tmp/sealport-UID. It must be an absolute path. Its parent must exist and, for a
+	// host, belong to root or this user, and be writable by no others, except by the
+	// process's own group, or if it has the sticky bit, as /tmp has.
 	// On Darwin endpoints are names that launchd manages, and constructors return
 	// [errors.ErrUnsupported] if Dir is set.
 	Dir string
@@ -171,6 +173,9 @@ func (c *Config) resolve(r role) (*settings, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if s.Dir != "" {
+		s.Dir = filepath.Clean(s.Dir) // both sides compare it
 	}
 	setDefault(&s.MaxMessageSize, DefaultMaxMessageSize)
 	setDefault(&s.MaxConnections, DefaultMaxConnections)

@@ -19,13 +19,22 @@ const (
 )
 
 // nextPause returns the pause after one, when an attempt has failed with err.
-func nextPause(pause time.Duration, err error) time.Duration {
-	for _, passing := range []error{ErrNoHost, ErrBusy, ErrExhausted, context.DeadlineExceeded} {
-		if errors.Is(err, passing) {
-			return min(2*pause, longestPause)
+func (s *settings) nextPause(pause time.Duration, err error) time.Duration {
+	if s.isRefusal(err) {
+		return min(2*pause, longestRefusedPause)
+	}
+	return min(2*pause, longestPause)
+}
+
+// isRefusal reports whether a host has refused this client, or the handshake with it has
+// failed. A host that refuses a key closes the connection.
+func (s *settings) isRefusal(err error) bool {
+	for _, other := range []error{ErrNoHost, ErrBusy, ErrExhausted, ErrPermission, ErrUnsafeDir, ErrNotEndpoint, context.DeadlineExceeded} {
+		if errors.Is(err, other) {
+			return false
 		}
 	}
-	return min(2*pause, longestRefusedPause)
+	return s.Security != nil || !errors.Is(err, ErrPeerGone)
 }
 
 // keep replaces the connection whenever its host is gone. NewClient starts it, and Close
@@ -90,7 +99,7 @@ func (c *Client[T]) redial() bool {
 		if !c.sleep(pause) {
 			return false
 		}
-		pause = nextPause(pause, err)
+		pause = c.s.nextPause(pause, err)
 	}
 }
 

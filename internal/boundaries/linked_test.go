@@ -47,7 +47,7 @@ func TestHelloForDarwinNeedsLibSystemOnly(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		t.Run(arch, func(t *testing.T) {
 			program := filepath.Join(t.TempDir(), "hello")
-			// Flags of .ci/run, which has compiled most of it with them.
+			// The same flags as in .ci/run, so that its build cache is used.
 			cmd := exec.Command(goTool, "build", "-gcflags=all=-N -l -dwarf=false", "-ldflags=-w -s", "-o", program, "./examples/hello")
 			cmd.Dir = filepath.FromSlash(projectRoot)
 			cmd.Env = append(os.Environ(), "GOOS=darwin", "GOARCH="+arch, "CGO_ENABLED=0")

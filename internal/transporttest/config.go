@@ -71,6 +71,18 @@ func testConfig(t *testing.T, l Layer) {
 		require.NoError(t, c.Close())
 		require.NoError(t, h.Close())
 	})
+	t.Run("directory that is not clean", func(t *testing.T) {
+		e := newEnv(t, l, variants[0])
+		if e.dir == "" {
+			return
+		}
+		h := host(t, e.Strings, func(context.Context, transport.Message[string]) {}, e.config(func(c *transport.Config) { c.Dir += "/./" }))
+		for _, outside := range []bool{false, true} {
+			client(t, e.Strings, e.config(func(c *transport.Config) { c.NoInProcess = outside }))
+		}
+		connected(t, h, 2)
+		assert.DirExists(t, e.dir)
+	})
 	t.Run("directory where Mach has none", func(t *testing.T) {
 		e := newEnv(t, l, machPorts)
 		if e.simulated() {

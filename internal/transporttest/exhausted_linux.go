@@ -3,8 +3,10 @@ package transporttest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -97,6 +99,7 @@ func testExhaustedHost(t *testing.T, e *env) {
 	}
 	for n := range steps {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			alone(t)
 			e := newEnv(t, e.Layer, e.variant)
 			p := e.start(t, "exhausted host", strconv.Itoa(n))
 			p.expect(t, "ready")
@@ -195,10 +198,10 @@ func inFlightHost(e *env, argument string) {
 		must(m.Reply(context.Background(), m.Body))
 	}), e.config(func(c *transport.Config) { c.OnError = func(err error) { report <- err } }))
 	must(err)
-	restore := fewDescriptors()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	must(err)
 	must(unix.Sendmsg(pair[0], []byte("never received"), unix.UnixRights(make([]int, 100)...), nil, 0))
+	restore := fewDescriptors()
 	say("ready")
 	hear()
 	must(unix.Close(pair[1]))
@@ -214,6 +217,7 @@ func testInFlight(t *testing.T, e *env) {
 	if e.config().Attested {
 		return // there is no memory to send
 	}
+	alone(t)
 	p := e.start(t, "host with descriptors in flight", "")
 	p.expect(t, "ready")
 	_, err := e.Bytes.NewClient(context30(t), e.endpoint, nil, e.config())
@@ -257,4 +261,13 @@ func lowLimitHost(e *env, clients string) {
 func testLowLimit(t *testing.T, e *env) {
 	e.start(t, "host with a low limit", "10").expect(t, "warned 0 times")
 	e.start(t, "host with a low limit", "11").expect(t, "warned 1 times")
+}
+
+// alone keeps tests of other processes away that use up what all processes of a user
+// have together.
+func alone(t *testing.T) {
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("sealport-test-%d.lock", os.Getuid())), os.O_CREATE|os.O_RDWR, 0o600)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, f.Close()) })
+	require.NoError(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
 }

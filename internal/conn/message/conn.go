@@ -382,7 +382,7 @@ var ended = func() context.Context {
 }()
 
 // Abort is Close without pushing out what is coalesced, and without waiting. The peer
-// reads io.EOF all the same.
+// reads io.EOF all the same, on a secure connection if there is room for a close record.
 func (c *Conn) Abort() error {
 	c.l.Interrupt()
 	c.joinCoalescer()

@@ -1,5 +1,7 @@
 package rendezvous
 
+import "math"
+
 // perClient is how many descriptors a client needs: its socket, its pidfd, and the copy of
 // that in its identity.
 const perClient = 3
@@ -12,7 +14,7 @@ const otherDescriptors = 32
 // EnoughDescriptors reports whether a host of this process may have as many descriptors
 // as so many clients need. ok is true if the limit is not known.
 func EnoughDescriptors(clients int) (needed, limit uint64, ok bool) {
-	needed = uint64(clients)*perClient + otherDescriptors
+	needed = min(uint64(clients), math.MaxUint64/perClient-otherDescriptors)*perClient + otherDescriptors
 	limit, known := maxDescriptors()
 	return needed, limit, !known || needed <= limit
 }

@@ -90,7 +90,8 @@ func openDir(o Options, serve bool) (*directory, error) {
 
 // openParent opens the directory above path, in which only this user and root may
 // replace what is there: otherwise another user could make this process serve in, or
-// share, a directory of its own or of its choice.
+// share, a directory of its own or of its choice. The group of this process may too: on
+// many systems it is the user's own, and may write what the user creates.
 func openParent(path string) (fd int, err error) {
 	parent := filepath.Dir(path)
 	fd, err = unix.Open(parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -110,7 +111,7 @@ func openParent(path string) (fd int, err error) {
 		err = fmt.Errorf("checking %s: %w", parent, err)
 	case st.Uid != uid && st.Uid != 0:
 		err = fmt.Errorf("%w: %s belongs to uid %d, who could replace %s; use a directory whose parent belongs to uid %d or to root", ErrUnsafeDir, parent, st.Uid, path, uid)
-	case st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0:
+	case (st.Mode&0o002 != 0 || st.Mode&0o020 != 0 && st.Gid != uint32(os.Getegid())) && st.Mode&unix.S_ISVTX == 0:
 		err = fmt.Errorf("%w: %s has mode %#o, so that other users could replace %s; run chmod go-w on it", ErrUnsafeDir, parent, st.Mode&0o777, path)
 	}
 	if err != nil {

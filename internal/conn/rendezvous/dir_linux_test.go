@@ -52,8 +52,8 @@ func TestSharedDirectory(t *testing.T) {
 	reach(t, l, endpoint, o)
 }
 
-// Who can write the directory above could replace ours, or put a link to a file of
-// ours in its place before it is shared.
+// Whoever can write to the parent directory could replace ours, or put a link to a file
+// of ours in its place before it is shared.
 func TestParentThatOthersCanWrite(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(secret, nil, 0o600))
@@ -63,7 +63,8 @@ func TestParentThatOthersCanWrite(t *testing.T) {
 		safe  bool
 	}{
 		"everybody":             {0o777, -1, false},
-		"group":                 {0o770, -1, false},
+		"own group":             {0o770, -1, true},
+		"another group":         {0o770, 0, false},
 		"everybody, but sticky": {0o777 | os.ModeSticky, -1, true},
 		"another user":          {0o755, 65534, false},
 		"another user's sticky": {0o755 | os.ModeSticky, 65534, false},
@@ -78,7 +79,11 @@ func TestParentThatOthersCanWrite(t *testing.T) {
 			above := filepath.Dir(o.Dir)
 			require.NoError(t, os.Mkdir(above, 0o700))
 			require.NoError(t, os.Chmod(above, parent.mode))
-			require.NoError(t, os.Lchown(above, parent.owner, parent.owner))
+			group := parent.owner
+			if name == "another group" {
+				group = 65534
+			}
+			require.NoError(t, os.Lchown(above, parent.owner, group))
 			if parent.safe {
 				listen(t, endpoint, o)
 				return

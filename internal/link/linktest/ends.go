@@ -93,9 +93,9 @@ func testCloseWriteLast(t *testing.T, c Carrier) {
 				a.Interrupt()
 				require.ErrorIs(t, a.write(background, nil), link.ErrClosed)
 			}
-			require.NoError(t, a.CloseWrite(ended, []byte("last"), []byte("but one")))
+			require.NoError(t, a.CloseWrite(ended, []byte("last 1"), []byte("last 2")))
 			require.NoError(t, a.CloseWrite(ended, []byte("too late")), "idempotent")
-			for _, want := range []string{"first", "last", "but one"} {
+			for _, want := range []string{"first", "last 1", "last 2"} {
 				b.mustRead([]byte(want))
 			}
 			_, err := b.ReadFrame(background)

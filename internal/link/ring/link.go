@@ -326,6 +326,9 @@ func (l *Link) writeLast(ctx context.Context, last [][]byte) error {
 				return err
 			}
 		}
+		if l.out.MustWake() {
+			l.peer.ring()
+		}
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
 )
@@ -110,7 +112,7 @@ func (l *Link) prepare() (err error) {
 // WriteFrame implements link.Link.
 func (l *Link) WriteFrame(ctx context.Context, head, body []byte) error {
 	if n := len(head) + len(body); n > MaxFrame {
-		return fmt.Errorf("%w: %d bytes, the limit is %d", link.ErrFrameTooLarge, n, MaxFrame)
+		return tooLarge(n)
 	}
 	if l.stopped.Load() || l.writeEnded.Load() {
 		return link.ErrClosed
@@ -273,25 +275,36 @@ func (l *Link) Credentials() *cred.Credentials { return l.cred }
 
 // CloseWrite implements link.Link. Small frames and the end need no room: see
 // lastBuffer.
-func (l *Link) CloseWrite(_ context.Context, last ...[]byte) error {
+func (l *Link) CloseWrite(ctx context.Context, last ...[]byte) error {
 	if l.writeEnded.Swap(true) {
 		return nil
 	}
-	err := l.writeLast(last)
+	err := l.writeLast(ctx, last)
 	if eerr := l.writeError(l.sock.SendLast([]byte{kindEnd}, lastBuffer)); eerr != nil && !errors.Is(eerr, link.ErrPeerGone) {
 		err = errors.Join(err, fmt.Errorf("sending the end: %w", eerr))
 	}
 	return err
 }
 
-func (l *Link) writeLast(last [][]byte) error {
+func (l *Link) writeLast(ctx context.Context, last [][]byte) error {
 	for _, frame := range last {
+		if len(frame) > MaxFrame {
+			return tooLarge(len(frame))
+		}
 		l.scratch = append(append(l.scratch[:0], kindFrame), frame...)
-		if err := l.writeError(l.sock.SendLast(l.scratch, lastBuffer)); err != nil {
-			return err
+		err := l.sock.SendLast(l.scratch, lastBuffer)
+		if errors.Is(err, unix.EAGAIN) {
+			err = l.sock.Send(ctx, l.scratch, nil, -1)
+		}
+		if err != nil {
+			return l.writeError(err)
 		}
 	}
 	return nil
+}
+
+func tooLarge(n int) error {
+	return fmt.Errorf("%w: %d bytes, the limit is %d", link.ErrFrameTooLarge, n, MaxFrame)
 }
 
 // Interrupt implements link.Link.

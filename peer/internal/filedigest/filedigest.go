@@ -64,8 +64,8 @@ func New(entries int, maxSize int64, readers int) *Cache {
 	}
 }
 
-// SHA256 returns the digest of f, which it reads from its current offset unless
-// the digest is known: then the file has not been written to since it was read. It blocks for a free slot and for as long as reading takes,
+// SHA256 returns the digest of f, which it reads from its current offset unless the
+// digest is cached, which means that the file has not been written to since. It blocks for a free slot and for as long as reading takes,
 // until ctx ends; a read that the file system itself blocks is not interrupted.
 // Errors: ErrTooLarge, ErrModified, ctx.Err(), those of f.
 func (c *Cache) SHA256(ctx context.Context, f File) ([sha256.Size]byte, error) {

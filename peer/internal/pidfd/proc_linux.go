@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -184,14 +185,18 @@ func OpenExe(fd int) (int, error) {
 	return f, err
 }
 
-// TracksWrites reports whether every write to the file from now on will change its times.
-// On tmpfs, writes through a shared mapping do not. On the file systems listed here, the
-// kernel notes the first write to each page after the page was last written to disk: so
-// that is done now, for pages that are mapped and were written to before. An overlay is
-// what is below it, which it does not tell.
+// TracksWrites reports whether the file's times will tell of writes from now on. Only root
+// and this user may write the file. On tmpfs, writes through a shared mapping change no
+// time. On the file systems listed here, the kernel notes the first write to each page
+// after the page was last written to disk: so that is done now, for pages that are mapped
+// and were written to before. An overlay is what is below it, which it does not tell.
 func TracksWrites(fd int) bool {
+	var st unix.Stat_t
 	var fs unix.Statfs_t
-	if unix.Fstatfs(fd, &fs) != nil {
+	if unix.Fstat(fd, &st) != nil || unix.Fstatfs(fd, &fs) != nil {
+		return false
+	}
+	if st.Mode&0o022 != 0 || st.Uid != 0 && st.Uid != uint32(os.Geteuid()) {
 		return false
 	}
 	switch uint32(fs.Type) {

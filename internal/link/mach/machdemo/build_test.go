@@ -25,7 +25,7 @@ func TestNeedsOnlyLibSystem(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		t.Run(arch, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "machdemo")
-			// Flags of .ci/run, which has compiled most of it with them.
+			// The same flags as in .ci/run, so that its build cache is used.
 			build := exec.CommandContext(t.Context(), goTool, "build", "-gcflags=all=-N -l -dwarf=false", "-ldflags=-w -s", "-o", file, ".")
 			build.Env = append(os.Environ(), "GOOS=darwin", "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=")
 			out, err := build.CombinedOutput()

@@ -138,9 +138,6 @@ func (c *Link) acknowledged(m *mach.Message) error {
 // WriteFrame implements link.Link. Final errors of the kernel's that are none
 // of those the interface names are possible: out of memory, above all.
 func (c *Link) WriteFrame(ctx context.Context, head, body []byte) error {
-	if n := len(head) + len(body); n > MaxFrame {
-		return fmt.Errorf("%w: %d bytes, the limit is %d", link.ErrFrameTooLarge, n, MaxFrame)
-	}
 	if c.stopped.Load() {
 		return link.ErrClosed
 	}
@@ -149,6 +146,9 @@ func (c *Link) WriteFrame(ctx context.Context, head, body []byte) error {
 
 // write writes a frame. After Interrupt it does not wait for room.
 func (c *Link) write(ctx context.Context, head, body []byte) error {
+	if n := len(head) + len(body); n > MaxFrame {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", link.ErrFrameTooLarge, n, MaxFrame)
+	}
 	for {
 		change, err := c.tryWrite(head, body)
 		if change == nil {
