@@ -287,7 +287,7 @@ func FuzzUnlock(f *testing.F) {
 	f.Add(byte(1), uint32(1), uint32(64), byte(1))
 	f.Fuzz(func(t *testing.T, version byte, passes, memory uint32, lanes byte) {
 		if passes > 2 && passes < 17 || memory > 256 && memory < 1<<20+1 {
-			t.Skip("honest and slow")
+			return // accepted, and slow
 		}
 		_, err := keys.Unlock(keys.EncodeLocked(version, passes, memory, lanes), []byte("x"))
 		if !errors.Is(err, keys.ErrMalformedKey) {

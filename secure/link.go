@@ -333,7 +333,8 @@ func (l *sealed) CloseWrite(ctx context.Context, last ...[]byte) error {
 }
 
 // sealLast seals the records that end this direction: the frames of last, and a Close,
-// after a Rekey if one is pending or the key's limits are reached. All count as sent, since none follows.
+// after a Rekey if one is pending or the key's limits are reached. All count as sent,
+// since none follows.
 func (l *sealed) sealLast(last [][]byte) (records [][]byte, err error) {
 	if l.rekey == nil && l.seal.Due() {
 		if l.rekey, err = l.sealLocked(nil, record.Rekey, nil, nil); err != nil {

@@ -2,6 +2,7 @@ package secure_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -290,6 +291,26 @@ func TestFirstUseIsRememberedAfterTheHandshake(t *testing.T) {
 			require.Equal(t, []keys.PublicKey{hostKey.Public()}, known.Expected(w.endpoint))
 		})
 	}
+}
+
+// forgetful is a Trust that can't remember a key.
+type forgetful struct{ *keys.KnownHosts }
+
+var errFull = errors.New("the disk is full")
+
+func (forgetful) Learn(context.Context, string, keys.PublicKey) error { return errFull }
+
+// A client that can't remember the host's key does not connect, and the host is not told
+// of a graceful end.
+func TestFirstUseThatIsNotRemembered(t *testing.T) {
+	w := newWorld(t)
+	w.echo(t, hostConfig(nil))
+	known, err := keys.TrustOnFirstUse(filepath.Join(t.TempDir(), "hosts"))
+	require.NoError(t, err)
+	_, err = secure.Dial(hung(t), w.endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Trust = forgetful{known} })))
+	require.ErrorIs(t, err, secure.ErrHandshake)
+	require.ErrorIs(t, err, errFull)
+	require.ErrorIs(t, await(t, w.failures), secure.ErrTruncated)
 }
 
 // A line that is taken out of a file ends the connection that lives by it, and no

@@ -10,8 +10,8 @@ import (
 // Pauses between attempts to find a host again: they double from the first to
 // the longest, each shortened by up to half at random, so that the clients of a
 // host that restarts do not all come at once. A host that refuses this client is asked
-// less often, since it will hardly change its mind, and each attempt costs it a handshake
-// and a line in its log.
+// less often: a refusal rarely changes, and each attempt costs the host a handshake and a
+// line in its log.
 const (
 	firstPause          = 5 * time.Millisecond
 	longestPause        = time.Second

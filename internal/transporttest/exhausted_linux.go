@@ -266,7 +266,7 @@ func testLowLimit(t *testing.T, e *env) {
 // alone keeps tests of other processes away that use up what all processes of a user
 // have together.
 func alone(t *testing.T) {
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("sealport-test-%d.lock", os.Getuid())), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("sealport-test-%d.lock", os.Getuid())), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.Close()) })
 	require.NoError(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))

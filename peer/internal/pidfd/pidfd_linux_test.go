@@ -182,6 +182,31 @@ func TestOtherDescriptorsAreNoPidfds(t *testing.T) {
 	require.ErrorIs(t, pidfd.Alive(1<<20), pidfd.ErrNotPidfd)
 }
 
+// TestTracksWrites: a digest may be cached only where a write by anybody would show.
+func TestTracksWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, []byte("content"), 0o755))
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	fd := int(f.Fd())
+	for _, mode := range []os.FileMode{0o775, 0o757} {
+		require.NoError(t, f.Chmod(mode))
+		assert.False(t, pidfd.TracksWrites(fd), "%v", mode)
+	}
+	require.NoError(t, f.Chmod(0o755))
+	var fs unix.Statfs_t
+	require.NoError(t, unix.Fstatfs(fd, &fs))
+	tracks := uint32(fs.Type) == unix.EXT4_SUPER_MAGIC || uint32(fs.Type) == unix.XFS_SUPER_MAGIC || uint32(fs.Type) == unix.BTRFS_SUPER_MAGIC
+	assert.Equal(t, tracks, pidfd.TracksWrites(fd), "file system %#x", fs.Type)
+
+	memory, err := unix.MemfdCreate("file", unix.MFD_CLOEXEC)
+	require.NoError(t, err)
+	defer unix.Close(memory)
+	require.NoError(t, unix.Fchmod(memory, 0o755))
+	assert.False(t, pidfd.TracksWrites(memory), "tmpfs")
+}
+
 func TestMeasureVerity(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(path, []byte("content"), 0o600))
