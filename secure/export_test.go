@@ -118,21 +118,6 @@ func (l *sealed) BeginHandshake() ([]byte, error) {
 	return st.WriteMessage(nil, nil)
 }
 
-// Half-open handshakes.
-type HalfOpen = halfOpen
-
-var NewHalfOpen = newHalfOpen
-
-// Enter is enter.
-func (h *halfOpen) Enter(ctx context.Context, uid uint32) (func(), error) { return h.enter(ctx, uid) }
-
-// Users is how many users have slots.
-func (h *halfOpen) Users() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.users)
-}
-
 // TakeWorkers leaves no worker for handshakes until free is called.
 func TakeWorkers() (free func()) {
 	for range cap(workers) {

@@ -7,54 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/secure"
 	"github.com/sealport/sealport/transport"
 )
-
-// TestHalfOpenSlots: each user has slots of its own, and waiting for one ends with the
-// context.
-func TestHalfOpenSlots(t *testing.T) {
-	h := secure.NewHalfOpen(3, 2)
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	var leave []func()
-	enter := func(uid uint32, ok bool) {
-		t.Helper()
-		ctx := over
-		if ok {
-			ctx = hung(t)
-		}
-		free, err := h.Enter(ctx, uid)
-		if !ok {
-			require.ErrorIs(t, err, context.Canceled)
-			return
-		}
-		require.NoError(t, err)
-		leave = append(leave, free)
-	}
-	enter(1, true)
-	enter(1, true)
-	enter(1, false) // has two
-	enter(2, true)
-	enter(2, false) // three in all
-	enter(3, false)
-	waited := make(chan func())
-	go func() {
-		free, err := h.Enter(hung(t), 3)
-		assert.NoError(t, err)
-		waited <- free
-	}()
-	leave[0]()
-	leave[0] = await(t, waited)
-	for _, free := range leave {
-		free()
-	}
-	assert.Zero(t, h.Users(), "slots of users without handshakes are kept")
-}
 
 // TestFloodOfOneUser: stalled handshakes of one user, more than it has slots, neither
 // keep another user out nor disturb connections, and are dropped after

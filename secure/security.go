@@ -20,20 +20,17 @@ var workers = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 // security implements conn.Security.
 type security struct {
 	Config
-	role     handshake.Role
-	halfOpen *halfOpen
+	role handshake.Role
 }
 
 var _ conn.Security = (*security)(nil)
 
 func newSecurity(c Config, role handshake.Role) *security {
-	return &security{Config: c, role: role, halfOpen: newHalfOpen(c.MaxHalfOpen, c.MaxHalfOpenPerUser)}
+	return &security{Config: c, role: role}
 }
 
-// Enter implements conn.Security.
-func (u *security) Enter(ctx context.Context, uid uint32) (func(), error) {
-	return u.halfOpen.enter(ctx, uid)
-}
+// HalfOpen implements conn.Security.
+func (u *security) HalfOpen() (total, perUser int) { return u.MaxHalfOpen, u.MaxHalfOpenPerUser }
 
 // Client implements conn.Security.
 func (u *security) Client(ctx context.Context, l link.Link, s conn.Side) (link.Link, conn.Proof, error) {

@@ -46,13 +46,17 @@ type Config struct {
 	Peer peer.Policy
 
 	// Logger logs what calls do not return: refused peers, connections that failed,
-	// reconnects, throughput. It never gets payloads. By default nothing is logged.
+	// reconnects, throughput. It never gets payloads. Clients that do not get in are
+	// logged as OnError describes. By default nothing is logged.
 	Logger *slog.Logger
 
-	// OnError is called with each [*MessageError], [*ConnError] and
-	// [*peer.RefusedError]: in sequence for one connection, concurrently for several.
-	// It must not block. Hosts only: a client's calls return its errors. By default
-	// errors are only logged.
+	// OnError is called with each [*MessageError] and [*ConnError], and with a
+	// [*ConnError] or [*peer.RefusedError] for clients that do not get in: in sequence
+	// for one connection, concurrently for several. It must not block. Of the clients of
+	// one user that do not get in it gets the first 8, and after that one
+	// [*OmittedError] every 10 seconds, with their number, until there were none for 10
+	// seconds. Users beyond the first 64 share one such count. Hosts only: a client's calls
+	// return its errors. By default errors are only logged.
 	OnError func(error)
 
 	// Dir is the directory of endpoints on Linux. The default is
@@ -275,9 +279,14 @@ func (s *settings) engine(content string) *conn.Config {
 // reportConn reports a connection that failed, or that ended without the peer's Close.
 // id may be nil.
 func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
+	var omitted *conn.OmittedError
 	var refused *peer.RefusedError
 	var untrusted *keys.UntrustedError
 	switch {
+	case errors.As(err, &omitted):
+		err = &OmittedError{UID: omitted.UID, Others: omitted.Others, Count: omitted.Count, Err: omitted.Err}
+		s.log.Warn("clients refused or failed, not logged one by one",
+			"endpoint", endpoint, "uid", omitted.UID, "others", omitted.Others, "count", omitted.Count, "last", omitted.Err)
 	case errors.As(err, &refused):
 		err = refused
 		s.log.Warn("peer refused", "endpoint", endpoint, "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)

@@ -61,7 +61,8 @@ var (
 	// errors.Is holds for [peer.ErrRefused] in both cases.
 	ErrRefused error = conn.ErrRefused
 
-	// ErrBusy means that the host has as many connections as it accepts.
+	// ErrBusy means that the host has as many connections as it accepts, or that it
+	// dropped this client because too many connect at a time.
 	ErrBusy = conn.ErrBusy
 
 	// ErrExhausted means that this process or the host has no descriptors, memory or
@@ -181,6 +182,26 @@ func (e *ConnError) Error() string {
 	}
 	return fmt.Sprintf("connection with %v: %v", e.Peer, e.Err)
 }
+
+// OmittedError is what [Config.OnError] gets for many clients of one user that the host
+// refused, or that failed to connect.
+type OmittedError struct {
+	UID    uint32 // the user; meaningless with Others
+	Others bool   // the clients are of several users, beyond those that are told apart
+	Count  uint64 // clients since the last report
+	Err    error  // why the last of them did not get in
+}
+
+func (e *OmittedError) Error() string {
+	whose := fmt.Sprintf("user %d", e.UID)
+	if e.Others {
+		whose = "other users"
+	}
+	return fmt.Sprintf("%d more clients of %s did not get in; the last: %v", e.Count, whose, e.Err)
+}
+
+// Unwrap returns why the last of them did not get in.
+func (e *OmittedError) Unwrap() error { return e.Err }
 
 // Unwrap returns the cause.
 func (e *ConnError) Unwrap() error { return e.Err }

@@ -137,7 +137,7 @@ func (h *Host[T]) admit(s *Session[T]) bool {
 	}
 	if err := h.service.OnConnect(s.ctx, s); err != nil {
 		h.refused.Add(1)
-		h.s.reportConn(h.Endpoint(), s.Peer(), fmt.Errorf("refused by OnConnect: %w", err))
+		h.l.ReportRefused(s.Peer(), fmt.Errorf("refused by OnConnect: %w", err))
 		ctx, cancel := context.WithTimeout(s.ctx, h.s.HandshakeTimeout)
 		defer cancel()
 		_ = s.c.Refuse(ctx, cmp.Or(err.Error(), "refused"))

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/sealport/sealport/internal/conn/fair"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/wire"
 	"github.com/sealport/sealport/peer"
@@ -34,8 +35,8 @@ type Config struct {
 	Confirms bool
 
 	// Report is told what no call returns: a client that did not become a
-	// connection, with its identity if that is known, and errors of the system's.
-	// id is closed when Report returns.
+	// connection, with its identity if that is known, or an *OmittedError for many of
+	// them; and errors of the system's. id is closed when Report returns.
 	Report func(id *peer.Identity, err error)
 }
 
@@ -48,33 +49,74 @@ func (c *Config) hello() wire.Hello {
 	return h
 }
 
-// mostClients is how many clients there are at a time: MaxConnections, and as many
-// again that have not said hello or are being refused.
-func (c *Config) mostClients() int {
-	return c.MaxConnections + min(c.MaxConnections, math.MaxInt-c.MaxConnections)
+// Limits of the clients that are not connections.
+const (
+	// helloTimeout is how long a client may take to say hello: less than
+	// HandshakeTimeout, since nothing but the client is waited for.
+	helloTimeout = 3 * time.Second
+
+	// maxPending and maxPendingPerUser are how many there are at a time: as many as the
+	// backlog holds, and a crowd of one user that connects at once.
+	maxPending        = 4096
+	maxPendingPerUser = 1024
+
+	// maxPolicies and maxPoliciesPerUser are how many evaluations of the policy there
+	// are at a time. They may block.
+	maxPolicies        = 256
+	maxPoliciesPerUser = 64
+)
+
+// pendingLimits are maxPending and maxPendingPerUser, or less for a process that may have
+// few descriptors. A client that is not a connection has one or two.
+func pendingLimits() (total, perUser int) {
+	total, perUser = maxPending, maxPendingPerUser
+	if limit, ok := rendezvous.DescriptorLimit(); ok && limit/4 < maxPending {
+		total = max(2, int(limit/4))
+	}
+	return total, min(perUser, total/2)
+}
+
+// stallShare: a handshake that has taken 1/stallShare of HandshakeTimeout may have to make
+// way for another one.
+const stallShare = 4
+
+// slotLimits are those of a Listener. Without Security there is nothing that a client
+// could delay once it has a slot.
+func (c *Config) slotLimits() fair.Limits {
+	l := fair.Limits{Total: math.MaxInt, PerUser: math.MaxInt, Capacity: c.MaxConnections}
+	if c.Security != nil {
+		l.Total, l.PerUser = c.Security.HalfOpen()
+		l.Stall = c.HandshakeTimeout / stallShare
+	}
+	return l
 }
 
 // withTimeout bounds the set-up of a connection.
 func (c *Config) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, c.HandshakeTimeout, &timeoutError{c.HandshakeTimeout})
+	return context.WithTimeoutCause(ctx, c.HandshakeTimeout, &timeoutError{"connection set-up", "HandshakeTimeout", c.HandshakeTimeout})
 }
 
-// timedOut adds to an error of withTimeout's context that HandshakeTimeout is over, if
-// that is what ended it.
+// timedOut adds to an error of a context of a set-up what ended it, if that is
+// HandshakeTimeout or another limit of this package's.
 func timedOut(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
 	var timeout *timeoutError
-	if cause := context.Cause(ctx); errors.As(cause, &timeout) && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &timeout) {
-		return fmt.Errorf("%w: %w", err, cause)
+	var dropped *droppedError
+	if !errors.As(cause, &timeout) && !errors.As(cause, &dropped) || errors.Is(err, cause) || !errors.Is(err, ctx.Err()) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// timeoutError says that HandshakeTimeout is over. It answers
+// timeoutError says that a limit of time is over. It answers
 // errors.Is(err, context.DeadlineExceeded).
-type timeoutError struct{ after time.Duration }
+type timeoutError struct {
+	what, limit string
+	after       time.Duration
+}
 
 func (e *timeoutError) Error() string {
-	return fmt.Sprintf("connection set-up took longer than the HandshakeTimeout of %v", e.after)
+	return fmt.Sprintf("%s took longer than the %s of %v", e.what, e.limit, e.after)
 }
 
 func (e *timeoutError) Unwrap() error { return context.DeadlineExceeded }

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/sealport/sealport/internal/conn/fair"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link"
-	"github.com/sealport/sealport/peer"
 )
 
 // How long a listener waits after an error of the system's, such as too many open
@@ -37,10 +38,13 @@ type Listener struct {
 	err       error // of Release
 
 	refused atomic.Uint64
+	reports reports
 
-	mu      sync.Mutex
-	clients int // connections and set-ups, those included that will be refused
-	slots   int // of MaxConnections that are in use
+	pending  *fair.Pending // clients that are not connections
+	policies *fair.Slots   // for evaluations of the policy
+	slots    *fair.Slots   // of MaxConnections, and for handshakes
+
+	mu sync.Mutex // no set-up begins after Release
 }
 
 // Listen serves an endpoint. It does not block, but for 127 ms on Darwin if the
@@ -58,6 +62,10 @@ func Listen(endpoint string, c *Config) (*Listener, error) {
 		return nil, fmt.Errorf("serving %q: %w", endpoint, rendezvous.Explain(err))
 	}
 	l := &Listener{c: c, endpoint: endpoint, l: rl, ready: make(chan *Conn)}
+	l.pending = fair.NewPending(pendingLimits())
+	l.policies = fair.NewSlots(fair.Limits{Total: maxPolicies, PerUser: maxPoliciesPerUser, Capacity: math.MaxInt})
+	l.slots = fair.NewSlots(c.slotLimits())
+	l.reports.to = c.Report
 	l.over, l.interrupt = context.WithCancel(context.Background())
 	l.ctx, l.cancel = context.WithCancel(l.over)
 	if c.InProcess {
@@ -103,7 +111,8 @@ func (l *Listener) Close() error {
 func (l *Listener) Release() error {
 	l.once.Do(func() {
 		l.mu.Lock()
-		l.cancel() // no client enters after this
+		l.cancel() // no set-up begins after this
+		l.wg.Go(l.reports.end)
 		l.mu.Unlock()
 		l.err = l.l.Close()
 		if l.c.InProcess {
@@ -133,17 +142,27 @@ func (l *Listener) acceptLoop() {
 		switch {
 		case err == nil:
 			failures = acceptFailures{}
-			if l.enter() != nil {
+			dropped, err := l.begin(in)
+			if err != nil {
 				_ = in.Close()
-				continue
 			}
-			go l.setUp(in)
+			if dropped != nil {
+				// Else this loop could be ahead of those that drop clients, by many
+				// descriptors.
+				select {
+				case <-dropped.Moved():
+				case <-l.ctx.Done():
+				}
+			}
 		case errors.Is(err, os.ErrClosed) || l.ctx.Err() != nil:
 			return
 		default:
+			if rendezvous.IsExhausted(err) {
+				l.pending.MakeRoom()
+			}
 			err = rendezvous.Explain(err)
 			if failures.add(err) {
-				l.report(nil, fmt.Errorf("accepting: %w", err))
+				l.reports.now(nil, fmt.Errorf("accepting: %w", err))
 			}
 			select {
 			case <-time.After(failures.pause):
@@ -168,50 +187,4 @@ func (f *acceptFailures) add(err error) (isNew bool) {
 	}
 	f.pause = min(2*f.pause, longestAcceptPause)
 	return false
-}
-
-func (l *Listener) report(id *peer.Identity, err error) {
-	if l.c.Report != nil {
-		l.c.Report(id, err)
-	}
-}
-
-// enter counts one more client, for which setUp is to be called. It returns ErrBusy
-// if there are too many to refuse one more, link.ErrClosed after Release.
-func (l *Listener) enter() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.ctx.Err() != nil:
-		return link.ErrClosed
-	case l.clients >= l.c.mostClients():
-		return ErrBusy
-	}
-	l.clients++
-	l.wg.Add(1)
-	return nil
-}
-
-// leave is called when a client has ended.
-func (l *Listener) leave() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.clients--
-}
-
-// takeSlot takes one of the MaxConnections slots, if one is free.
-func (l *Listener) takeSlot() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.slots >= l.c.MaxConnections {
-		return false
-	}
-	l.slots++
-	return true
-}
-
-func (l *Listener) freeSlot() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.slots--
 }

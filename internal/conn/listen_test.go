@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/conn"
+	"github.com/sealport/sealport/internal/conn/fair"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/peer"
@@ -54,6 +55,7 @@ func (s *scripted) Close() error {
 type silentClient struct{ rendezvous.Incoming }
 
 func (silentClient) Hello(context.Context) ([]byte, error) { return nil, link.ErrPeerGone }
+func (silentClient) From() fair.Process                    { return fair.Process{} }
 func (silentClient) Close() error                          { return nil }
 
 // While accepting fails, a listener tries again after growing pauses, and reports each

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 
+	"github.com/sealport/sealport/internal/conn/fair"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
@@ -57,15 +59,10 @@ func dialLocal(ctx context.Context, endpoint string, hello []byte, c *Config) (r
 	if l == nil {
 		return nil, nil
 	}
-	switch err := l.enter(); err {
-	case nil:
-	case link.ErrClosed: // there may be another one, or its successor
-		return nil, nil
-	default:
-		return nil, err
-	}
 	in := &localIncoming{ctx: ctx, hello: hello, security: c.Security, answer: make(chan localAnswer, 1)}
-	go l.setUp(in)
+	if _, err := l.begin(in); err != nil { // there may be another one, or its successor
+		return nil, nil
+	}
 	var a localAnswer
 	select {
 	case a = <-in.answer:
@@ -138,6 +135,11 @@ func (in *localIncoming) check(ctx context.Context, l *Listener) (ofClient Proof
 
 // Hello implements rendezvous.Incoming.
 func (in *localIncoming) Hello(context.Context) ([]byte, error) { return in.hello, nil }
+
+// From implements rendezvous.Incoming.
+func (in *localIncoming) From() fair.Process {
+	return fair.Process{UID: uint32(os.Geteuid()), PID: uint32(os.Getpid())}
+}
 
 // Credentials implements rendezvous.Incoming.
 func (in *localIncoming) Credentials() *cred.Credentials { return nil }

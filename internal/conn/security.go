@@ -27,9 +27,9 @@ type Proof struct {
 // Security makes secure links of plain ones. Package secure implements it. Its
 // methods may be called concurrently.
 type Security interface {
-	// Enter waits for one of the slots for half-open handshakes, before
-	// anything is spent on one, until ctx ends. leave gives it back.
-	Enter(ctx context.Context, uid uint32) (leave func(), err error)
+	// HalfOpen is how many handshakes a host may have in progress, in total and with one
+	// user.
+	HalfOpen() (total, perUser int)
 
 	// Host and Client do the handshake over l and return the link that takes
 	// its place. They take l over and close it on error.

@@ -4,84 +4,136 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/sealport/sealport/internal/conn/fair"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/wire"
 	"github.com/sealport/sealport/peer"
 )
 
-// setUp brings a client from connect to a Conn that waits for Accept.
-func (l *Listener) setUp(in rendezvous.Incoming) {
-	defer l.wg.Done()
-	ctx, cancel := l.c.withTimeout(l.ctx)
-	defer cancel()
-	c, id, err := l.admit(ctx, in)
+// setUp brings one client from connect to a Conn that waits for Accept.
+type setUp struct {
+	*Listener
+	in     rendezvous.Incoming
+	client *fair.Client
+
+	ctx  context.Context // ended by Release, and with rest
+	rest context.Context // of a client that has been told that it is accepted: ended by Interrupt
+	drop context.CancelCauseFunc
+	free func() // ends the contexts
+}
+
+// begin sets a client up, in a goroutine of its own. It returns link.ErrClosed after
+// Release, and the silent client that is being dropped for this one, if any.
+func (l *Listener) begin(in rendezvous.Incoming) (dropped *fair.Client, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ctx.Err() != nil {
+		return nil, link.ErrClosed
+	}
+	s := &setUp{Listener: l, in: in}
+	rest, cancel := l.c.withTimeout(l.over)
+	s.rest, s.drop = context.WithCancelCause(rest)
+	ctx, end := context.WithCancel(s.rest)
+	unhook := context.AfterFunc(l.ctx, end)
+	s.ctx, s.free = ctx, func() { unhook(); end(); cancel() }
+	heard, silence := context.WithCancelCause(ctx)
+	s.client, dropped = l.pending.Enter(in.From(), func() { silence(errCrowded) })
+	l.wg.Go(func() {
+		defer silence(nil)
+		s.run(heard, silence)
+	})
+	return dropped, nil
+}
+
+// run is the goroutine of a set-up. heard ends when the hello is no longer waited for, and
+// silence ends it.
+func (s *setUp) run(heard context.Context, silence context.CancelCauseFunc) {
+	defer s.free()
+	c, id, err := s.admit(heard, silence)
+	s.client.Leave()
 	if err != nil {
-		if l.ctx.Err() == nil {
-			l.report(id, rendezvous.Explain(timedOut(ctx, err)))
+		if s.Listener.ctx.Err() == nil {
+			s.reports.add(s.in.From().UID, id, rendezvous.Explain(timedOut(s.ctx, err)))
 		}
 		if id != nil {
 			_ = id.Close()
 		}
-		l.leave()
 		return
 	}
 	select {
-	case l.ready <- c:
-	case <-l.over.Done():
+	case s.ready <- c:
+	case <-s.over.Done():
 		c.Abort()
 	}
 }
 
-// admit decides on a client that has said hello. It ends in. With an error it returns
-// the client's identity, if that is known and the client was authorized.
-func (l *Listener) admit(ctx context.Context, in rendezvous.Incoming) (*Conn, *peer.Identity, error) {
-	hello, err := in.Hello(ctx)
+// admit decides on a client. It ends in. With an error it returns the client's identity,
+// if that is known and the client was authorized.
+func (s *setUp) admit(heard context.Context, silence context.CancelCauseFunc) (*Conn, *peer.Identity, error) {
+	hello, err := s.hello(heard, silence)
 	if rendezvous.IsExhausted(err) {
-		return nil, nil, l.refuse(ctx, in, refusal(wire.Exhausted), err)
+		return nil, nil, s.refuse(refusal(wire.Exhausted), err)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, in.Close())
+		return nil, nil, errors.Join(err, s.in.Close())
 	}
 	theirs, err := wire.ParseHello(hello)
 	if err != nil {
-		return nil, nil, errors.Join(err, in.Close())
+		return nil, nil, errors.Join(err, s.in.Close())
 	}
-	if !l.takeSlot() {
-		return nil, nil, l.refuse(ctx, in, refusal(wire.Busy), ErrBusy)
-	}
-	c, id, err := l.connect(ctx, in, theirs)
-	if err != nil {
-		l.freeSlot()
-	}
-	return c, id, err
-}
-
-// connect makes the connection, in a slot, with a client that is authorized. See
-// admit.
-func (l *Listener) connect(ctx context.Context, in rendezvous.Incoming, theirs wire.Hello) (*Conn, *peer.Identity, error) {
-	id, err := authorize(ctx, in, l.c)
+	id, err := s.authorize()
 	switch {
 	case err == nil:
-	case l.ctx.Err() != nil: // not the policy's decision
-		return nil, nil, errors.Join(err, in.Close())
+	case s.Listener.ctx.Err() != nil: // not the policy's decision
+		return nil, nil, errors.Join(err, s.in.Close())
 	case rendezvous.IsExhausted(err):
-		return nil, nil, l.refuse(ctx, in, refusal(wire.Exhausted), err)
+		return nil, nil, s.refuse(refusal(wire.Exhausted), err)
+	case s.ctx.Err() != nil && errors.Is(context.Cause(s.ctx), ErrBusy):
+		return nil, nil, s.refuse(refusal(wire.Busy), err)
 	default:
-		return nil, nil, l.refuse(ctx, in, refusal(wire.Refused), err)
+		return nil, nil, s.refuse(refusal(wire.Refused), err)
 	}
 	// A client that the policy does not admit learns nothing of this side.
-	answer := l.c.hello()
-	if l.c.Confirms {
+	answer := s.c.hello()
+	if s.c.Confirms {
 		answer.Flags |= wire.Confirms
 	}
 	if err := theirs.Check(answer); err != nil {
 		answer.Status = wire.BadHello
-		return nil, id, l.refuse(ctx, in, answer, err)
+		return nil, id, s.refuse(answer, err)
 	}
-	c, err := l.accept(ctx, in, id, theirs, answer)
+	c, err := s.connect(id, theirs, answer)
 	return c, id, err
+}
+
+// hello waits for the client's hello.
+func (s *setUp) hello(heard context.Context, silence context.CancelCauseFunc) ([]byte, error) {
+	if s.c.HandshakeTimeout > helloTimeout {
+		late := time.AfterFunc(helloTimeout, func() { silence(&timeoutError{"the hello", "limit", helloTimeout}) })
+		defer late.Stop()
+	}
+	hello, err := s.in.Hello(heard)
+	if err == nil {
+		s.client.Spoke(func() { s.drop(errCrowded) })
+		return hello, nil
+	}
+	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(heard), ErrBusy) {
+		s.refused.Add(1)
+	}
+	return nil, timedOut(heard, err)
+}
+
+// authorize waits for its turn and has the policy decide.
+func (s *setUp) authorize() (*peer.Identity, error) {
+	turn, err := s.policies.Enter(s.ctx, s.in.From(), func() {})
+	if err != nil {
+		return nil, fmt.Errorf("waiting for the evaluation of the peer policy: %w", err)
+	}
+	defer turn.Leave()
+	return authorize(s.ctx, s.in, s.c)
 }
 
 // refusal is a hello that says nothing but why the client is refused.
@@ -89,65 +141,69 @@ func refusal(s wire.Status) wire.Hello {
 	return wire.Hello{Version: wire.Version, Status: s, MaxMessage: 1}
 }
 
-// refuse answers a client with a refusal and returns why.
-func (l *Listener) refuse(ctx context.Context, in rendezvous.Incoming, answer wire.Hello, why error) error {
-	l.refused.Add(1)
-	if local, ok := in.(*localIncoming); ok && answer.Status == wire.Exhausted {
+// refuse answers the client with a refusal and returns why. It ends in.
+func (s *setUp) refuse(answer wire.Hello, why error) error {
+	s.refused.Add(1)
+	if answer.Status == wire.Exhausted {
+		s.pending.MakeRoom()
+	}
+	if local, ok := s.in.(*localIncoming); ok && answer.Status == wire.Exhausted {
 		local.fail(rendezvous.Explain(why)) // it is out of the same resource
 		return why
 	}
 	// The client may be gone; why it is refused matters more.
-	_ = in.Refuse(ctx, answer.Append(nil))
+	_ = s.in.Refuse(s.ctx, answer.Append(nil))
 	return why
 }
 
-// accept makes the connection with an authorized client.
-func (l *Listener) accept(ctx context.Context, in rendezvous.Incoming, id *peer.Identity, theirs, answer wire.Hello) (*Conn, error) {
-	local, _ := in.(*localIncoming)
+// connect makes the connection with an authorized client, in a slot.
+func (s *setUp) connect(id *peer.Identity, theirs, answer wire.Hello) (*Conn, error) {
+	token := id.Token()
+	who := fair.Process{UID: token.EUID(), PID: token.PID()}
+	slot, err := s.slots.Enter(s.ctx, who, func() { s.drop(errStalled) })
+	switch {
+	case err == nil:
+	case s.Listener.ctx.Err() != nil: // not for want of a slot
+		return nil, errors.Join(err, s.in.Close())
+	case errors.Is(err, fair.ErrFull):
+		return nil, s.refuse(refusal(wire.Busy), ErrBusy)
+	default:
+		return nil, s.refuse(refusal(wire.Busy), fmt.Errorf("waiting for a slot: %w: %w", ErrBusy, err))
+	}
+	s.client.Leave() // it counts as a handshake now
+	c, err := s.accept(slot, id, theirs, answer)
+	if err != nil {
+		slot.Leave()
+	}
+	return c, err
+}
+
+// accept answers the client and does the handshake.
+func (s *setUp) accept(slot *fair.Slot, id *peer.Identity, theirs, answer wire.Hello) (*Conn, error) {
+	local, _ := s.in.(*localIncoming)
 	var proof Proof
 	var err error
-	switch {
-	case l.c.Security == nil:
-	case local != nil:
-		if proof, err = local.check(ctx, l); err != nil {
+	if local != nil && s.c.Security != nil {
+		if proof, err = local.check(s.ctx, s.Listener); err != nil {
 			if !errors.Is(err, link.ErrPeerGone) {
-				l.refused.Add(1)
+				s.refused.Add(1)
 			}
 			return nil, err
 		}
-	default:
-		leave, err := l.c.Security.Enter(ctx, id.Token().EUID())
-		if err != nil && l.ctx.Err() != nil { // not for want of a slot
-			return nil, errors.Join(err, in.Close())
-		}
-		if err != nil {
-			return nil, l.refuse(ctx, in, refusal(wire.Busy), fmt.Errorf("%w: %w", ErrBusy, err))
-		}
-		defer leave()
 	}
-	lk, err := in.Accept(ctx, answer.Append(nil))
+	lk, err := s.in.Accept(s.ctx, answer.Append(nil))
 	if rendezvous.IsExhausted(err) {
-		return nil, l.refuse(ctx, in, refusal(wire.Exhausted), err)
+		return nil, s.refuse(refusal(wire.Exhausted), err)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if local == nil {
-		if lk, proof, err = l.secured(ctx, lk, id); err != nil {
+		// The client has been told that it is accepted, so Release does not end this.
+		if lk, proof, err = s.c.handshake(s.rest, lk, s.endpoint, id, true); err != nil {
 			return nil, err
 		}
 	}
-	return newConn(lk, l.c, theirs, id, proof, l.endpoint, func() {
-		l.freeSlot()
-		l.leave()
-	}), nil
-}
-
-// secured does the handshake. The client has been told that it is accepted, so Release
-// does not end it.
-func (l *Listener) secured(ctx context.Context, lk link.Link, id *peer.Identity) (link.Link, Proof, error) {
-	deadline, _ := ctx.Deadline()
-	rest, cancel := context.WithDeadline(l.over, deadline)
-	defer cancel()
-	return l.c.handshake(rest, lk, l.endpoint, id, true)
+	slot.Keep()
+	return newConn(lk, s.c, theirs, id, proof, s.endpoint, slot.Leave), nil
 }

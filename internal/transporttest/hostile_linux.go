@@ -32,6 +32,7 @@ var wireTests = []test{
 	{"ExhaustedInside", testExhaustedInside},
 	{"HostileClients", testHostileClients},
 	{"SilentClients", testSilentClients},
+	{"Flood", testFlood},
 	{"HostileHosts", testHostileHosts},
 	{"SilentHost", testSilentHost},
 	{"NeverReads", testNeverReads},

@@ -36,10 +36,18 @@ func (e *env) start(t *testing.T, role, argument string) *process {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	p := &process{cmd: exec.Command(self), lines: make(chan string, 64)}
+	return e.startProgram(t, self, nil, role, argument)
+}
+
+// startProgram is start for a copy of the program, with attributes of its process.
+func (e *env) startProgram(t *testing.T, program string, attr *syscall.SysProcAttr, role, argument string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(program), lines: make(chan string, 64)}
+	p.cmd.SysProcAttr = attr
 	p.cmd.Env = append(os.Environ(), roleVariable+"="+role, endpointVariable+"="+e.endpoint, dirVariable+"="+e.dir,
 		variantVariable+"="+e.variant.name, argumentVariable+"="+argument)
 	p.cmd.Stderr = os.Stderr
+	var err error
 	p.in, err = p.cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := p.cmd.StdoutPipe()

@@ -11,6 +11,10 @@ const perClient = 3
 // rings that are being set up, and a few files of its own.
 const otherDescriptors = 32
 
+// DescriptorLimit is how many descriptors this process may have, if that is known and a
+// client needs any.
+func DescriptorLimit() (limit uint64, ok bool) { return maxDescriptors() }
+
 // EnoughDescriptors reports whether a host of this process may have as many descriptors
 // as so many clients need. ok is true if the limit is not known.
 func EnoughDescriptors(clients int) (needed, limit uint64, ok bool) {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sealport/sealport/internal/conn/fair"
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/ring"
@@ -203,7 +204,7 @@ func (l *unixListener) Accept() (Incoming, error) {
 	sock, err := l.sock.Accept()
 	if err == nil {
 		l.reserve.restore() // unless it is there
-		return &unixIncoming{o: l.o, sock: sock}, nil
+		return incoming(l.o, sock)
 	}
 	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) || !l.reserve.lend() {
 		return nil, Explain(err)
@@ -213,18 +214,37 @@ func (l *unixListener) Accept() (Incoming, error) {
 		l.reserve.restore()
 		return nil, Explain(again)
 	}
-	return &unixIncoming{o: l.o, sock: sock, exhausted: Explain(err), lent: l.reserve}, nil
+	in, again := incoming(l.o, sock)
+	if again != nil {
+		l.reserve.restore()
+		return nil, again
+	}
+	in.exhausted, in.lent = Explain(err), l.reserve
+	return in, nil
 }
 
 // unixIncoming implements Incoming.
 type unixIncoming struct {
 	o         Options
 	sock      *socket.Conn
+	from      fair.Process
 	cred      *cred.Credentials
 	setup     wire.Setup
 	exhausted error    // why it has to be refused
 	lent      *reserve // whose descriptor it uses, or nil
 }
+
+// incoming is a client that has connected. On error it is closed.
+func incoming(o Options, sock *socket.Conn) (*unixIncoming, error) {
+	u, err := sock.PeerCred()
+	if err != nil {
+		return nil, errors.Join(err, sock.Close())
+	}
+	return &unixIncoming{o: o, sock: sock, from: fair.Process{UID: u.UID, PID: uint32(u.PID)}}, nil
+}
+
+// From implements Incoming: who has called connect.
+func (in *unixIncoming) From() fair.Process { return in.from }
 
 // Hello implements Incoming.
 func (in *unixIncoming) Hello(ctx context.Context) ([]byte, error) {

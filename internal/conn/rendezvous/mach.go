@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/sealport/sealport/internal/conn/fair"
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mach"
@@ -96,6 +97,12 @@ func (l *machListener) Close() error { return l.l.Close() }
 
 // machIncoming implements Incoming. The hello came with the connect message.
 type machIncoming struct{ p *machlink.Pending }
+
+// From implements Incoming: who has sent the hello.
+func (in *machIncoming) From() fair.Process {
+	token := in.p.Credentials().AuditToken
+	return fair.Process{UID: token[1], PID: token[5]}
+}
 
 // Hello implements Incoming.
 func (in *machIncoming) Hello(context.Context) ([]byte, error) { return in.p.Hello(), nil }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/sealport/sealport/internal/conn/fair"
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
 )
@@ -45,6 +46,11 @@ type Listener interface {
 // Incoming is a client that has connected and waits to be accepted or refused. It
 // is used by one goroutine. Accept, Refuse and Close end it, on error too.
 type Incoming interface {
+	// From is the process that has connected, by what the kernel says before the
+	// hello. It need not be the one that says hello, and is no identity: see
+	// Credentials. It may be called when the Incoming has ended.
+	From() fair.Process
+
 	// Hello waits for the client's hello, until ctx ends, and returns it. After
 	// an error for which IsExhausted is true, Refuse can still be called.
 	Hello(ctx context.Context) ([]byte, error)

@@ -17,16 +17,19 @@ import (
 // SOCK_SEQPACKET socket of the AF_UNIX family.
 var ErrNotListening = errors.New("not a listening unix SOCK_SEQPACKET socket")
 
-// backlog is how many clients may wait in connect(2); the kernel caps it at
-// net.core.somaxconn (4096 since Linux 5.4).
-const backlog = 4096
+// backlog is how many clients may wait to be accepted. The kernel accepts them in the order
+// in which they came, so that all of them delay one that comes behind a flood. Further
+// ones wait in connect(2), which is in turn too.
+const backlog = 256
 
-// Connecting to a host whose backlog is full fails with EAGAIN on a non-blocking
-// unix socket and the kernel offers no event for it, so Dial tries again.
-const (
-	redialFirst = time.Millisecond
-	redialMost  = 20 * time.Millisecond
-)
+// redialWait is how long a connect(2) waits for room in the backlog before it looks at the
+// context again. The kernel offers no event for that room, only a queue for those that
+// wait in connect(2): who tried again and again instead would never come before those
+// that do, such as the processes that keep the backlog full.
+const redialWait = 20 * time.Millisecond
+
+// dialling limits how many threads wait in connect(2) at a time.
+var dialling = make(chan struct{}, 64)
 
 // Listener is a listening socket.
 type Listener struct {
@@ -162,25 +165,43 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 }
 
 func connect(ctx context.Context, fd int, path string) error {
-	wait := redialFirst
+	to := &unix.SockaddrUnix{Name: path}
+	_, err := retry(func() (int, error) { return 0, unix.Connect(fd, to) })
+	if err == unix.EAGAIN {
+		err = connectInTurn(ctx, fd, to)
+	}
+	if err != nil && err != ctx.Err() {
+		return fmt.Errorf("connect: %w", err)
+	}
+	return err
+}
+
+// connectInTurn waits in connect(2), which takes a thread, until there is room in the
+// backlog or ctx ends.
+func connectInTurn(ctx context.Context, fd int, to unix.Sockaddr) error {
+	select {
+	case dialling <- struct{}{}:
+		defer func() { <-dialling }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	wait := unix.NsecToTimeval(redialWait.Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &wait); err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		return err
+	}
 	for {
-		err := unix.Connect(fd, &unix.SockaddrUnix{Name: path})
-		switch err {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		switch err := unix.Connect(fd, to); err {
 		case nil:
-			return nil
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
+			return errors.Join(unix.SetNonblock(fd, true), unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{}))
+		case unix.EINTR, unix.EAGAIN:
 		default:
-			return fmt.Errorf("connect: %w", err)
+			return err
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
-		}
-		wait = min(2*wait, redialMost)
 	}
 }

@@ -200,14 +200,9 @@ func (c *Conn) Credentials(ctl *Control) (*cred.Credentials, error) {
 	}
 	k := cred.New(unix.Close)
 	k.Message = ctl.Cred
-	var serr error
+	u, serr := c.PeerCred()
+	k.Socket = u
 	err := c.rc.Control(func(fd uintptr) {
-		u, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-		if err != nil {
-			serr = fmt.Errorf("SO_PEERCRED: %w", err)
-			return
-		}
-		k.Socket = cred.UCred{PID: u.Pid, UID: u.Uid, GID: u.Gid}
 		// No LSM, or a label that does not fit: no label, and policies that ask
 		// for one refuse.
 		if label, err := unix.GetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_PEERSEC); err == nil {
@@ -219,6 +214,19 @@ func (c *Conn) Credentials(ctl *Control) (*cred.Credentials, error) {
 	}
 	k.PIDFD, ctl.PIDFD = ctl.PIDFD, -1
 	return k, nil
+}
+
+// PeerCred is SO_PEERCRED: the process that called connect or listen.
+func (c *Conn) PeerCred() (k cred.UCred, err error) {
+	cerr := c.rc.Control(func(fd uintptr) {
+		var u *unix.Ucred
+		if u, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err != nil {
+			err = fmt.Errorf("SO_PEERCRED: %w", err)
+			return
+		}
+		k = cred.UCred{PID: u.Pid, UID: u.Uid, GID: u.Gid}
+	})
+	return k, errors.Join(cerr, err)
 }
 
 // Unsent is the number of bytes that the peer has not received yet, as the

@@ -1,0 +1,120 @@
+package transporttest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/leaktest"
+	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/transport"
+)
+
+func init() { parts["flooder"] = flooder }
+
+const (
+	// floodUser is another user, whom the policy refuses.
+	floodUser = 12_345
+
+	// floodSockets is how many sockets a flooder holds at a time: more than a host
+	// with the default MaxConnections ever had clients.
+	floodSockets = 9000
+
+	// honest is how many clients have to get in meanwhile.
+	honest = 40
+)
+
+// flooder connects as fast as it can, until the test ends, in two threads. It holds the
+// last floodSockets of its sockets, whether the host has closed them or not. It is silent,
+// or says the hello that it is told.
+func flooder(e *env, how string) {
+	hello := e.inMode(setupBytes(0, 0, goodHello))
+	var opened atomic.Int64
+	for range 2 {
+		go func() {
+			held := make([]int, floodSockets/2)
+			for i := 0; ; i = (i + 1) % len(held) {
+				if held[i] != 0 {
+					must(unix.Close(held[i]))
+				}
+				held[i] = dialRaw(e)
+				if how == "hello" {
+					_ = unix.Send(held[i], hello, unix.MSG_NOSIGNAL)
+				}
+				if opened.Add(1) == floodSockets+1 {
+					say("flooding")
+				}
+			}
+		}()
+	}
+	hear()
+}
+
+// startAs is start for a process of another user.
+func (e *env) startAs(t *testing.T, uid uint32, role, argument string) *process {
+	t.Helper()
+	self, err := os.ReadFile("/proc/self/exe")
+	require.NoError(t, err)
+	program := filepath.Join(filepath.Dir(e.dir), "test")
+	require.NoError(t, os.WriteFile(program, self, 0o755))
+	return e.startProgram(t, program, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}, role, argument)
+}
+
+// shared is a directory that other users can enter, for the endpoints of e.
+func (e *env) shared(t *testing.T) {
+	dir, err := os.MkdirTemp("", "sealport-test-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	e.dir = filepath.Join(dir, "endpoints")
+}
+
+// While another user, whom the policy refuses, connects as fast as it can, each client
+// gets in, connections go on, and the host holds few descriptors for the others.
+func testFlood(t *testing.T, e *env) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to start processes of another user")
+	}
+	for _, how := range []string{"silent", "hello"} {
+		t.Run(how, func(t *testing.T) {
+			e := newEnv(t, e.Layer, e.variant)
+			e.shared(t)
+			before := len(leaktest.Descriptors())
+			var reports atomic.Int64
+			h := host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) {
+				assert.NoError(t, m.Reply(context.Background(), m.Body))
+			}, e.config(func(c *transport.Config) {
+				c.Shared, c.Peer = true, peer.UIDs(0)
+				c.OnError = func(error) { reports.Add(1) }
+			}))
+			c, ctx := client(t, e.Bytes, e.config()), context30(t)
+			e.startAs(t, floodUser, "flooder", how).expect(t, "flooding")
+			took := make([]time.Duration, honest)
+			most := 0
+			for i := range took {
+				begin := time.Now()
+				other, err := e.Dial(ctx, e.endpoint, e.config(func(c *transport.Config) { c.Peer = peer.UIDs(0) }))
+				took[i] = time.Since(begin)
+				if assert.NoError(t, err, "client %d", i) {
+					assert.NoError(t, other.Close())
+				}
+				require.NoError(t, c.Send(ctx, []byte("x")))
+				_, err = c.Receive(ctx)
+				require.NoError(t, err)
+				most = max(most, len(leaktest.Descriptors())-before)
+			}
+			slices.Sort(took)
+			t.Logf("an honest client is in after %v (median), %v (longest); %d descriptors, %d refused, %d reports",
+				took[len(took)/2], took[len(took)-1], most, h.Stats().Refused, reports.Load())
+		})
+	}
+}
