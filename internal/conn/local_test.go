@@ -31,6 +31,8 @@ type security struct {
 	local         func(ctx context.Context) error
 }
 
+func (security) HalfOpen() (total, perUser int) { return 8, 8 }
+
 func (s security) Local(ctx context.Context, _ string, _ conn.Security) (ofHost, ofClient conn.Proof, err error) {
 	return ofHost, ofClient, s.local(ctx)
 }

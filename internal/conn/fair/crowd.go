@@ -93,8 +93,10 @@ func (c *crowd[M]) ofProcess(who Process) int {
 	return 0
 }
 
-// largest is the user with the most members, or nil.
-func (c *crowd[M]) largest() (most *user[M]) {
+// largest is the user with the most members, or nil: of several this one, if it is one of
+// them.
+func (c *crowd[M]) largest(uid uint32) *user[M] {
+	most := c.users[uid]
 	for _, u := range c.users {
 		if most == nil || u.n > most.n {
 			most = u

@@ -47,7 +47,7 @@ func (p *Pending) addLocked(c *Client) (dropped *Client) {
 	case p.clients.of(c.who.UID) > p.perUser:
 		from = p.clients.users[c.who.UID]
 	case p.clients.n > p.total:
-		from = p.clients.largest()
+		from = p.clients.largest(c.who.UID)
 	default:
 		return nil
 	}
@@ -94,12 +94,12 @@ func (c *Client) Leave() {
 // Moved is closed when the client has said its hello, or has gone.
 func (c *Client) Moved() <-chan struct{} { return c.moved }
 
-// MakeRoom has half of the silent clients of the user with the most clients go, and at
+// MakeRoom is called when the process has no descriptor left. It has half of the silent clients of the user with the most clients go, and at
 // least one if there is any: the oldest of each process.
 func (p *Pending) MakeRoom() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	most := p.clients.largest()
+	most := p.clients.largest(0)
 	if most == nil {
 		return
 	}

@@ -206,9 +206,7 @@ func (s *Slots) dropStalledLocked() {
 func (s *Slots) holderFor(w *Slot) *Slot {
 	from := s.inUse.users[w.who.UID]
 	if s.inUse.of(w.who.UID) < s.limits.PerUser {
-		if most := s.inUse.largest(); most != nil && (from == nil || most.n > from.n) {
-			from = most
-		}
+		from = s.inUse.largest(w.who.UID)
 	}
 	if from == nil {
 		return nil

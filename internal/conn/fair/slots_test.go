@@ -1,0 +1,156 @@
+package fair_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/internal/conn/fair"
+)
+
+const stall = time.Second
+
+// user of slots in a test.
+type applicant struct {
+	slot    *fair.Slot
+	err     error
+	entered bool
+	dropped time.Duration // since the test's begin
+}
+
+// slots are Slots in a synctest bubble.
+type slots struct {
+	*fair.Slots
+	begin time.Time
+}
+
+func newSlots(l fair.Limits) *slots { return &slots{fair.NewSlots(l), time.Now()} }
+
+// apply has a process wait for a slot.
+func (s *slots) apply(ctx context.Context, who fair.Process) *applicant {
+	a := &applicant{}
+	go func() {
+		a.slot, a.err = s.Enter(ctx, who, func() {
+			a.dropped = time.Since(s.begin)
+			go a.slot.Leave() // as who has to go does
+		})
+		a.entered = true
+	}()
+	synctest.Wait()
+	return a
+}
+
+// The next free slot is for the user who has the fewest, and there for the process that
+// has the fewest.
+func TestSlotsAreShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := newSlots(fair.Limits{Total: 3, PerUser: 2, Capacity: 100})
+		first, second := s.apply(ctx, flooder), s.apply(ctx, flooder)
+		flood := s.apply(ctx, flooder) // has two
+		require.True(t, first.entered && second.entered && !flood.entered)
+		other := s.apply(ctx, another)
+		require.True(t, other.entered)
+		others := s.apply(ctx, another) // three in all
+		same, last := s.apply(ctx, sibling), s.apply(ctx, third)
+		require.False(t, others.entered || same.entered || last.entered)
+
+		first.slot.Leave()
+		synctest.Wait()
+		require.True(t, last.entered, "its user has none")
+		require.False(t, flood.entered || same.entered || others.entered)
+		last.slot.Leave()
+		synctest.Wait()
+		require.True(t, others.entered != same.entered || flood.entered, "one of two users with one each")
+		require.True(t, others.entered, "it has waited longer than the sibling")
+		other.slot.Leave()
+		synctest.Wait()
+		require.True(t, same.entered, "its process has none")
+		require.False(t, flood.entered)
+		cancel()
+		synctest.Wait()
+		require.ErrorIs(t, flood.err, context.Canceled)
+		for _, a := range []*applicant{second, others, same} {
+			a.slot.Leave()
+			a.slot.Leave() // counts once
+		}
+		for range 2 {
+			require.True(t, s.apply(t.Context(), flooder).entered, "all are free again")
+		}
+	})
+}
+
+// Slots that are kept count for Capacity only, and who waits hears that none is left.
+func TestKeptSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		s := newSlots(fair.Limits{Total: 2, PerUser: 1, Capacity: 2})
+		first, second := s.apply(ctx, flooder), s.apply(ctx, flooder)
+		require.False(t, second.entered)
+		first.slot.Keep()
+		synctest.Wait()
+		require.True(t, second.entered)
+		third := s.apply(ctx, another)
+		require.False(t, third.entered, "it may be the last")
+		second.slot.Keep()
+		synctest.Wait()
+		require.ErrorIs(t, third.err, fair.ErrFull)
+		require.ErrorIs(t, s.apply(ctx, another).err, fair.ErrFull)
+		first.slot.Leave()
+		require.NoError(t, s.apply(ctx, another).err)
+	})
+}
+
+// A holder that stalls makes way for another user, or for another process of the user,
+// and not for more of its own.
+func TestStalledSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		s := newSlots(fair.Limits{Total: 3, PerUser: 2, Capacity: 100, Stall: stall})
+		patience, lose := context.WithCancel(ctx)
+		first, second, more := s.apply(ctx, flooder), s.apply(ctx, flooder), s.apply(patience, flooder)
+		time.Sleep(2 * stall)
+		synctest.Wait()
+		require.Zero(t, first.dropped+second.dropped, "only its own process waits")
+		require.False(t, more.entered)
+
+		same := s.apply(ctx, sibling)
+		require.True(t, same.entered)
+		assert.Equal(t, 2*stall, first.dropped, "the oldest, at once")
+		require.Zero(t, second.dropped)
+		require.False(t, more.entered)
+
+		other, another := s.apply(ctx, another), s.apply(ctx, third)
+		require.True(t, other.entered)
+		require.True(t, another.entered, "of the user with the most")
+		assert.Equal(t, 2*stall, second.dropped)
+
+		lose()
+		last := s.apply(ctx, third)
+		time.Sleep(stall)
+		synctest.Wait()
+		require.False(t, last.entered, "each user has one")
+		require.Zero(t, same.dropped+other.dropped+another.dropped)
+		same.slot.Leave()
+	})
+}
+
+// A holder has time to finish.
+func TestSlotsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(fair.Limits{Total: 1, PerUser: 1, Capacity: 1, Stall: stall})
+		first := s.apply(t.Context(), flooder)
+		time.Sleep(stall / 2)
+		other := s.apply(t.Context(), another)
+		require.False(t, other.entered)
+		time.Sleep(stall)
+		synctest.Wait()
+		require.True(t, other.entered)
+		assert.Equal(t, stall, first.dropped)
+		other.slot.Keep()
+	})
+}
