@@ -74,21 +74,36 @@ func TestRefusedKeyOfAnotherProcess(t *testing.T) {
 	require.Empty(t, logged.attrs["file"])
 }
 
-// stalled is how many handshakes a staller begins.
+// stalled is how many handshakes a staller has at a time.
 const stalled = 40
 
-// stall says hello many times and then nothing: each takes a place for a
-// half-open handshake, or waits for one.
+// stall says hello many times and then nothing: each takes a slot for a half-open
+// handshake, or waits for one. When it is dropped it comes again.
 func stall(dir string) {
 	hello := wire.Hello{Version: wire.Version, Mode: wire.Secure, MaxMessage: 1 << 20, Content: "bytes"}
+	begun := make(chan struct{}, stalled)
 	for range stalled {
 		go func() {
-			out, err := system().Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Dir: dir})
-			if err == nil {
-				_, _ = out.Link()
+			for {
+				out, err := system().Dial(context.Background(), endpoint, hello.Append(nil), rendezvous.Options{Dir: dir})
+				if err != nil || !out.Accepted() {
+					continue
+				}
+				l, err := out.Link()
+				must(err)
+				begun <- struct{}{}
+				<-l.Gone()
+				_ = l.Close()
 			}
 		}()
 	}
+	for range stallSlots - 1 { // one is another client's
+		<-begun
+	}
+	go func() {
+		for range begun {
+		}
+	}()
 }
 
 func must(err error) {

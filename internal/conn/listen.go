@@ -57,17 +57,20 @@ func Listen(endpoint string, c *Config) (*Listener, error) {
 			return nil, fmt.Errorf("serving %q: %w", endpoint, rendezvous.Explain(err))
 		}
 	}
-	rl, err := c.Carrier.Listen(endpoint, c.Options)
-	if err != nil {
+	l := &Listener{c: c, endpoint: endpoint, ready: make(chan *Conn)}
+	l.over, l.interrupt = context.WithCancel(context.Background())
+	l.ctx, l.cancel = context.WithCancel(l.over)
+	o := c.Options
+	o.MakeRoom = l.makeRoom
+	var err error
+	if l.l, err = c.Carrier.Listen(endpoint, o); err != nil {
+		l.interrupt()
 		return nil, fmt.Errorf("serving %q: %w", endpoint, rendezvous.Explain(err))
 	}
-	l := &Listener{c: c, endpoint: endpoint, l: rl, ready: make(chan *Conn)}
 	l.pending = fair.NewPending(pendingLimits())
 	l.policies = fair.NewSlots(fair.Limits{Total: maxPolicies, PerUser: maxPoliciesPerUser, Capacity: math.MaxInt})
 	l.slots = fair.NewSlots(c.slotLimits())
 	l.reports.to = c.Report
-	l.over, l.interrupt = context.WithCancel(context.Background())
-	l.ctx, l.cancel = context.WithCancel(l.over)
 	if c.InProcess {
 		locals.Store(c.localKey(endpoint), l)
 	}
@@ -149,17 +152,11 @@ func (l *Listener) acceptLoop() {
 			if dropped != nil {
 				// Else this loop could be ahead of those that drop clients, by many
 				// descriptors.
-				select {
-				case <-dropped.Moved():
-				case <-l.ctx.Done():
-				}
+				l.waitFor(dropped)
 			}
 		case errors.Is(err, os.ErrClosed) || l.ctx.Err() != nil:
 			return
 		default:
-			if rendezvous.IsExhausted(err) {
-				l.pending.MakeRoom()
-			}
 			err = rendezvous.Explain(err)
 			if failures.add(err) {
 				l.reports.now(nil, fmt.Errorf("accepting: %w", err))
@@ -171,6 +168,24 @@ func (l *Listener) acceptLoop() {
 			}
 		}
 	}
+}
+
+// waitFor waits until a client that is being dropped has said its hello or has gone.
+func (l *Listener) waitFor(dropped *fair.Client) {
+	select {
+	case <-dropped.Moved():
+	case <-l.ctx.Done():
+	}
+}
+
+// makeRoom drops silent clients, for want of descriptors. It returns false if there are
+// none.
+func (l *Listener) makeRoom() bool {
+	dropped := l.pending.MakeRoom()
+	for _, c := range dropped {
+		l.waitFor(c)
+	}
+	return len(dropped) > 0
 }
 
 // acceptFailures are the errors of accepting since it last succeeded.

@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,18 +20,21 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-func init() { parts["flooder"] = flooder }
+func init() {
+	parts["flooder"] = flooder
+	parts["flooded host with a low limit"] = lowFloodedHost
+}
 
 const (
 	// floodUser is another user, whom the policy refuses.
 	floodUser = 12_345
 
-	// floodSockets is how many sockets a flooder holds at a time: more than a host
-	// with the default MaxConnections ever had clients.
-	floodSockets = 9000
+	// floodSockets is how many sockets a flooder holds at a time: more than a host lets
+	// one user have that are not connections.
+	floodSockets = 1500
 
 	// honest is how many clients have to get in meanwhile.
-	honest = 40
+	honest = 10
 )
 
 // flooder connects as fast as it can, until the test ends, in two threads. It holds the
@@ -79,7 +83,8 @@ func (e *env) shared(t *testing.T) {
 }
 
 // While another user, whom the policy refuses, connects as fast as it can, each client
-// gets in, connections go on, and the host holds few descriptors for the others.
+// gets in, connections go on, the host holds few descriptors for the others, and it
+// reports few of them.
 func testFlood(t *testing.T, e *env) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to start processes of another user")
@@ -93,28 +98,84 @@ func testFlood(t *testing.T, e *env) {
 			h := host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) {
 				assert.NoError(t, m.Reply(context.Background(), m.Body))
 			}, e.config(func(c *transport.Config) {
-				c.Shared, c.Peer = true, peer.UIDs(0)
+				c.Shared, c.Peer, c.MaxConnections = true, peer.UIDs(0), 100
 				c.OnError = func(error) { reports.Add(1) }
 			}))
 			c, ctx := client(t, e.Bytes, e.config()), context30(t)
+			begin := time.Now()
 			e.startAs(t, floodUser, "flooder", how).expect(t, "flooding")
-			took := make([]time.Duration, honest)
+			var took []time.Duration
 			most := 0
-			for i := range took {
-				begin := time.Now()
-				other, err := e.Dial(ctx, e.endpoint, e.config(func(c *transport.Config) { c.Peer = peer.UIDs(0) }))
-				took[i] = time.Since(begin)
-				if assert.NoError(t, err, "client %d", i) {
-					assert.NoError(t, other.Close())
-				}
+			for range honest {
+				dialled := time.Now()
+				other, err := e.Dial(ctx, e.endpoint, e.config())
+				require.NoError(t, err)
+				took = append(took, time.Since(dialled))
+				require.NoError(t, other.Close())
 				require.NoError(t, c.Send(ctx, []byte("x")))
 				_, err = c.Receive(ctx)
 				require.NoError(t, err)
 				most = max(most, len(leaktest.Descriptors())-before)
 			}
 			slices.Sort(took)
-			t.Logf("an honest client is in after %v (median), %v (longest); %d descriptors, %d refused, %d reports",
-				took[len(took)/2], took[len(took)-1], most, h.Stats().Refused, reports.Load())
+			refused := h.Stats().Refused
+			t.Logf("clients got in after %v (median), %v (longest), with %d descriptors of the host, %d refused, %d reports",
+				took[len(took)/2], took[len(took)-1], most, refused, reports.Load())
+			assert.Less(t, most, 1024+300, "a user's clients that are silent, and some that are being refused")
+			assert.Greater(t, refused, uint64(100), "else this test shows nothing")
+			assert.LessOrEqual(t, reports.Load(), 8+int64(time.Since(begin)/(10*time.Second)))
+		})
+	}
+}
+
+// lowFloodedHost has few descriptors, before it serves or after, as it is told.
+func lowFloodedHost(e *env, when string) {
+	restore := func() {}
+	if when == "before" {
+		restore = fewDescriptors()
+	}
+	h, err := e.Bytes.NewHost(e.endpoint, service(func(_ context.Context, m transport.Message[[]byte]) {
+		must(m.Reply(context.Background(), m.Body))
+	}), e.config(func(c *transport.Config) {
+		c.Shared, c.Peer, c.MaxConnections = true, peer.UIDs(0), 5
+	}))
+	must(err)
+	if when != "before" {
+		restore = fewDescriptors()
+	}
+	say("ready")
+	hear()
+	restore()
+	must(h.Close())
+}
+
+// Silent clients do not keep others out of a host that has few descriptors, whether it has
+// known that when it began to serve or not.
+func testFloodOfDescriptors(t *testing.T, e *env) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to start processes of another user")
+	}
+	if e.config().Attested {
+		return // what is accepted has no carrier yet
+	}
+	for _, when := range []string{"before", "after"} {
+		t.Run(when, func(t *testing.T) {
+			e := newEnv(t, e.Layer, e.variant)
+			e.shared(t)
+			e.start(t, "flooded host with a low limit", when).expect(t, "ready")
+			c, ctx := client(t, e.Bytes, e.config()), context30(t)
+			e.startAs(t, floodUser, "flooder", "silent").expect(t, "flooding")
+			for range 3 {
+				other, err := e.Dial(ctx, e.endpoint, e.config())
+				for when == "after" && errors.Is(err, transport.ErrExhausted) {
+					other, err = e.Dial(ctx, e.endpoint, e.config())
+				}
+				require.NoError(t, err)
+				require.NoError(t, other.Close())
+				require.NoError(t, c.Send(ctx, []byte("x")))
+				_, err = c.Receive(ctx)
+				require.NoError(t, err)
+			}
 		})
 	}
 }

@@ -33,6 +33,7 @@ var wireTests = []test{
 	{"HostileClients", testHostileClients},
 	{"SilentClients", testSilentClients},
 	{"Flood", testFlood},
+	{"FloodOfDescriptors", testFloodOfDescriptors},
 	{"HostileHosts", testHostileHosts},
 	{"SilentHost", testSilentHost},
 	{"NeverReads", testNeverReads},

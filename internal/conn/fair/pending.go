@@ -94,14 +94,15 @@ func (c *Client) Leave() {
 // Moved is closed when the client has said its hello, or has gone.
 func (c *Client) Moved() <-chan struct{} { return c.moved }
 
-// MakeRoom is called when the process has no descriptor left. It has half of the silent clients of the user with the most clients go, and at
-// least one if there is any: the oldest of each process.
-func (p *Pending) MakeRoom() {
+// MakeRoom is called when the process has no descriptor left. It has half of the silent
+// clients of the user with the most clients go, and at least one if there is any: the
+// oldest of each process. It returns them.
+func (p *Pending) MakeRoom() (dropped []*Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	most := p.clients.largest(0)
 	if most == nil {
-		return
+		return nil
 	}
 	for _, process := range most.processes {
 		var silent []*Client
@@ -113,6 +114,8 @@ func (p *Pending) MakeRoom() {
 		for _, c := range silent[:(len(silent)+1)/2] {
 			p.clients.remove(c)
 			c.drop()
+			dropped = append(dropped, c)
 		}
 	}
+	return dropped
 }

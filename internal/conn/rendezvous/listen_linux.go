@@ -202,11 +202,14 @@ func adopt(fd int) (*socket.Listener, error) {
 // by the reserve, to be refused.
 func (l *unixListener) Accept() (Incoming, error) {
 	sock, err := l.sock.Accept()
+	for noDescriptor(err) && l.o.MakeRoom != nil && l.o.MakeRoom() {
+		sock, err = l.sock.Accept()
+	}
 	if err == nil {
 		l.reserve.restore() // unless it is there
 		return incoming(l.o, sock)
 	}
-	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) || !l.reserve.lend() {
+	if !noDescriptor(err) || !l.reserve.lend() {
 		return nil, Explain(err)
 	}
 	sock, again := l.sock.Accept()
@@ -232,6 +235,10 @@ type unixIncoming struct {
 	setup     wire.Setup
 	exhausted error    // why it has to be refused
 	lent      *reserve // whose descriptor it uses, or nil
+}
+
+func noDescriptor(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }
 
 // incoming is a client that has connected. On error it is closed.

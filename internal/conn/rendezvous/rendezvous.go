@@ -157,6 +157,11 @@ type Options struct {
 
 	// PollThreshold: see ring.Options. Linux only.
 	PollThreshold int
+
+	// MakeRoom is called when a client waits to be accepted and there is no
+	// descriptor for it. It returns true if it has had some closed. Hosts on Linux only;
+	// it may be nil.
+	MakeRoom func() bool
 }
 
 // DefaultBufferSize is the size in bytes of each direction's buffer where neither

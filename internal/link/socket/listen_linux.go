@@ -20,7 +20,7 @@ var ErrNotListening = errors.New("not a listening unix SOCK_SEQPACKET socket")
 // backlog is how many clients may wait to be accepted. The kernel accepts them in the order
 // in which they came, so that all of them delay one that comes behind a flood. Further
 // ones wait in connect(2), which is in turn too.
-const backlog = 256
+const backlog = 128
 
 // redialWait is how long a connect(2) waits for room in the backlog before it looks at the
 // context again. The kernel offers no event for that room, only a queue for those that
