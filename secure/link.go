@@ -296,6 +296,13 @@ func (l *sealed) Gone() <-chan struct{} { return l.lower.Gone() }
 // HungUp implements link.Link.
 func (l *sealed) HungUp() bool { return l.lower.HungUp() }
 
+// GoAway implements link.Link. It is not authenticated: a peer that can forge it can end
+// the connection, too.
+func (l *sealed) GoAway() { l.lower.GoAway() }
+
+// GoingAway implements link.Link.
+func (l *sealed) GoingAway() <-chan struct{} { return l.lower.GoingAway() }
+
 // Credentials implements link.Link.
 func (l *sealed) Credentials() *cred.Credentials { return l.lower.Credentials() }
 

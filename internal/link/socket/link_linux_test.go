@@ -17,15 +17,31 @@ type pairs map[link.Link]*socket.Conn
 
 func (p pairs) pair(t testing.TB) (a, b link.Link) {
 	t.Helper()
+	host, fd, err := socket.NewCounts()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, socket.CloseFD(fd)) }()
+	client, err := socket.OpenCounts(fd)
+	require.NoError(t, err)
+	return p.pairWith(t, host, client)
+}
+
+// bare is pair without Counts.
+func (p pairs) bare(t testing.TB) (a, b link.Link) {
+	t.Helper()
+	return p.pairWith(t, nil, nil)
+}
+
+func (p pairs) pairWith(t testing.TB, host, client *socket.Counts) (a, b link.Link) {
+	t.Helper()
 	x, y, err := socket.Pair()
 	require.NoError(t, err)
-	make := func(mine, theirs *socket.Conn) link.Link {
+	make := func(mine, theirs *socket.Conn, counts *socket.Counts) link.Link {
 		require.NoError(t, theirs.Send(context.Background(), []byte("hello"), nil, -1))
 		_, ctl, err := mine.Receive(context.Background(), make([]byte, 16))
 		require.NoError(t, err)
 		c, err := mine.Credentials(&ctl)
 		require.NoError(t, err)
-		l, err := socket.New(mine, c)
+		l, err := socket.New(mine, c, counts)
 		require.NoError(t, err)
 		p[l] = mine
 		return l
@@ -35,14 +51,19 @@ func (p pairs) pair(t testing.TB) (a, b link.Link) {
 	_, ctl, err := y.Receive(context.Background(), []byte("     "))
 	require.NoError(t, err)
 	ctl.Close()
-	return make(x, y), make(y, x)
+	return make(x, y, host), make(y, x, client)
 }
 
 func TestConformance(t *testing.T) {
 	p := pairs{}
-	linktest.Run(t, linktest.Carrier{
-		Pair: p.pair,
-		Kill: func(l link.Link) { _ = p[l].Close() },
-		Held: 16 << 20,
-	})
+	c := linktest.Carrier{
+		Pair:                 p.pair,
+		Kill:                 func(l link.Link) { _ = p[l].Close() },
+		Held:                 16 << 20,
+		CountsUnacknowledged: true,
+	}
+	linktest.Run(t, c)
+	// Where memory cannot be shared.
+	c.Pair, c.CountsUnacknowledged = p.bare, false
+	t.Run("bare", func(t *testing.T) { linktest.Run(t, c) })
 }
