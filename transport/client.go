@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sealport/sealport/internal/conn"
+	"github.com/sealport/sealport/internal/conn/message"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 )
@@ -46,6 +47,7 @@ type Client[T any] struct {
 	kept   chan struct{} // closed when keep has ended
 
 	mu      sync.Mutex
+	made    uint64        // connections
 	changed chan struct{} // closed and replaced when current becomes non-nil
 	dialErr error         // of the last attempt to connect again
 	leaving []*attachment[T]
@@ -58,7 +60,8 @@ type Client[T any] struct {
 // attachment is one connection of a Client.
 type attachment[T any] struct {
 	*typed[T]
-	detached chan struct{} // closed when it is no longer current
+	generation uint64
+	detached   chan struct{} // closed when it is no longer current
 
 	// Guarded by Client.mu:
 	received bool      // by Receive, which may have returned a slice of its memory
@@ -143,7 +146,12 @@ func (c *Client[T]) Send(ctx context.Context, v T) error {
 		if err == nil || !isEnd(err) {
 			return err
 		}
-		return c.ended(a, err, true)
+		if !errors.Is(err, message.ErrGoingAway) {
+			return c.ended(a, err, true)
+		}
+		if err := c.awaitEnd(ctx, a); err != nil {
+			return err
+		}
 	}
 }
 
@@ -170,7 +178,12 @@ func (c *Client[T]) SendBatch(ctx context.Context, vs []T) (sent int, err error)
 		if err == nil || !isEnd(err) {
 			return sent, err
 		}
-		return sent, c.ended(a, err, true)
+		if sent > 0 || !errors.Is(err, message.ErrGoingAway) {
+			return sent, c.ended(a, err, true)
+		}
+		if err := c.awaitEnd(ctx, a); err != nil {
+			return 0, err
+		}
 	}
 }
 
@@ -187,7 +200,20 @@ func (c *Client[T]) ended(a *attachment[T], err error, notSent bool) error {
 		}
 		return lost
 	}
-	return &DisconnectedError{Endpoint: c.endpoint, NotSent: notSent, Err: err}
+	return &DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, NotSent: notSent, Err: err}
+}
+
+// awaitEnd waits until a host that is going away has handled everything and has ended:
+// what is sent to the next host is not handled before that.
+func (c *Client[T]) awaitEnd(ctx context.Context, a *attachment[T]) error {
+	select {
+	case <-a.detached:
+		return nil
+	case <-c.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // takeLoss returns the loss that was not reported yet, once.
@@ -322,10 +348,23 @@ func (c *Client[T]) Flush(ctx context.Context) error {
 		return c.await(ctx, false)
 	}
 	err := a.Flush(ctx)
+	if errors.Is(err, message.ErrGoingAway) {
+		return nil // it has flushed
+	}
 	if err == nil || !isEnd(err) {
 		return err
 	}
 	return c.ended(a, err, false)
+}
+
+// Generation returns how many connections this Client has made: 1 after its constructor,
+// one more each time that it has connected again. What the host keeps for a connection,
+// such as a login or a subscription, is gone when the generation changes. It does not
+// block.
+func (c *Client[T]) Generation() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.made
 }
 
 // Peer returns the kernel-verified identity of the host, or nil while there is none.
@@ -389,7 +428,7 @@ func (c *Client[T]) close() error {
 		c.endLocked(a)
 	}
 	c.leaving = nil
-	if lost := c.takeLoss(false); lost != nil {
+	if lost := c.takeLoss(false); lost.matters() {
 		return lost
 	}
 	return err

@@ -120,6 +120,13 @@ func (c *Conn) Endpoint() string { return c.c.Endpoint() }
 // the smaller value of the two sides.
 func (c *Conn) MaxMessageSize() int { return c.c.MaxMessageSize() }
 
+// GoAway asks the peer, which must have dialed, to end its messages. A [Conn] or
+// [Client] flushes and does so: this side receives everything that was sent, then
+// [io.EOF], while the peer's Send returns [ErrPeerGone]. So a host that ends loses
+// nothing. GoAway does not block, and does not wait for the peer. It does nothing on the
+// side that has dialed, and after Close.
+func (c *Conn) GoAway() { c.c.GoAway() }
+
 // Gone returns a channel that is closed when the peer has died or closed. Messages
 // that it sent before may still wait for Receive.
 func (c *Conn) Gone() <-chan struct{} { return c.c.Gone() }

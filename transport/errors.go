@@ -122,6 +122,9 @@ func (e *CloseError) Error() string { return "closed by the peer: " + e.Reason }
 type DisconnectedError struct {
 	Endpoint string
 
+	// Generation is that of the connection that has ended; see [Client.Generation].
+	Generation uint64
+
 	// Unconfirmed is the number of messages that Send accepted before and that the
 	// host may not have handled. In attested mode the kernel does not tell how many
 	// messages wait: then 1 may stand for any number.
@@ -147,6 +150,13 @@ func (e *DisconnectedError) Error() string {
 		s += "; this one was not sent"
 	}
 	return s + ": " + e.Err.Error()
+}
+
+// matters reports whether Close returns it: messages may be lost, or the host gave a
+// reason.
+func (e *DisconnectedError) matters() bool {
+	var closed *CloseError
+	return e != nil && (e.Unconfirmed > 0 || errors.As(e.Err, &closed))
 }
 
 // Unwrap returns ErrDisconnected and the cause.

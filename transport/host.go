@@ -103,6 +103,8 @@ func (h *Host[T]) serve(c *conn.Conn) {
 	defer s.cancel()
 	unhook := context.AfterFunc(h.ctx, c.Abort)
 	defer unhook()
+	unask := context.AfterFunc(h.drain, c.GoAway)
+	defer unask()
 	h.wg.Go(s.watch)
 	if !h.admit(s) {
 		return
@@ -151,25 +153,45 @@ func (h *Host[T]) admit(s *Session[T]) bool {
 	return true
 }
 
-// receive handles messages until there are no more.
+// endWait is how long Shutdown waits for the next message of a client that was asked to
+// end, or for its end.
+const endWait = 5 * time.Second
+
+// receive handles messages until there are no more. When the host shuts down, the client
+// is asked to end, and everything up to there is handled.
 func (h *Host[T]) receive(s *Session[T]) error {
+	for h.drain.Err() == nil {
+		err := h.handleNext(h.drain, s)
+		if err != nil && (h.drain.Err() == nil || !errors.Is(err, h.drain.Err())) {
+			return err
+		}
+	}
 	for {
-		if h.ctx.Err() != nil || s.reason.Load() != nil {
-			return ErrClosed // what was sent and not handled is lost
-		}
-		// A context that has ended returns what is there, and only then its
-		// error: so Shutdown drains.
-		v, err := s.c.receive(h.drain)
-		if bad, ok := err.(*MessageError); ok {
-			h.decodeErrors.Add(1)
-			h.s.reportMessage(h.Endpoint(), bad)
-			continue
-		}
+		ctx, cancel := context.WithTimeout(h.ctx, endWait)
+		err := h.handleNext(ctx, s)
+		cancel()
 		if err != nil {
 			return err
 		}
-		h.service.Handle(s.ctx, Message[T]{Body: v, Session: s})
 	}
+}
+
+// handleNext handles the next message. An error is the end of the session, or of ctx.
+func (h *Host[T]) handleNext(ctx context.Context, s *Session[T]) error {
+	v, err := s.c.receive(ctx)
+	if h.ctx.Err() != nil || s.reason.Load() != nil {
+		return ErrClosed // what was sent and not handled is lost
+	}
+	if bad, ok := err.(*MessageError); ok {
+		h.decodeErrors.Add(1)
+		h.s.reportMessage(h.Endpoint(), bad)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.service.Handle(s.ctx, Message[T]{Body: v, Session: s})
+	return nil
 }
 
 // finish sends what was published to a session that ends gracefully, and stops

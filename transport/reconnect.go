@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 )
@@ -86,8 +88,7 @@ func (c *Client[T]) redial() bool {
 	for pause := firstPause; ; {
 		next, err := c.dial(c.ctx)
 		if err == nil {
-			c.s.log.Info("reconnected", "endpoint", c.endpoint)
-			c.attach(next)
+			c.s.log.Info("reconnected", "endpoint", c.endpoint, "generation", c.attach(next))
 			return true
 		}
 		c.mu.Lock()
@@ -104,13 +105,15 @@ func (c *Client[T]) redial() bool {
 }
 
 // attach makes a connection current.
-func (c *Client[T]) attach(next *typed[T]) {
+func (c *Client[T]) attach(next *typed[T]) (generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dialErr = nil
-	c.current.Store(&attachment[T]{typed: next, detached: make(chan struct{})})
+	c.made++
+	c.current.Store(&attachment[T]{typed: next, generation: c.made, detached: make(chan struct{})})
 	close(c.changed)
 	c.changed = make(chan struct{})
+	return c.made
 }
 
 // detach is called when a connection can no longer be used for sending. It notes what
@@ -152,26 +155,25 @@ func (c *Client[T]) drainLocked(a *attachment[T], cause error) error {
 	return a.left.cause
 }
 
-// noteLossLocked notes what is lost with a connection whose host is gone, or the
-// reason with which its host has closed it. It returns the number of messages, for
-// logLoss.
+// noteLossLocked notes that a connection has ended and what is lost with it. It returns
+// the number of messages, for logLoss.
 func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) (lost uint64) {
 	lost = a.Unacknowledged()
-	var closed *CloseError
-	if lost == 0 && !errors.As(cause, &closed) {
-		return lost
-	}
 	sum := lost
 	if earlier := c.loss.Swap(nil); earlier != nil {
 		sum += earlier.Unconfirmed
 	}
-	c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Unconfirmed: sum, Err: cause})
+	c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, Unconfirmed: sum, Err: cause})
 	return lost
 }
 
 // logLoss is called without the lock: a Logger may block, or ask for Stats.
 func (c *Client[T]) logLoss(lost uint64, cause error) {
-	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
+	level := slog.LevelWarn
+	if lost == 0 && errors.Is(cause, io.EOF) {
+		level = slog.LevelInfo
+	}
+	c.s.log.Log(c.ctx, level, "disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
 }
 
 // endLocked frees a connection and keeps its numbers. Idempotent.

@@ -123,10 +123,11 @@ func (s *Session[T]) watch() {
 
 // why returns the error that OnDisconnect gets when receiving has ended with err.
 func (s *Session[T]) why(err error) error {
+	over := s.h.drain.Err() != nil // so the client was asked to end
 	switch {
-	case err == io.EOF:
+	case err == io.EOF && !over:
 		return nil
-	case s.reason.Load() != nil, s.h.drain.Err() != nil && errors.Is(err, s.h.drain.Err()):
+	case s.reason.Load() != nil, over && (err == io.EOF || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return ErrClosed
 	}
 	return err

@@ -41,8 +41,8 @@ var (
 // Link is one end of a duplex connection that carries frames.
 //
 // One goroutine may write (WriteFrame, CloseWrite, HungUp, Unacknowledged) while another
-// reads (ReadFrame, Buffered, GoAway); neither side may be used by two goroutines at once.
-// Backlogged, WaitDrained, Gone, GoingAway, Credentials, MaxFrame and Interrupt may be
+// reads (ReadFrame, Buffered); neither side may be used by two goroutines at once.
+// Backlogged, WaitDrained, Gone, GoAway, GoingAway, Credentials, MaxFrame and Interrupt may be
 // called at any time before Close from any goroutine. To end a Link from outside: call
 // Interrupt, wait until the reader and the writer have returned, call Close.
 // So carriers need no lock of their own on the path of each frame.
@@ -113,8 +113,8 @@ type Link interface {
 	HungUp() bool
 
 	// GoAway asks the peer to end its frames: its GoingAway is closed. It reaches a peer
-	// that reads no frames too. It does not block. A peer may not react to it. Reader's
-	// side. Idempotent.
+	// that reads no frames too. It does not block. A peer may not react to it.
+	// Idempotent.
 	GoAway()
 
 	// GoingAway is closed when the peer has asked this side to end its frames.
