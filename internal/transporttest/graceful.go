@@ -93,18 +93,17 @@ func sendOn(ctx context.Context, t *testing.T, c *transport.Client[string], stop
 	}
 }
 
-func testRestarts(t *testing.T, e *env) { restarts(t, e, 300, func() {}) }
+func testRestarts(t *testing.T, e *env) { restarts(t, e, 4, 300, func() {}) }
 
 // A host that handles less than a client sends shuts down gracefully all the same.
 func testSlowRestarts(t *testing.T, e *env) {
-	block := make([]byte, 8<<10)
-	restarts(t, e, 50, func() { block[0] = sha256.Sum256(block)[0] })
+	block := make([]byte, 2<<10)
+	restarts(t, e, 2, 50, func() { block[0] = sha256.Sum256(block)[0] })
 }
 
 // restarts lets hosts follow each other while a client sends without a pause. Each
 // message for which Send has returned nil is handled once and in order.
-func restarts(t *testing.T, e *env, each int, work func()) {
-	const rounds = 4
+func restarts(t *testing.T, e *env, rounds, each int, work func()) {
 	e = newEnv(t, e.Layer, e.variant)
 	ctx, handled := context30(t), newRecord()
 	handle := func(_ context.Context, m transport.Message[string]) {
