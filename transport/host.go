@@ -112,7 +112,7 @@ func (h *Host[T]) serve(c *conn.Conn) {
 	err := h.receive(s)
 	h.finish(s)
 	why := s.why(err)
-	s.left.Store(why != ErrClosed)
+	s.left.Store(leftBy(why))
 	var closed *CloseError
 	if why != nil && why != ErrClosed && !errors.As(why, &closed) {
 		h.s.reportConn(h.Endpoint(), s.Peer(), why)

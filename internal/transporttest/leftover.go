@@ -19,6 +19,7 @@ var leftoverTests = []test{
 	{"ReceiveAfterTheHostHasGone", testReceiveLate},
 	{"ContextEndsWithoutHost", testContextWithoutHost},
 	{"SessionSendAfterTheClient", testSendAfterClient},
+	{"SessionSendAfterAReason", testSendAfterReason},
 	{"AdmittedIsPublishedTo", testAdmittedIsPublishedTo},
 }
 
@@ -116,6 +117,22 @@ func testSendAfterClient(t *testing.T, e *env) {
 	require.ErrorIs(t, s.Send(ctx, "too late"), transport.ErrPeerGone)
 	require.NoError(t, s.Close("too late"))
 	require.ErrorIs(t, s.Send(ctx, "too late"), transport.ErrPeerGone)
+}
+
+// A session whose client has closed with a reason says so when something is sent to it.
+func testSendAfterReason(t *testing.T, e *env) {
+	sessions := make(chan *transport.Session[[]byte], 1)
+	h := host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) { sessions <- m.Session }, e.config())
+	ctx := context30(t)
+	c, err := e.Dial(ctx, e.endpoint, e.config())
+	require.NoError(t, err)
+	require.NoError(t, c.Send(ctx, []byte("hello")))
+	s := await(t, sessions)
+	require.NoError(t, c.CloseWithReason("enough"))
+	connected(t, h, 0)
+	err = s.Send(ctx, []byte("too late"))
+	require.ErrorIs(t, err, transport.ErrPeerGone)
+	requireReason(t, "enough", err)
 }
 
 // Once its constructor has returned, a client that OnConnect has admitted is among

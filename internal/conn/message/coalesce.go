@@ -87,6 +87,13 @@ func (c *Conn) flushLocked(ctx context.Context) error {
 	return nil
 }
 
+// coalesced is the number of messages that were not written yet. It may wait for a Send.
+func (c *Conn) coalesced() int {
+	_ = c.wmu.Lock(context.Background())
+	defer c.wmu.Unlock()
+	return c.coalescing.messages
+}
+
 // Flush writes what is coalesced. It blocks while the peer's buffer is full,
 // until ctx ends.
 func (c *Conn) Flush(ctx context.Context) error {

@@ -393,7 +393,11 @@ func (c *Conn) CloseWithReason(reason string) error {
 		}
 		cancel()
 	}
-	return errors.Join(err, c.Abort())
+	aborted := c.Abort()
+	if lost := c.coalesced(); err != nil && lost > 0 {
+		err = fmt.Errorf("closing: %w; %d coalesced messages were not sent", err, lost)
+	}
+	return errors.Join(err, aborted)
 }
 
 // ended is a context that is over: calls do what they can without blocking.
