@@ -59,8 +59,8 @@ func (c *Conn) SendBatch(ctx context.Context, messages [][]byte) (sent int, err 
 //
 // It returns [io.EOF] after the peer has closed, a [*CloseError] if the peer gave a
 // reason, and [ErrPeerGone] if the peer ended without closing; each of them only after
-// all messages sent before. It returns ctx.Err() if ctx has ended and no message is
-// there. The other errors are [ErrProtocol], [ErrPeerChanged] and [ErrClosed]. All
+// all messages sent before. It returns ctx.Err() if ctx has ended, also if messages wait:
+// the next Receive returns them. The other errors are [ErrProtocol], [ErrPeerChanged] and [ErrClosed]. All
 // errors except ctx.Err() are final for receiving.
 func (c *Conn) Receive(ctx context.Context) ([]byte, error) { return c.c.Receive(ctx) }
 

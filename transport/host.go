@@ -222,11 +222,18 @@ func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 	}
 }
 
-// Shutdown stops serving the endpoint, handles what clients have sent so far, sends what
-// was published, closes the sessions gracefully, and waits for all of this. When ctx
-// ends, it ends every session's context and connection and returns ctx.Err() at
-// once, whatever a handler does. The endpoint is released in any case: another host
-// can serve it when Shutdown has returned. A system's error in doing so is returned.
+// Shutdown stops serving the endpoint and ends every session gracefully: it asks the
+// client to end, handles everything that the client has sent up to there, sends what was
+// published, and closes. Nothing is lost, however fast clients send: a [Client] or [Conn]
+// that is asked flushes, sends nothing more, and a Client goes on with the next host when
+// this one has closed. A client that does not end, and sends nothing for 5 seconds, is
+// disconnected.
+//
+// When ctx ends, Shutdown ends every session's context and connection and returns ctx.Err()
+// at once, whatever a handler does. No further message is handled then, and clients learn
+// how many were not ([DisconnectedError].Unconfirmed). The endpoint is released in any case:
+// another host can serve it when Shutdown has returned. A system's error in doing so is
+// returned.
 //
 // In a handler, Shutdown waits for that handler, and so until ctx ends. It may be called
 // again, to wait again. Close is not needed afterwards; after ctx.Err() it waits for

@@ -41,7 +41,7 @@ func (s *settings) isRefusal(err error) bool {
 
 // keep replaces the connection whenever its host is gone. NewClient starts it, and Close
 // joins it.
-func (c *Client[T]) keep() {
+func (c *reconnector[T]) keep() {
 	defer close(c.kept)
 	for pause := firstPause; ; {
 		begun := time.Now()
@@ -72,7 +72,7 @@ func (c *Client[T]) keep() {
 }
 
 // sleep waits for about d, or until the Client is closed (false).
-func (c *Client[T]) sleep(d time.Duration) bool {
+func (c *reconnector[T]) sleep(d time.Duration) bool {
 	t := time.NewTimer(d - rand.N(d/2))
 	defer t.Stop()
 	select {
@@ -84,7 +84,7 @@ func (c *Client[T]) sleep(d time.Duration) bool {
 }
 
 // redial tries until there is a host (true) or the Client is closed (false).
-func (c *Client[T]) redial() bool {
+func (c *reconnector[T]) redial() bool {
 	for pause := firstPause; ; {
 		next, err := c.dial(c.ctx)
 		if err == nil {
@@ -105,7 +105,7 @@ func (c *Client[T]) redial() bool {
 }
 
 // attach makes a connection current.
-func (c *Client[T]) attach(next *typed[T]) (generation uint64) {
+func (c *reconnector[T]) attach(next *typed[T]) (generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dialErr = nil
@@ -120,7 +120,7 @@ func (c *Client[T]) attach(next *typed[T]) (generation uint64) {
 // may be lost, for the next call to report, and returns the cause: the host's
 // reason, if it is known. Several goroutines call it for the same connection; only the
 // first call has an effect.
-func (c *Client[T]) detach(a *attachment[T], cause error) error {
+func (c *reconnector[T]) detach(a *attachment[T], cause error) error {
 	c.mu.Lock()
 	if !c.current.CompareAndSwap(a, nil) {
 		c.mu.Unlock()
@@ -147,7 +147,7 @@ func (c *Client[T]) detach(a *attachment[T], cause error) error {
 
 // drainLocked receives what the host of a connection had sent, unless the caller of
 // Receive may still use the memory of that connection, and returns the cause of its end.
-func (c *Client[T]) drainLocked(a *attachment[T], cause error) error {
+func (c *reconnector[T]) drainLocked(a *attachment[T], cause error) error {
 	if a.received {
 		return cause
 	}
@@ -157,7 +157,7 @@ func (c *Client[T]) drainLocked(a *attachment[T], cause error) error {
 
 // noteLossLocked notes that a connection has ended and what is lost with it. It returns
 // the number of messages, for logLoss.
-func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) (lost uint64) {
+func (c *reconnector[T]) noteLossLocked(a *attachment[T], cause error) (lost uint64) {
 	lost = a.Unacknowledged()
 	sum := lost
 	if earlier := c.loss.Swap(nil); earlier != nil {
@@ -168,7 +168,7 @@ func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) (lost uint64) 
 }
 
 // logLoss is called without the lock: a Logger may block, or ask for Stats.
-func (c *Client[T]) logLoss(lost uint64, cause error) {
+func (c *reconnector[T]) logLoss(lost uint64, cause error) {
 	level := slog.LevelWarn
 	if lost == 0 && errors.Is(cause, io.EOF) {
 		level = slog.LevelInfo
@@ -177,11 +177,19 @@ func (c *Client[T]) logLoss(lost uint64, cause error) {
 }
 
 // endLocked frees a connection and keeps its numbers. Idempotent.
-func (c *Client[T]) endLocked(a *attachment[T]) {
+func (c *reconnector[T]) endLocked(a *attachment[T]) {
 	if a.freed {
 		return
 	}
 	a.freed = true
 	a.Abort()
 	c.past.add(statsOf(a.Counters()))
+}
+
+// abandoned closes a Client that nobody holds any more.
+func (c *reconnector[T]) abandoned() {
+	c.closing.Do(func() {
+		c.s.log.Warn("a Client was not closed before it was garbage; closing it", "endpoint", c.endpoint)
+		go func() { _ = c.close() }() // it may block
+	})
 }
