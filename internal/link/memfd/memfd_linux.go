@@ -1,3 +1,5 @@
+package memfd
+
 import (
 	"errors"
 	"fmt"
