@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/linktest"
+	"github.com/sealport/sealport/internal/link/memfd"
 	"github.com/sealport/sealport/internal/link/socket"
 )
 
@@ -66,4 +68,33 @@ func TestConformance(t *testing.T) {
 	// Where memory cannot be shared.
 	c.Pair, c.CountsUnacknowledged = p.bare, false
 	t.Run("bare", func(t *testing.T) { linktest.Run(t, c) })
+}
+
+// A host that sends something else than counts is found out before it is mapped.
+func TestOpenCountsRefuses(t *testing.T) {
+	for name, make := range map[string]func() (int, error){
+		"another size": func() (int, error) {
+			mem, fd, err := memfd.Create(2 * socket.CountsSize)
+			if err == nil {
+				err = memfd.Unmap(mem)
+			}
+			return fd, err
+		},
+		"not sealed": func() (int, error) {
+			fd, err := unix.MemfdCreate("sealport", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+			if err == nil {
+				err = unix.Ftruncate(fd, socket.CountsSize)
+			}
+			return fd, err
+		},
+		"no memory file": func() (int, error) { return unix.Open("/dev/zero", unix.O_RDWR|unix.O_CLOEXEC, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fd, err := make()
+			require.NoError(t, err)
+			_, err = socket.OpenCounts(fd)
+			require.ErrorIs(t, err, memfd.ErrNotSealed)
+			require.NoError(t, socket.CloseFD(fd))
+		})
+	}
 }
