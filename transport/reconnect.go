@@ -1,49 +1,20 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/sealport/sealport/internal/conn"
 )
-
-// Pauses between attempts to find a host again: they double from the first to
-// the longest, each shortened by up to half at random, so that the clients of a
-// host that restarts do not all come at once. A host that refuses this client is asked
-// less often: a refusal rarely changes, and each attempt costs the host a handshake and a
-// line in its log.
-const (
-	firstPause          = 5 * time.Millisecond
-	longestPause        = time.Second
-	longestRefusedPause = time.Minute
-)
-
-// nextPause returns the pause after one, when an attempt has failed with err.
-func (s *settings) nextPause(pause time.Duration, err error) time.Duration {
-	if s.isRefusal(err) {
-		return min(2*pause, longestRefusedPause)
-	}
-	return min(2*pause, longestPause)
-}
-
-// isRefusal reports whether a host has refused this client, or the handshake with it has
-// failed. A host that refuses a key closes the connection.
-func (s *settings) isRefusal(err error) bool {
-	for _, other := range []error{ErrNoHost, ErrBusy, ErrExhausted, ErrPermission, ErrUnsafeDir, ErrNotEndpoint, context.DeadlineExceeded} {
-		if errors.Is(err, other) {
-			return false
-		}
-	}
-	return s.Security != nil || !errors.Is(err, ErrPeerGone)
-}
 
 // keep replaces the connection whenever its host is gone. NewClient starts it, and Close
 // joins it.
 func (c *reconnector[T]) keep() {
 	defer close(c.kept)
-	for pause := firstPause; ; {
+	for pause := conn.FirstPause; ; {
 		begun := time.Now()
 		a := c.current.Load()
 		if a != nil {
@@ -57,13 +28,13 @@ func (c *reconnector[T]) keep() {
 		}
 		// A host that ends each session at once, perhaps because it fails, is not
 		// tried again at once.
-		if time.Since(begun) >= longestPause {
-			pause = firstPause
+		if time.Since(begun) >= conn.LongestPause {
+			pause = conn.FirstPause
 		} else {
 			if !c.sleep(pause) {
 				return
 			}
-			pause = min(2*pause, longestPause)
+			pause = min(2*pause, conn.LongestPause)
 		}
 		if !c.redial() {
 			return
@@ -71,7 +42,8 @@ func (c *reconnector[T]) keep() {
 	}
 }
 
-// sleep waits for about d, or until the Client is closed (false).
+// sleep waits for d, shortened by up to half at random, so that the clients of a host that
+// restarts do not all come at once, or until the Client is closed (false).
 func (c *reconnector[T]) sleep(d time.Duration) bool {
 	t := time.NewTimer(d - rand.N(d/2))
 	defer t.Stop()
@@ -85,7 +57,7 @@ func (c *reconnector[T]) sleep(d time.Duration) bool {
 
 // redial tries until there is a host (true) or the Client is closed (false).
 func (c *reconnector[T]) redial() bool {
-	for pause := firstPause; ; {
+	for pause := conn.FirstPause; ; {
 		next, err := c.dial(c.ctx)
 		if err == nil {
 			c.s.log.Info("reconnected", "endpoint", c.endpoint, "generation", c.attach(next))
@@ -100,7 +72,7 @@ func (c *reconnector[T]) redial() bool {
 		if !c.sleep(pause) {
 			return false
 		}
-		pause = c.s.nextPause(pause, err)
+		pause = c.engine.NextPause(pause, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"testing"
 	"testing/synctest"
 
@@ -35,7 +36,13 @@ func TestGoAway(t *testing.T) {
 		}
 		b.GoAway()
 		b.GoAway()
-		for i := range n {
+		// It is heard before anything is received, so that nobody else flushes.
+		sent := n
+		for sent < 10*n && a.Send(ctx, fmt.Append(nil, sent)) == nil { // as long as there is room
+			sent++
+			runtime.Gosched()
+		}
+		for i := range sent {
 			p, err := b.Receive(ctx)
 			require.NoError(t, err)
 			require.Equal(t, fmt.Sprint(i), string(p))
