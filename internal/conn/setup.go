@@ -205,5 +205,5 @@ func (s *setUp) accept(slot *fair.Slot, id *peer.Identity, theirs, answer wire.H
 		}
 	}
 	slot.Keep()
-	return newConn(lk, s.c, theirs, id, proof, s.endpoint, slot.Leave), nil
+	return newConn(lk, s.c, theirs, id, proof, s.endpoint, false, slot.Leave), nil
 }

@@ -75,8 +75,11 @@ func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
 	if out.cred, err = out.sock.Credentials(&ctl); err != nil {
 		return err
 	}
-	if (s.Carrier == wire.CarrierRing) != (ctl.FD >= 0) || out.o.Attested && s.Carrier == wire.CarrierRing {
+	if out.o.Attested && s.Carrier == wire.CarrierRing {
 		return fmt.Errorf("%w: the host answered with a carrier that was not requested", wire.ErrSetup)
+	}
+	if s.Carrier == wire.CarrierRing && ctl.FD < 0 || s.Carrier == wire.CarrierNone && ctl.FD >= 0 {
+		return fmt.Errorf("%w: the host's answer must have a descriptor if it is a ring, and none if it is a refusal", wire.ErrSetup)
 	}
 	out.setup = s
 	out.fd, ctl.FD = ctl.FD, -1
@@ -96,7 +99,7 @@ func (out *unixOutgoing) Credentials() *cred.Credentials { return out.cred }
 func (out *unixOutgoing) Link() (link.Link, error) {
 	switch out.setup.Carrier {
 	case wire.CarrierSocket:
-		return socket.New(out.sock, out.cred)
+		return out.socketLink()
 	case wire.CarrierRing:
 		m, err := ring.Open(out.fd, int(out.setup.Ring))
 		if err == nil {
@@ -111,6 +114,19 @@ func (out *unixOutgoing) Link() (link.Link, error) {
 		return ring.New(m, ring.Client, out.sock, out.cred, ring.Options{PollThreshold: out.o.PollThreshold}), nil
 	}
 	return nil, errors.Join(fmt.Errorf("%w: refused", wire.ErrSetup), out.Close())
+}
+
+// socketLink is Link for a socket.
+func (out *unixOutgoing) socketLink() (link.Link, error) {
+	var counts *socket.Counts
+	if out.fd >= 0 {
+		var err error
+		if counts, err = socket.OpenCounts(out.fd); err != nil {
+			return nil, errors.Join(Explain(setupError(err)), out.Close())
+		}
+		out.closeFD()
+	}
+	return socket.New(out.sock, out.cred, counts)
 }
 
 func (out *unixOutgoing) closeFD() {

@@ -76,7 +76,7 @@ func passedOn(t *testing.T) (link.Link, *os.File) {
 	require.NoError(t, err)
 	cred, err := sock.Credentials(&ctl)
 	require.NoError(t, err)
-	l, err := socket.New(sock, cred)
+	l, err := socket.New(sock, cred, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		l.Interrupt()
@@ -105,7 +105,7 @@ func TestUnknownKind(t *testing.T) {
 	require.NoError(t, err)
 	cred, err := a.Credentials(&ctl)
 	require.NoError(t, err)
-	l, err := socket.New(a, cred)
+	l, err := socket.New(a, cred, nil)
 	require.NoError(t, err)
 	require.NoError(t, b.Send(context.Background(), []byte{0, 'o', 'k'}, nil, -1))
 	require.NoError(t, b.Send(context.Background(), []byte{9}, nil, -1))
