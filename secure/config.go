@@ -77,7 +77,9 @@ type Config struct {
 	RehandshakeInterval time.Duration
 
 	// MaxHalfOpen and MaxHalfOpenPerUser limit the handshakes that a host has in
-	// progress. Further clients wait, for at most Transport.HandshakeTimeout.
+	// progress. Further clients wait, for at most Transport.HandshakeTimeout. A
+	// handshake that has taken a quarter of Transport.HandshakeTimeout is dropped when a
+	// user waits that has fewer, or a process of the same user that has fewer.
 	// The defaults are 128 and 32. Hosts only.
 	MaxHalfOpen        int
 	MaxHalfOpenPerUser int

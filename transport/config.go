@@ -88,15 +88,16 @@ type Config struct {
 	// receive. The default is 64 MiB.
 	MaxMessageSize int
 
-	// MaxConnections is how many clients a host serves at a time, including those
-	// that have sent their hello and are still being set up; others get [ErrBusy]. As
-	// many more may be connected that have not sent it. Hosts only. The default is
-	// 4,096. On Linux a client takes 3 descriptors of the host: a host whose limit
+	// MaxConnections is how many clients a host serves at a time; others get [ErrBusy].
+	// Clients count that Peer has accepted: those that it has not yet, or that have not
+	// sent their hello, have limits of their own (1,024 of one user, and 4,096 in total,
+	// or fewer if RLIMIT_NOFILE is low). Hosts only. The default is 4,096. On Linux a client takes 3 descriptors of the host: a host whose limit
 	// (RLIMIT_NOFILE) is lower than that logs a warning when it begins to serve.
 	MaxConnections int
 
 	// HandshakeTimeout limits the set-up of a connection: a host drops a client
-	// that takes longer, and a client gives up. The default is 5 seconds.
+	// that takes longer, or that takes more than 3 seconds to send its hello, and a
+	// client gives up. The default is 5 seconds.
 	HandshakeTimeout time.Duration
 
 	// Attested makes the kernel verify the sender of each frame, and ends a
