@@ -137,7 +137,7 @@ func TestSilentClient(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScene(t, timeout)
 			s.in <- stranger{waits: true}
-			time.Sleep(2 * time.Minute)
+			s.wait(2 * time.Minute)
 			require.Len(t, s.reports, 1)
 			assert.ErrorIs(t, s.reports[0].err, context.DeadlineExceeded)
 			assert.Equal(t, after, s.reports[0].at)

@@ -145,14 +145,14 @@ func (l *Listener) acceptLoop() {
 		switch {
 		case err == nil:
 			failures = acceptFailures{}
-			dropped, err := l.begin(in)
+			moved, err := l.begin(in)
 			if err != nil {
 				_ = in.Close()
 			}
-			if dropped != nil {
+			if moved != nil {
 				// Else this loop could be ahead of those that drop clients, by many
 				// descriptors.
-				l.waitFor(dropped)
+				l.waitFor(moved)
 			}
 		case errors.Is(err, os.ErrClosed) || l.ctx.Err() != nil:
 			return
@@ -170,10 +170,10 @@ func (l *Listener) acceptLoop() {
 	}
 }
 
-// waitFor waits until a client that is being dropped has said its hello or has gone.
-func (l *Listener) waitFor(dropped *fair.Client) {
+// waitFor waits for a client that is being dropped; see fair.Pending.
+func (l *Listener) waitFor(moved <-chan struct{}) {
 	select {
-	case <-dropped.Moved():
+	case <-moved:
 	case <-l.ctx.Done():
 	}
 }
@@ -182,8 +182,8 @@ func (l *Listener) waitFor(dropped *fair.Client) {
 // none.
 func (l *Listener) makeRoom() bool {
 	dropped := l.pending.MakeRoom()
-	for _, c := range dropped {
-		l.waitFor(c)
+	for _, moved := range dropped {
+		l.waitFor(moved)
 	}
 	return len(dropped) > 0
 }

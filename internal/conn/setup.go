@@ -26,8 +26,8 @@ type setUp struct {
 }
 
 // begin sets a client up, in a goroutine of its own. It returns link.ErrClosed after
-// Release, and the silent client that is being dropped for this one, if any.
-func (l *Listener) begin(in rendezvous.Incoming) (dropped *fair.Client, err error) {
+// Release. If a client is dropped for this one, moved is as fair.Pending describes.
+func (l *Listener) begin(in rendezvous.Incoming) (moved <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ctx.Err() != nil {
@@ -40,12 +40,12 @@ func (l *Listener) begin(in rendezvous.Incoming) (dropped *fair.Client, err erro
 	unhook := context.AfterFunc(l.ctx, end)
 	s.ctx, s.free = ctx, func() { unhook(); end(); cancel() }
 	heard, silence := context.WithCancelCause(ctx)
-	s.client, dropped = l.pending.Enter(in.From(), func() { silence(errCrowded) })
+	s.client, moved = l.pending.Enter(in.From(), func() { silence(errCrowded) })
 	l.wg.Go(func() {
 		defer silence(nil)
 		s.run(heard, silence)
 	})
-	return dropped, nil
+	return moved, nil
 }
 
 // run is the goroutine of a set-up. heard ends when the hello is no longer waited for, and
@@ -132,7 +132,11 @@ func (s *setUp) authorize() (*peer.Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the evaluation of the peer policy: %w", err)
 	}
-	defer turn.Leave()
+	s.client.Serve(true)
+	defer func() {
+		s.client.Serve(false)
+		turn.Leave()
+	}()
 	return authorize(s.ctx, s.in, s.c)
 }
 

@@ -24,8 +24,10 @@ func (w *waiting) enter(who fair.Process, name string) *fair.Client {
 }
 
 // said is enter for a client that says its hello.
-func (w *waiting) said(who fair.Process, name string) {
-	w.enter(who, name).Spoke(func() { w.gone = append(w.gone, name+" spoke") })
+func (w *waiting) said(who fair.Process, name string) *fair.Client {
+	c := w.enter(who, name)
+	c.Spoke(func() { w.gone = append(w.gone, name+" spoke") })
+	return c
 }
 
 var (
@@ -35,7 +37,8 @@ var (
 	third   = fair.Process{UID: 3, PID: 30}
 )
 
-// One too many of a user displaces the oldest silent one of the process with the most.
+// One too many of a user displaces the oldest silent one of the process with the most, or
+// the newest that waits; one that is served stays.
 func TestPendingOfOneUser(t *testing.T) {
 	w := &waiting{Pending: fair.NewPending(100, 3)}
 	w.enter(sibling, "sibling")
@@ -46,12 +49,16 @@ func TestPendingOfOneUser(t *testing.T) {
 	w.enter(flooder, "third")
 	w.enter(flooder, "fourth")
 	assert.Equal(t, []string{"second", "third"}, w.gone)
-	w.said(flooder, "fifth")
+	last := w.said(flooder, "fifth")
 	assert.Equal(t, []string{"second", "third", "fourth"}, w.gone)
-	w.said(flooder, "sixth") // displaces itself: the others have said their hello, and so is in again
-	assert.Equal(t, []string{"second", "third", "fourth", "sixth", "first spoke"}, w.gone)
-	w.enter(sibling, "sibling's second")
-	assert.Equal(t, "sibling", w.gone[len(w.gone)-1], "both processes have as many, and it is the oldest")
+	w.said(flooder, "sixth") // the others have said their hello: it has to go, first and last
+	assert.Equal(t, []string{"second", "third", "fourth", "sixth", "sixth spoke"}, w.gone)
+	last.Serve(true)
+	w.said(flooder, "seventh")
+	w.said(sibling, "sibling's second")
+	assert.Equal(t, []string{"seventh", "seventh spoke", "sibling"}, w.gone[5:], "both processes have as many, and it is the oldest")
+	w.said(sibling, "sibling's third")
+	last.Serve(false)
 }
 
 // One too many in total displaces one of the user with the most, or of its own if that has
@@ -73,23 +80,33 @@ func TestPendingInTotal(t *testing.T) {
 	assert.Equal(t, []string{"first", "another's second"}, w.gone)
 }
 
-// Who is dropped knows at once that nobody waits for it.
+// Who comes can wait until the one that it displaces has gone, or has said its hello.
 func TestPendingMoved(t *testing.T) {
 	w := &waiting{Pending: fair.NewPending(1, 1)}
-	first := w.enter(flooder, "first")
-	_, dropped := w.Enter(flooder, func() {})
-	require.Same(t, first, dropped)
-	select {
-	case <-dropped.Moved():
-		t.Error("it has not said anything yet")
-	default:
+	closed := func(moved <-chan struct{}) bool {
+		select {
+		case <-moved:
+			return true
+		default:
+			return false
+		}
 	}
+	first, none := w.Enter(flooder, func() {})
+	require.Nil(t, none)
+	second, moved := w.Enter(flooder, func() {})
+	require.False(t, closed(moved))
 	first.Leave()
-	<-dropped.Moved()
+	require.True(t, closed(moved))
 
-	_, second := w.Enter(flooder, func() {})
-	second.Spoke(func() {})
-	<-second.Moved()
+	third, moved := w.Enter(flooder, func() {})
+	require.False(t, closed(moved))
+	second.Spoke(func() {}) // and is in again, in place of the third
+	require.True(t, closed(moved))
+	third.Leave()
+	_, moved = w.Enter(flooder, func() {}) // which is silent, and has to go itself
+	require.False(t, closed(moved))
+	second.Leave()
+	require.False(t, closed(moved))
 }
 
 // MakeRoom drops half of the silent ones of the user with the most, rounded up.
