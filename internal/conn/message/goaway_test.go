@@ -61,6 +61,7 @@ func TestGoAway(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "answer", string(p))
 		require.NoError(t, a.Close())
+		require.Equal(t, link.ErrClosed, a.Send(ctx, nil))
 		require.NoError(t, b.Close())
 		b.GoAway()
 	})
@@ -88,6 +89,7 @@ func TestGoAwayOfAPeerThatDoesNotRead(t *testing.T) {
 	raw.GoAway()
 	require.NoError(t, a.Close())
 	require.ErrorIs(t, await(t, sent), link.ErrClosed)
+	require.Equal(t, link.ErrClosed, a.Send(hung(t), nil), "this side has closed")
 }
 
 // A peer that sends frames in which no message ends does not keep Receive beyond its

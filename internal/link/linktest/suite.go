@@ -66,6 +66,7 @@ func Run(t *testing.T, c Carrier) {
 		{"WaitDrainedIsCancelled", testWaitDrainedCancel},
 		{"GoAwayIsHeard", testGoAway},
 		{"GoAwayPassesFrames", testGoAwayFull},
+		{"GoAwayIsHeardAfterFrames", testGoAwayRead},
 		{"ManyConnections", testMany},
 		{"CloseIsIdempotent", testCloseTwice},
 	} {

@@ -103,7 +103,8 @@ func (l *Link) receiveFrame(buf []byte) ([]byte, error) {
 			return buf[1:n:n], nil
 		case buf[0] == kindEnd:
 			return nil, io.EOF
-		case buf[0] == kindGoAway && n == 1:
+		case buf[0] == kindGoAway && n == 1 && !l.heard: // once, so that no flood keeps us here
+			l.heard = true
 			l.peerAsks()
 			continue
 		}
@@ -123,6 +124,10 @@ func (l *Link) receiveChecked(buf []byte) (n int, err error) {
 		return 0, err
 	}
 	defer ctl.Close()
+	// GoAway leaves its datagram out if there is no room, so there is one before it.
+	if l.counts != nil && l.counts.peers.goAway.Load() != 0 {
+		l.peerAsks()
+	}
 	return n, l.attest(&ctl)
 }
 
