@@ -40,7 +40,8 @@ func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Op
 	} else if err != nil {
 		return nil, err
 	}
-	sock, err := socket.Dial(ctx, dir.socketPath(place))
+	// An attested connection has no memory file.
+	sock, err := socket.Dial(ctx, dir.socketPath(place), !o.Attested)
 	switch {
 	case err == nil:
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
@@ -67,11 +68,18 @@ func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
 	if err := out.sock.Send(ctx, ask.Append(nil), nil, -1); err != nil {
 		return setupError(err)
 	}
-	s, ctl, err := receiveSetup(ctx, out.sock, make([]byte, wire.MaxSetupSize))
+	receive := out.sock.ReceiveDescriptor
+	if out.o.Attested {
+		receive = out.sock.Receive
+	}
+	s, ctl, err := receiveSetup(ctx, receive)
 	if err != nil {
 		return err
 	}
 	defer ctl.Close()
+	if err := out.sock.RefuseDescriptors(); err != nil { // no other is expected
+		return setupError(err)
+	}
 	if out.cred, err = out.sock.Credentials(&ctl); err != nil {
 		return err
 	}
@@ -107,21 +115,17 @@ func (out *unixOutgoing) Link() (link.Link, error) {
 		if err != nil {
 			return nil, errors.Join(Explain(setupError(err)), out.Close())
 		}
-		out.closeFD()
+		_ = socket.CloseFD(out.fd) // a memory file, which takes no time
 		return ring.New(m, ring.Client, out.sock, out.cred, ring.Options{PollThreshold: out.o.PollThreshold}), nil
 	}
 	return nil, errors.Join(fmt.Errorf("%w: refused", wire.ErrSetup), out.Close())
 }
 
-func (out *unixOutgoing) closeFD() {
-	if out.fd >= 0 {
-		_ = socket.CloseFD(out.fd)
-		out.fd = -1
-	}
-}
-
 // Close implements Outgoing.
 func (out *unixOutgoing) Close() error {
-	out.closeFD()
+	if out.fd >= 0 {
+		socket.CloseForeign(out.fd)
+		out.fd = -1
+	}
 	return errors.Join(out.sock.Close(), out.cred.Close())
 }

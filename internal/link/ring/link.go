@@ -47,6 +47,7 @@ type Link struct {
 	drained  chan struct{} // for WaitDrained
 
 	gone        chan struct{} // closed with stateGone
+	why         error         // the error then; written before
 	interrupted chan struct{} // closed by Interrupt
 	closed      bool
 }
@@ -80,11 +81,12 @@ func (l *Link) rung() {
 	poke(l.drained)
 }
 
-// left is called when the peer is dead or has closed its end.
-func (l *Link) left() {
-	if l.state.Or(stateGone)&stateGone == 0 {
-		close(l.gone)
-	}
+// left is called once, when the peer is dead, has closed its end, or is not listened to
+// any more: why is what calls return that find nothing else.
+func (l *Link) left(why error) {
+	l.why = why
+	l.state.Or(stateGone)
+	close(l.gone)
 }
 
 func poke(c chan struct{}) {
@@ -118,7 +120,7 @@ func (l *Link) writeError() error {
 	case state&(stateInterrupted|stateWriteEnded) != 0:
 		return link.ErrClosed
 	case state&stateGone != 0:
-		return link.ErrPeerGone
+		return l.why
 	default:
 		return nil
 	}
@@ -222,7 +224,7 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		case l.in.Ended():
 			return nil, io.EOF
 		case state&stateGone != 0:
-			return nil, link.ErrPeerGone
+			return nil, l.why
 		}
 		if err := l.waitData(ctx); err != nil {
 			return nil, err
@@ -275,7 +277,7 @@ func (l *Link) WaitDrained(ctx context.Context) error {
 		if state := l.state.Load(); state&stateInterrupted != 0 {
 			return link.ErrClosed
 		} else if state&stateGone != 0 {
-			return link.ErrPeerGone
+			return l.why
 		}
 		if !l.out.ArmDrained() {
 			return nil
@@ -319,7 +321,7 @@ func (l *Link) CloseWrite(ctx context.Context, last ...[]byte) error {
 func (l *Link) writeLast(ctx context.Context, last [][]byte) error {
 	for _, frame := range last {
 		if l.state.Load()&stateGone != 0 {
-			return link.ErrPeerGone
+			return l.why
 		}
 		if ok, err := l.out.Write(nil, frame); !ok {
 			if err := l.writeSlow(ctx, nil, frame, err); err != nil {

@@ -1,6 +1,10 @@
 package ring
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/sealport/sealport/internal/link"
+)
 
 // Local returns two Links that are joined by memory of this process, size bytes
 // in each direction. size must be valid ([ValidSize]). They have no credentials.
@@ -25,6 +29,6 @@ func (p local) ring() { p.other.rung() }
 func (p local) hungUp() bool { return p.self.state.Load()&stateGone != 0 }
 
 func (p local) detach() error {
-	p.other.left()
+	p.other.left(link.ErrPeerGone)
 	return nil
 }

@@ -13,12 +13,14 @@ import (
 
 // pairs makes links and remembers their sockets, so that Kill can end one without
 // an end datagram.
-type pairs map[link.Link]*socket.Conn
+type pairs struct {
+	sockets func(t testing.TB) (x, y *socket.Conn)
+	of      map[link.Link]*socket.Conn
+}
 
 func (p pairs) pair(t testing.TB) (a, b link.Link) {
 	t.Helper()
-	x, y, err := socket.Pair()
-	require.NoError(t, err)
+	x, y := p.sockets(t)
 	make := func(mine, theirs *socket.Conn) link.Link {
 		require.NoError(t, theirs.Send(context.Background(), []byte("hello"), nil, -1))
 		_, ctl, err := mine.Receive(context.Background(), make([]byte, 16))
@@ -27,7 +29,7 @@ func (p pairs) pair(t testing.TB) (a, b link.Link) {
 		require.NoError(t, err)
 		l, err := socket.New(mine, c)
 		require.NoError(t, err)
-		p[l] = mine
+		p.of[l] = mine
 		return l
 	}
 	// Both hellos before either link: a link's receiver would take the other's.
@@ -39,10 +41,21 @@ func (p pairs) pair(t testing.TB) (a, b link.Link) {
 }
 
 func TestConformance(t *testing.T) {
-	p := pairs{}
-	linktest.Run(t, linktest.Carrier{
-		Pair: p.pair,
-		Kill: func(l link.Link) { _ = p[l].Close() },
-		Held: 16 << 20,
-	})
+	for name, sockets := range map[string]func(t testing.TB) (x, y *socket.Conn){
+		"default": func(t testing.TB) (x, y *socket.Conn) {
+			x, y, err := socket.Pair()
+			require.NoError(t, err)
+			return x, y
+		},
+		"before Linux 6.16": openPair,
+	} {
+		p := pairs{sockets, make(map[link.Link]*socket.Conn)}
+		t.Run(name, func(t *testing.T) {
+			linktest.Run(t, linktest.Carrier{
+				Pair: p.pair,
+				Kill: func(l link.Link) { _ = p.of[l].Close() },
+				Held: 16 << 20,
+			})
+		})
+	}
 }

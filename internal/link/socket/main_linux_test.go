@@ -68,6 +68,23 @@ func rawPair(t *testing.T) (*socket.Conn, int) {
 	return c, fds[1]
 }
 
+// openPair is pair with sockets that do not refuse descriptors, as before Linux 6.16.
+func openPair(t testing.TB) (a, b *socket.Conn) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	make := func(fd int) *socket.Conn {
+		for _, option := range []int{unix.SO_PASSCRED, unix.SO_PASSPIDFD} {
+			require.NoError(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 1))
+		}
+		c, err := socket.NewConn(fd)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	return make(fds[0]), make(fds[1])
+}
+
 // fill sends until the socket takes no more, and returns how many datagrams it
 // took.
 func fill(t *testing.T, c *socket.Conn, size int) (n int) {
