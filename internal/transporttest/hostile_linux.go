@@ -32,6 +32,7 @@ var wireTests = []test{
 	{"ExhaustedInside", testExhaustedInside},
 	{"HostileClients", testHostileClients},
 	{"SilentClients", testSilentClients},
+	{"SlowDescriptors", testSlowDescriptors},
 	{"HostileHosts", testHostileHosts},
 	{"SilentHost", testSilentHost},
 	{"NeverReads", testNeverReads},
@@ -138,8 +139,9 @@ func hostileClient(e *env, how string) {
 				if n > 1 {
 					fd = dialRaw(e)
 				}
-				_ = unix.Sendmsg(fd, e.inMode(setupBytes(0, 0, goodHello)), rights(n), nil, 0)
-				_, _ = unix.Read(fd, make([]byte, 2000))
+				if err := unix.Sendmsg(fd, e.inMode(setupBytes(0, 0, goodHello)), rights(n), nil, 0); err == nil {
+					_, _ = unix.Read(fd, make([]byte, 2000))
+				}
 				_ = unix.Close(fd)
 			}
 		case how == "closes half-way":

@@ -44,6 +44,10 @@ func stalled() (reader, writer int, err error) {
 	if reader, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return
 	}
+	// Little is enough, and quick. The peer inherits its limit.
+	if err = unix.SetsockoptInt(reader, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10); err != nil {
+		return
+	}
 	if err = unix.Bind(reader, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		return
 	}
@@ -57,11 +61,14 @@ func stalled() (reader, writer int, err error) {
 	if writer, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return
 	}
+	if err = unix.SetsockoptInt(writer, unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<10); err != nil {
+		return
+	}
 	if err = unix.Connect(writer, at); err != nil {
 		return
 	}
 	for err == nil {
-		_, err = unix.SendmsgN(writer, make([]byte, 256<<10), nil, nil, unix.MSG_DONTWAIT)
+		_, err = unix.SendmsgN(writer, make([]byte, 64<<10), nil, nil, unix.MSG_DONTWAIT)
 	}
 	if err != unix.EAGAIN {
 		return

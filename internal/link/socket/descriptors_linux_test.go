@@ -200,7 +200,7 @@ func TestSlowDescriptors(t *testing.T) {
 			require.ErrorIs(t, c.Drain(func() {}), socket.ErrDescriptor)
 		},
 	}
-	const each = 30
+	const each = 20
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
 			files := openFiles()
