@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -35,26 +36,30 @@ func refusing() bool {
 // a host has threads for.
 const slowAttempts = 50
 
-// slowClients send a hello with a descriptor that takes an hour to close, each time that
-// they are told, and say how many of them the kernel did not let.
-func slowClients(e *env, _ string) {
-	for {
-		refused := 0
-		for range slowAttempts {
-			s, err := linktest.NewSlow()
+// slowClients send a descriptor that takes an hour to close with the hello, or after the
+// answer, and say how many of them the kernel has refused.
+func slowClients(e *env, when string) {
+	refused := 0
+	for range slowAttempts {
+		s, err := linktest.NewSlow()
+		must(err)
+		fd := dialRaw(e)
+		data := e.inMode(setupBytes(0, 0, goodHello))
+		if when == "after the answer" {
+			must(unix.Send(fd, data, 0))
+			_, err = unix.Read(fd, make([]byte, 2000))
 			must(err)
-			fd := dialRaw(e)
-			err = unix.Sendmsg(fd, e.inMode(setupBytes(0, 0, goodHello)), unix.UnixRights(s.FD), nil, 0)
-			if err == unix.EPERM {
-				refused++
-				err = errors.Join(s.End(), unix.Close(fd))
-			}
-			must(err)
-			must(s.Sent())
+			data = []byte{0}
 		}
-		say("refused %d", refused)
-		hear()
+		err = unix.Sendmsg(fd, data, unix.UnixRights(s.FD), nil, 0)
+		if err == unix.EPERM {
+			refused++
+			err = errors.Join(s.End(), unix.Close(fd))
+		}
+		must(errors.Join(err, s.Sent()))
 	}
+	say("refused %d", refused)
+	hear()
 }
 
 // slowHost serves the endpoint by a socket of its own, or by one that systemd would have
@@ -119,32 +124,42 @@ func threads() int {
 // or the host drops them: those that came before systemd's socket was adopted, and all of
 // them before Linux 6.16.
 func testSlowDescriptors(t *testing.T, e *env) {
-	for _, how := range []string{"own", "adopted"} {
-		t.Run(how, func(t *testing.T) {
+	byKernel := 0
+	if refusing() {
+		byKernel = slowAttempts
+	}
+	for _, row := range []struct {
+		host, client string
+		refused      int // by the kernel
+	}{
+		{"own", "with the hello", byKernel},
+		{"own", "after the answer", byKernel},
+		{"adopted", "with the hello", 0},
+	} {
+		t.Run(row.host+" "+row.client, func(t *testing.T) {
 			e := newEnv(t, e.Layer, e.variant)
-			p := e.start(t, "slow host", how)
-			var q *process
-			if how == "adopted" {
+			p := e.start(t, "slow host", row.host)
+			attack := func() {
+				e.start(t, "slow clients", row.client).expect(t, fmt.Sprintf("refused %d", row.refused))
+			}
+			before := row.host == "adopted" && row.client == "with the hello"
+			if row.host == "adopted" {
 				p.expect(t, "listening")
-				q = e.start(t, "slow clients", "")
-				q.expect(t, "refused 0")
-				p.tell(t, "adopt")
-				p.expect(t, "serving")
-			} else {
-				p.expect(t, "serving")
-				q = e.start(t, "slow clients", "")
-				if refusing() {
-					q.expect(t, "refused "+strconv.Itoa(slowAttempts))
-				} else {
-					q.expect(t, "refused 0")
+				if before {
+					attack()
 				}
+				p.tell(t, "adopt")
+			}
+			p.expect(t, "serving")
+			if !before {
+				attack()
 			}
 			c, ctx := client(t, e.Bytes, e.config()), context30(t)
 			require.NoError(t, c.Send(ctx, []byte("served")))
 			b, err := c.Receive(ctx)
 			require.NoError(t, err)
 			assert.Equal(t, "served", string(b))
-			if how == "adopted" || !refusing() {
+			if row.refused == 0 {
 				p.tell(t, "report")
 				p.expect(t, "threads 0, errors 0")
 			}

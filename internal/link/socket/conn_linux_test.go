@@ -34,29 +34,14 @@ func TestOutOfDescriptors(t *testing.T) {
 	require.NoError(t, err)
 	defer waiting.Close()
 
-	var old unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
-	low := old
-	low.Cur = 200
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
-	var filler []int
-	for {
-		fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			break
-		}
-		filler = append(filler, fd)
-	}
+	free := exhaust(t)
 	buf := make([]byte, 10)
 	require.NoError(t, unix.Sendmsg(raw, []byte("with"), unix.UnixRights(raw), nil, 0))
 	_, _, withErr := c.ReceiveDescriptor(hung(t), buf)
 	require.NoError(t, unix.Sendmsg(raw2, []byte("without"), nil, nil, 0))
 	n, ctl, withoutErr := c2.Receive(hung(t), buf)
 	_, acceptErr := l.Accept()
-	for _, fd := range filler {
-		require.NoError(t, unix.Close(fd))
-	}
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
+	free()
 	before := openFiles()
 
 	assert.ErrorIs(t, withErr, unix.EMFILE)
@@ -206,15 +191,15 @@ func TestRingNeitherBlocksNorAllocates(t *testing.T) {
 }
 
 func TestEnds(t *testing.T) {
-	testEnds(t, func(t *testing.T) (a, b *socket.Conn) { return pair(t) })
+	testEnds(t, pair)
 }
 
 // Whether descriptors wait is looked at before the end.
 func TestEndsWithoutRefusingDescriptors(t *testing.T) {
-	testEnds(t, func(t *testing.T) (a, b *socket.Conn) { return openPair(t) })
+	testEnds(t, openPair)
 }
 
-func testEnds(t *testing.T, pair func(t *testing.T) (a, b *socket.Conn)) {
+func testEnds(t *testing.T, pair func(t testing.TB) (a, b *socket.Conn)) {
 	t.Run("CloseWrite", func(t *testing.T) {
 		a, b := pair(t)
 		require.NoError(t, a.Send(hung(t), []byte("x"), nil, -1))

@@ -2,7 +2,6 @@ package socket_test
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"os"
 	"strconv"
@@ -227,22 +226,16 @@ const fewThreads = 10
 func TestFrameWithDescriptor(t *testing.T) {
 	c, raw := rawPair(t)
 	require.NoError(t, unix.Send(raw, []byte("hello"), 0))
-	_, ctl, err := c.Receive(hung(t), make([]byte, 16))
-	require.NoError(t, err)
-	k, err := c.Credentials(&ctl)
-	require.NoError(t, err)
-	l, err := socket.New(c, k)
-	require.NoError(t, err)
+	l := newLink(t, c, credentials(t, c))
 	sendDescriptors(t, raw, "\x00good")
 	sendSlow(t, raw, "\x00bad")
 	sendDescriptors(t, raw, "\x00good")
-	frame, err := l.ReadFrame(context.Background())
+	frame, err := l.ReadFrame(hung(t))
 	require.NoError(t, err)
 	require.Equal(t, "good", string(frame))
 	for range 2 {
-		_, err = l.ReadFrame(context.Background())
+		_, err = l.ReadFrame(hung(t))
 		require.ErrorIs(t, err, link.ErrProtocol)
 	}
 	await(t, l.Gone())
-	require.NoError(t, l.Close())
 }

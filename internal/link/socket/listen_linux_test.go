@@ -134,3 +134,35 @@ func TestAdoptLooksBeforeItTakes(t *testing.T) {
 		require.NoError(t, unix.Close(fd))
 	}
 }
+
+// Whatever fails, the descriptor stays the caller's, and it can try again.
+func TestAdoptFails(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "s")
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+	require.NoError(t, unix.Listen(fd, 1))
+	free := exhaust(t)
+	_, err = socket.Adopt(fd)
+	free()
+	require.ErrorIs(t, err, unix.EMFILE)
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	require.NoError(t, err, "it is open")
+	require.Zero(t, flags&unix.O_NONBLOCK)
+
+	before := openFiles()
+	l, err := socket.Adopt(fd)
+	require.NoError(t, err)
+	require.Equal(t, before, openFiles(), "it has taken the place of the caller's")
+	client, err := socket.Dial(hung(t), path, false)
+	require.NoError(t, err)
+	defer client.Close()
+	server, err := l.Accept()
+	require.NoError(t, err)
+	require.NoError(t, server.Close())
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, l.Close(), os.ErrClosed)
+	_, err = l.Accept()
+	require.ErrorIs(t, err, os.ErrClosed)
+	settled(t, before)
+}

@@ -2,6 +2,7 @@ package socket_test
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -16,6 +17,30 @@ import (
 func TestMain(m *testing.M) {
 	sayIfAsked()
 	leaktest.Main(m)
+}
+
+// exhaust uses up the descriptors of this process, until free.
+func exhaust(t *testing.T) (free func()) {
+	t.Helper()
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+	low := old
+	low.Cur = 200
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
+	var filler []int
+	for {
+		fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		filler = append(filler, fd)
+	}
+	return func() {
+		for _, fd := range filler {
+			require.NoError(t, unix.Close(fd))
+		}
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
+	}
 }
 
 // openFiles counts the open descriptors of this process.
@@ -43,7 +68,7 @@ func await[T any](t *testing.T, from <-chan T) (v T) {
 	return v
 }
 
-func pair(t *testing.T) (a, b *socket.Conn) {
+func pair(t testing.TB) (a, b *socket.Conn) {
 	t.Helper()
 	a, b, err := socket.Pair()
 	require.NoError(t, err)
