@@ -158,8 +158,8 @@ func (l *Link) attest(ctl *Control) error {
 // waited for before all of its threads have ended, which its pidfd says (pidfd_open(2)):
 // an exec, or the end of its first thread alone, changes neither. The datagram came after
 // the hello in the same queue, so that the peer lived already when it was sent. If the
-// peer lives now, after it was received, it has had that pid all the time, and no other
-// process can have sent it.
+// peer lives now, after it was received, it has had that pid all the time. So the pid is
+// as good as the pidfd that the kernel would have made of it.
 func (l *Link) attestAlive(ctl *Control) error {
 	fds := []unix.PollFd{{Fd: int32(l.cred.PIDFD), Events: unix.POLLIN}}
 	n, err := retry(func() (int, error) { return unix.Poll(fds, 0) })
