@@ -163,6 +163,7 @@ func (c *Conn) next(fd int, buf, room []byte, expected bool) (m received, ctl Co
 	switch cut := m.flags&unix.MSG_CTRUNC != 0; {
 	case err != nil:
 	case expected && cut && len(fds) == 0:
+		c.foreign.Store(true)
 		err = unix.EMFILE // there was room: this process may have no more
 	case cut || len(fds) > 1 || len(fds) > 0 && !expected:
 		c.foreign.Store(true)
@@ -206,7 +207,7 @@ func (c *Conn) abandon() (foreign bool, err error) {
 	err = c.rc.Control(func(fd uintptr) {
 		_ = unix.Shutdown(int(fd), unix.SHUT_RD) // nothing can be added now
 		found, err := c.holdsDescriptors(int(fd))
-		if foreign = found || err != nil; foreign {
+		if foreign = c.foreign.Load() || found || err != nil; foreign {
 			_ = unix.Shutdown(int(fd), unix.SHUT_RDWR)
 		}
 	})

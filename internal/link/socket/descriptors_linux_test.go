@@ -33,6 +33,10 @@ func sendDescriptors(t *testing.T, raw int, data string, fds ...int) {
 	if len(fds) > 0 {
 		oob = unix.UnixRights(fds...)
 	}
+	if data == "" && oob != nil {
+		sendNothing(t, raw, oob)
+		return
+	}
 	require.NoError(t, unix.Sendmsg(raw, []byte(data), oob, nil, 0))
 }
 
@@ -163,6 +167,11 @@ func TestSlowDescriptors(t *testing.T) {
 	ways := map[string]func(c *socket.Conn, raw int){
 		"received": func(c *socket.Conn, raw int) {
 			sendSlow(t, raw, "slow")
+			_, _, err := c.Receive(hung(t), make([]byte, 10))
+			require.ErrorIs(t, err, socket.ErrDescriptor)
+		},
+		"received with nothing": func(c *socket.Conn, raw int) {
+			sendSlow(t, raw, "")
 			_, _, err := c.Receive(hung(t), make([]byte, 10))
 			require.ErrorIs(t, err, socket.ErrDescriptor)
 		},
