@@ -34,9 +34,9 @@ func TestOutOfDescriptors(t *testing.T) {
 	require.NoError(t, err)
 	defer waiting.Close()
 
+	require.NoError(t, unix.Sendmsg(raw, []byte("with"), unix.UnixRights(raw), nil, 0))
 	free := exhaust(t)
 	buf := make([]byte, 10)
-	require.NoError(t, unix.Sendmsg(raw, []byte("with"), unix.UnixRights(raw), nil, 0))
 	_, _, withErr := c.ReceiveDescriptor(hung(t), buf)
 	require.NoError(t, unix.Sendmsg(raw2, []byte("without"), nil, nil, 0))
 	n, ctl, withoutErr := c2.Receive(hung(t), buf)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,13 +18,6 @@ import (
 
 // What a socket that refuses descriptors does not get is tested here with pairs that do
 // not, as on Linux before 6.16.
-
-// settled waits until as many descriptors are open as before: what peers have sent is
-// closed in the background.
-func settled(t *testing.T, before int) {
-	t.Helper()
-	require.Eventually(t, func() bool { return openFiles() == before }, 20*time.Second, time.Millisecond)
-}
 
 func sendDescriptors(t *testing.T, raw int, data string, fds ...int) {
 	t.Helper()
@@ -79,7 +71,7 @@ func TestUnexpectedDescriptorsAreClosed(t *testing.T) {
 			}
 			require.NoError(t, c.Close())
 			require.NoError(t, unix.Close(raw))
-			settled(t, before)
+			require.Equal(t, before, openFiles())
 		}
 	}
 }
@@ -96,7 +88,7 @@ func TestDoorbellWithDescriptor(t *testing.T) {
 	require.Equal(t, 1, bells)
 	require.Equal(t, before, openFiles())
 	require.NoError(t, c.Close())
-	settled(t, before-1)
+	require.Equal(t, before-1, openFiles())
 }
 
 // refusing reports whether the kernel has sockets that refuse descriptors.
@@ -223,7 +215,7 @@ func TestSlowDescriptors(t *testing.T) {
 				require.NoError(t, c.Close())
 			}
 			require.LessOrEqual(t, threads(t), before+fewThreads)
-			settled(t, files+2*each) // the other ends, and those that do not read
+			require.Equal(t, files+2*each, openFiles()) // the other ends, and those that do not read
 		})
 	}
 }
