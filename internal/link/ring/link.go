@@ -47,7 +47,7 @@ type Link struct {
 	drained  chan struct{} // for WaitDrained
 
 	gone        chan struct{} // closed with stateGone
-	why         error         // the error then; written before
+	broken      error         // why, if the peer broke the protocol; written before
 	interrupted chan struct{} // closed by Interrupt
 	closed      bool
 }
@@ -81,12 +81,19 @@ func (l *Link) rung() {
 	poke(l.drained)
 }
 
-// left is called once, when the peer is dead, has closed its end, or is not listened to
-// any more: why is what calls return that find nothing else.
-func (l *Link) left(why error) {
-	l.why = why
-	l.state.Or(stateGone)
-	close(l.gone)
+// left is called when the peer is dead or has closed its end.
+func (l *Link) left() {
+	if l.state.Or(stateGone)&stateGone == 0 {
+		close(l.gone)
+	}
+}
+
+// goneError is the error of calls that find nothing else after left.
+func (l *Link) goneError() error {
+	if l.broken != nil {
+		return l.broken
+	}
+	return link.ErrPeerGone
 }
 
 func poke(c chan struct{}) {
@@ -120,7 +127,7 @@ func (l *Link) writeError() error {
 	case state&(stateInterrupted|stateWriteEnded) != 0:
 		return link.ErrClosed
 	case state&stateGone != 0:
-		return l.why
+		return l.goneError()
 	default:
 		return nil
 	}
@@ -224,7 +231,7 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		case l.in.Ended():
 			return nil, io.EOF
 		case state&stateGone != 0:
-			return nil, l.why
+			return nil, l.goneError()
 		}
 		if err := l.waitData(ctx); err != nil {
 			return nil, err
@@ -277,7 +284,7 @@ func (l *Link) WaitDrained(ctx context.Context) error {
 		if state := l.state.Load(); state&stateInterrupted != 0 {
 			return link.ErrClosed
 		} else if state&stateGone != 0 {
-			return l.why
+			return l.goneError()
 		}
 		if !l.out.ArmDrained() {
 			return nil
@@ -321,7 +328,7 @@ func (l *Link) CloseWrite(ctx context.Context, last ...[]byte) error {
 func (l *Link) writeLast(ctx context.Context, last [][]byte) error {
 	for _, frame := range last {
 		if l.state.Load()&stateGone != 0 {
-			return l.why
+			return l.goneError()
 		}
 		if ok, err := l.out.Write(nil, frame); !ok {
 			if err := l.writeSlow(ctx, nil, frame, err); err != nil {

@@ -33,11 +33,10 @@ func (p *process) watch() {
 	defer close(p.watched)
 	// Reset or end of file: the peer is gone either way, and what it left
 	// unread is in the ring's own count.
-	why := link.ErrPeerGone
 	if err := p.sock.Drain(p.l.rung); errors.Is(err, socket.ErrDescriptor) {
-		why = fmt.Errorf("%w: %w", link.ErrProtocol, err)
+		p.l.broken = fmt.Errorf("%w: %w", link.ErrProtocol, err)
 	}
-	p.l.left(why)
+	p.l.left()
 }
 
 func (p *process) ring() { p.sock.Ring() }

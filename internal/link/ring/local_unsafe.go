@@ -1,10 +1,6 @@
 package ring
 
-import (
-	"unsafe"
-
-	"github.com/sealport/sealport/internal/link"
-)
+import "unsafe"
 
 // Local returns two Links that are joined by memory of this process, size bytes
 // in each direction. size must be valid ([ValidSize]). They have no credentials.
@@ -29,6 +25,6 @@ func (p local) ring() { p.other.rung() }
 func (p local) hungUp() bool { return p.self.state.Load()&stateGone != 0 }
 
 func (p local) detach() error {
-	p.other.left(link.ErrPeerGone)
+	p.other.left()
 	return nil
 }
