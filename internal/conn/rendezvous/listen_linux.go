@@ -15,6 +15,7 @@ import (
 
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/link/memfd"
 	"github.com/sealport/sealport/internal/link/ring"
 	"github.com/sealport/sealport/internal/link/socket"
 	"github.com/sealport/sealport/internal/wire"
@@ -291,10 +292,19 @@ func (in *unixIncoming) ringSize() int {
 
 func (in *unixIncoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
 	answer := wire.Setup{Carrier: wire.CarrierSocket, Hello: hello}
-	if err := in.sock.Send(ctx, answer.Append(nil), nil, -1); err != nil {
-		return nil, in.notAccepted(err)
+	counts, fd, err := socket.NewCounts()
+	if IsExhausted(err) {
+		return nil, Explain(err)
 	}
-	l, err := socket.New(in.sock, in.cred)
+	// With another error there are no memory files here, and the socket works without.
+	err = in.sock.Send(ctx, answer.Append(nil), nil, fd)
+	if fd >= 0 {
+		_ = socket.CloseFD(fd)
+	}
+	if err != nil {
+		return nil, errors.Join(in.notAccepted(err), counts.Close())
+	}
+	l, err := socket.New(in.sock, in.cred, counts)
 	if err != nil {
 		// Not IsExhausted, whatever it is: the client has its answer.
 		return nil, fmt.Errorf("connection set-up: %v", err)
@@ -347,7 +357,7 @@ func setupError(err error) error {
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, socket.ErrReset):
 		return fmt.Errorf("connection set-up: %w", link.ErrPeerGone)
-	case errors.Is(err, socket.ErrTruncated), errors.Is(err, socket.ErrDescriptor), errors.Is(err, ring.ErrMapping):
+	case errors.Is(err, socket.ErrTruncated), errors.Is(err, socket.ErrDescriptor), errors.Is(err, ring.ErrMapping), errors.Is(err, memfd.ErrNotSealed):
 		return fmt.Errorf("%w: %w", wire.ErrSetup, err)
 	}
 	return fmt.Errorf("connection set-up: %w", err)

@@ -22,13 +22,21 @@ type Carrier struct {
 	// bytes: an upper bound on the memory used for a peer that does not read.
 	Held int
 
-	// CountsUnacknowledged is whether Unacknowledged is a number of frames, also
-	// after the peer's death. If not, it only tells zero from more.
+	// CountsUnacknowledged is whether the sides tell each other how many frames they have
+	// dealt with. If not, Unacknowledged is an upper bound: 1 if the peer has received all.
 	CountsUnacknowledged bool
 
 	// SaysGoodbye is whether CloseWrite sends a frame, which needs room. Without
 	// room a peer that reads to the end gets an error, never io.EOF.
 	SaysGoodbye bool
+}
+
+// doubt is what Unacknowledged may be when the peer has dealt with everything.
+func (c Carrier) doubt() uint64 {
+	if c.CountsUnacknowledged {
+		return 0
+	}
+	return 1
 }
 
 // Run runs the suite.
@@ -56,6 +64,8 @@ func Run(t *testing.T, c Carrier) {
 		{"UnacknowledgedIsKnown", testUnacknowledged},
 		{"BackloggedAndWaitDrained", testDrained},
 		{"WaitDrainedIsCancelled", testWaitDrainedCancel},
+		{"GoAwayIsHeard", testGoAway},
+		{"GoAwayPassesFrames", testGoAwayFull},
 		{"ManyConnections", testMany},
 		{"CloseIsIdempotent", testCloseTwice},
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/sealport/sealport/internal/cred"
@@ -48,6 +49,8 @@ type Link struct {
 
 	gone        chan struct{} // closed with stateGone
 	broken      error         // why, if the peer broke the protocol; written before
+	askedOnce   sync.Once
+	asked       chan struct{} // closed when the peer has asked for the end
 	interrupted chan struct{} // closed by Interrupt
 	closed      bool
 }
@@ -70,12 +73,16 @@ func newLink(m *Mapping, side Side, c *cred.Credentials, p poller) *Link {
 		writable:    make(chan struct{}, 1),
 		drained:     make(chan struct{}, 1),
 		gone:        make(chan struct{}),
+		asked:       make(chan struct{}),
 		interrupted: make(chan struct{}),
 	}
 }
 
 // rung is called when the peer has rung: the caller owns no part of the Link.
 func (l *Link) rung() {
+	if l.out.GoingAway() {
+		l.askedOnce.Do(func() { close(l.asked) })
+	}
 	poke(l.readable)
 	poke(l.writable)
 	poke(l.drained)
@@ -307,6 +314,15 @@ func (l *Link) Gone() <-chan struct{} { return l.gone }
 
 // HungUp implements link.Link.
 func (l *Link) HungUp() bool { return l.state.Load()&stateGone != 0 || l.peer.hungUp() }
+
+// GoAway implements link.Link.
+func (l *Link) GoAway() {
+	l.in.GoAway()
+	l.peer.ring()
+}
+
+// GoingAway implements link.Link.
+func (l *Link) GoingAway() <-chan struct{} { return l.asked }
 
 // Credentials implements link.Link.
 func (l *Link) Credentials() *cred.Credentials { return l.cred }

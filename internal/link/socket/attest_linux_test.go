@@ -101,7 +101,7 @@ func credentials(t *testing.T, sock *socket.Conn) *cred.Credentials {
 
 func newLink(t *testing.T, sock *socket.Conn, c *cred.Credentials) link.Link {
 	t.Helper()
-	l, err := socket.New(sock, c)
+	l, err := socket.New(sock, c, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		l.Interrupt()

@@ -12,5 +12,6 @@
 // frame from a process other than the one that sent the hello, for instance one that
 // was passed the descriptor, ends the Link with link.ErrPeerChanged. It is also used
 // where memory can't be shared. A datagram begins with one byte, its kind
-// (docs/PROTOCOL.md, "Socket").
+// (docs/PROTOCOL.md, "Socket"). In [Counts], which is shared memory, the two sides tell each
+// other how many frames they have dealt with, and that they want to end.
 package socket

@@ -70,6 +70,17 @@ func sendError(err error) error {
 	}
 }
 
+// trySend sends a small datagram if there is room.
+func (c *Conn) trySend(b []byte) error {
+	var serr error
+	err := c.rc.Control(func(fd uintptr) {
+		_, serr = retry(func() (int, error) {
+			return unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		})
+	})
+	return errors.Join(err, serr)
+}
+
 // SendLast sends a small last datagram without blocking, even if the send
 // buffer is full: it then raises the limit to max bytes for it. That works if
 // SetBuffer was given clearly less.
@@ -219,6 +230,12 @@ func (c *Conn) Unsent() (int, error) {
 	var serr error
 	err := c.rc.Control(func(fd uintptr) { n, serr = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
 	return n, errors.Join(err, serr)
+}
+
+// idleOut reports whether the peer has received everything.
+func (c *Conn) idleOut() bool {
+	n, err := c.Unsent()
+	return err == nil && n == 0
 }
 
 // HungUp reports whether the peer has closed its socket.

@@ -76,6 +76,9 @@ func (l *Link) handOver(frame []byte, look *time.Timer) bool {
 		case <-l.interrupted:
 			return false
 		case <-look.C:
+			if l.counts != nil && l.counts.peers.goAway.Load() != 0 {
+				l.peerAsks()
+			}
 			if l.sock.HungUp() {
 				l.hungUp()
 			} else {
@@ -97,29 +100,40 @@ func (l *Link) hungUp() {
 	}
 }
 
-// receiveFrame receives and checks one datagram. io.EOF is the peer's end, and
-// link.ErrPeerGone that of the socket.
+// receiveFrame receives and checks datagrams up to the next frame. io.EOF is the peer's
+// end, and link.ErrPeerGone that of the socket.
 func (l *Link) receiveFrame(buf []byte) ([]byte, error) {
+	for {
+		n, err := l.receiveChecked(buf)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case buf[0] == kindFrame:
+			return buf[1:n:n], nil
+		case buf[0] == kindEnd:
+			return nil, io.EOF
+		case buf[0] == kindGoAway && n == 1:
+			l.peerAsks()
+			continue
+		}
+		return nil, fmt.Errorf("%w: datagram of kind %d with %d bytes", link.ErrProtocol, buf[0], n)
+	}
+}
+
+// receiveChecked receives a datagram of the peer's.
+func (l *Link) receiveChecked(buf []byte) (n int, err error) {
 	n, ctl, err := l.sock.Receive(context.Background(), buf)
 	switch {
 	case err == io.EOF:
-		return nil, link.ErrPeerGone
+		return 0, link.ErrPeerGone
 	case errors.Is(err, ErrTruncated), errors.Is(err, ErrDescriptor):
-		return nil, fmt.Errorf("%w: %w", link.ErrProtocol, err)
+		return 0, fmt.Errorf("%w: %w", link.ErrProtocol, err)
 	case err != nil:
-		return nil, err
+		return 0, err
 	}
 	defer ctl.Close()
-	if err := l.attest(&ctl); err != nil {
-		return nil, err
-	}
-	switch buf[0] {
-	case kindFrame:
-		return buf[1:n:n], nil
-	case kindEnd:
-		return nil, io.EOF
-	}
-	return nil, fmt.Errorf("%w: datagram of kind %d", link.ErrProtocol, buf[0])
+	return n, l.attest(&ctl)
 }
 
 // attest compares the credentials of a datagram with those of the hello.

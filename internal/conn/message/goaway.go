@@ -1,0 +1,55 @@
+package message
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sealport/sealport/internal/link"
+)
+
+// ErrGoingAway is returned by Send after the peer has asked for the end of this side's
+// messages. What was sent before arrives, unless Unacknowledged says otherwise. It
+// answers errors.Is(err, link.ErrPeerGone).
+var ErrGoingAway = fmt.Errorf("%w: it ends and receives only what was sent before", link.ErrPeerGone)
+
+// GoAway asks the peer to end its messages. If the peer's Config.FollowGoAway is set, it
+// flushes and ends them, and Receive returns all of them and then io.EOF. It does not
+// block. Idempotent.
+func (c *Conn) GoAway() {
+	c.amu.Lock()
+	defer c.amu.Unlock()
+	if !c.freed {
+		c.l.GoAway()
+	}
+}
+
+// follow ends this side's messages when the peer asks for that. NewConn starts it, and
+// Abort joins it.
+func (c *Conn) follow() {
+	select {
+	case <-c.l.GoingAway():
+	case <-c.ctx.Done():
+		return
+	}
+	if c.wmu.Lock(c.ctx) != nil {
+		return
+	}
+	defer c.wmu.Unlock()
+	if c.closed || c.werr != nil {
+		return
+	}
+	// The peer's buffer has room when it has handled more, and Abort interrupts this.
+	if err := c.endLocked(c.ctx); err != nil && !errors.Is(err, link.ErrClosed) {
+		c.werr = err
+		return
+	}
+	c.werr = ErrGoingAway
+}
+
+// endLocked pushes out what is coalesced and ends this side's messages.
+func (c *Conn) endLocked(ctx context.Context) error {
+	err := c.flushLocked(ctx)
+	c.werr = link.ErrClosed
+	return errors.Join(err, c.l.CloseWrite(ctx))
+}

@@ -1,0 +1,342 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sealport/sealport/internal/conn"
+	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/peer"
+)
+
+// reconnector is what a [Client] is but for its handle, so that a Client which nobody holds
+// any more can be noticed although keep works on.
+type reconnector[T any] struct {
+	endpoint string
+	s        *settings
+	engine   *conn.Config
+	k        coder[T]
+
+	current atomic.Pointer[attachment[T]] // nil while there is no host
+	loss    atomic.Pointer[DisconnectedError]
+
+	ctx    context.Context // ended by Close
+	cancel context.CancelFunc
+	kept   chan struct{} // closed when keep has ended
+
+	mu      sync.Mutex
+	made    uint64        // connections
+	changed chan struct{} // closed and replaced when current becomes non-nil
+	dialErr error         // of the last attempt to connect again
+	leaving []*attachment[T]
+	last    *attachment[T] // that Close closes; nil before and after
+	past    Stats
+
+	closing sync.Once
+}
+
+// attachment is one connection of a Client.
+type attachment[T any] struct {
+	*typed[T]
+	generation uint64
+	detached   chan struct{} // closed when it is no longer current
+
+	// Guarded by reconnector.mu:
+	received bool      // by Receive, which may have returned a slice of its memory
+	drained  bool      // Receive has returned how it ended
+	left     *leftover // what is to be received, of a connection that is freed
+	freed    bool
+}
+
+// maxLeaving is how many connections to ended hosts are kept for the replies
+// that arrived before.
+const maxLeaving = 4
+
+func (c *reconnector[T]) dial(ctx context.Context) (*typed[T], error) {
+	conn, err := conn.Dial(ctx, c.endpoint, c.engine)
+	if err != nil {
+		return nil, err
+	}
+	return newTyped(conn, c.k), nil
+}
+
+func (c *reconnector[T]) send(ctx context.Context, v T) error {
+	for {
+		if c.loss.Load() != nil {
+			if lost := c.takeLoss(true); lost != nil {
+				return lost
+			}
+		}
+		a := c.current.Load()
+		if a == nil {
+			if err := c.await(ctx, true); err != nil {
+				return err
+			}
+			continue
+		}
+		err := a.send(ctx, v)
+		if err == nil || !isEnd(err) {
+			return err
+		}
+		if !errors.Is(err, message.ErrGoingAway) {
+			return c.ended(a, err, true)
+		}
+		if err := c.awaitEnd(ctx, a); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *reconnector[T]) sendBatch(ctx context.Context, vs []T) (sent int, err error) {
+	for {
+		if c.loss.Load() != nil {
+			if lost := c.takeLoss(true); lost != nil {
+				return 0, lost
+			}
+		}
+		a := c.current.Load()
+		if a == nil {
+			if err := c.await(ctx, true); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		sent, err := a.sendBatch(ctx, vs)
+		if err == nil || !isEnd(err) {
+			return sent, err
+		}
+		if sent > 0 || !errors.Is(err, message.ErrGoingAway) {
+			return sent, c.ended(a, err, true)
+		}
+		if err := c.awaitEnd(ctx, a); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// ended handles a connection that ended with err and returns the error for the
+// caller of Send, SendBatch, Flush or Receive.
+func (c *reconnector[T]) ended(a *attachment[T], err error, notSent bool) error {
+	if c.ctx.Err() != nil {
+		return ErrClosed
+	}
+	err = c.detach(a, endOfHost(err))
+	if lost := c.takeLoss(notSent); lost != nil {
+		if err != ErrPeerGone {
+			lost.Err = err // it was received after the loss was noted
+		}
+		return lost
+	}
+	return &DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, NotSent: notSent, Err: err}
+}
+
+// awaitEnd waits until a host that is going away has handled everything and has ended:
+// what is sent to the next host is not handled before that.
+func (c *reconnector[T]) awaitEnd(ctx context.Context, a *attachment[T]) error {
+	select {
+	case <-a.detached:
+		return nil
+	case <-c.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// takeLoss returns the loss that was not reported yet, once.
+func (c *reconnector[T]) takeLoss(notSent bool) *DisconnectedError {
+	lost := c.loss.Swap(nil)
+	if lost == nil {
+		return nil
+	}
+	lost.NotSent = notSent
+	return lost
+}
+
+// await waits for a host.
+func (c *reconnector[T]) await(ctx context.Context, notSent bool) error {
+	for {
+		c.mu.Lock()
+		changed := c.changed
+		c.mu.Unlock()
+		if c.current.Load() != nil {
+			return nil
+		}
+		// detach is done, so the loss is known.
+		if lost := c.takeLoss(notSent); lost != nil {
+			return lost
+		}
+		select {
+		case <-changed:
+		case <-c.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			c.mu.Lock()
+			dialErr := c.dialErr
+			c.mu.Unlock()
+			if dialErr == nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("%w; the last attempt to connect again: %w", ctx.Err(), dialErr)
+		}
+	}
+}
+
+func (c *reconnector[T]) receive(ctx context.Context) (v T, err error) {
+	for {
+		a, lost := c.reading()
+		if lost != nil {
+			return v, lost
+		}
+		if a == nil {
+			if err := c.await(ctx, false); err != nil {
+				return v, err
+			}
+			continue
+		}
+		if v, err = a.receiveNext(ctx); err == nil || !isEnd(err) {
+			return v, err
+		}
+		c.read(a)
+		return v, c.ended(a, err, false)
+	}
+}
+
+// reading returns the connection to receive from: the oldest one that may still
+// have messages. What was lost with earlier ones is reported first.
+func (c *reconnector[T]) reading() (a *attachment[T], lost *DisconnectedError) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.leaving) > 0 {
+		return c.leaving[0], nil
+	}
+	if c.loss.Load() != nil {
+		lost = c.takeLoss(false)
+	}
+	if a = c.current.Load(); a != nil {
+		a.received = true
+	}
+	return a, lost
+}
+
+// read is called when nothing more can be received from a connection. It interrupts
+// a Send that waits there: the host may still live, but it has ended its side or
+// violated the protocol, and detach needs the sender's lock.
+func (c *reconnector[T]) read(a *attachment[T]) {
+	a.Interrupt()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, b := range c.leaving {
+		if a == b {
+			c.leaving = append(c.leaving[:i], c.leaving[i+1:]...)
+			c.endLocked(a)
+			return
+		}
+	}
+	// It is still current: detach must not keep it for its replies.
+	a.drained = true
+}
+
+func (c *reconnector[T]) flush(ctx context.Context) error {
+	if lost := c.takeLoss(false); lost != nil {
+		return lost
+	}
+	a := c.current.Load()
+	if a == nil {
+		return c.await(ctx, false)
+	}
+	err := a.Flush(ctx)
+	if errors.Is(err, message.ErrGoingAway) {
+		return nil // it has flushed
+	}
+	if err == nil || !isEnd(err) {
+		return err
+	}
+	return c.ended(a, err, false)
+}
+
+func (c *reconnector[T]) generation() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.made
+}
+
+func (c *reconnector[T]) peer() *peer.Identity {
+	if a := c.current.Load(); a != nil {
+		return a.Peer()
+	}
+	return nil
+}
+
+func (c *reconnector[T]) peerKey() keys.PublicKey {
+	if a := c.current.Load(); a != nil {
+		return a.PeerKey()
+	}
+	return keys.PublicKey{}
+}
+
+func (c *reconnector[T]) stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.past
+	for _, a := range c.leaving {
+		if !a.freed {
+			s.add(statsOf(a.Counters()))
+		}
+	}
+	for _, a := range []*attachment[T]{c.current.Load(), c.last} {
+		if a != nil {
+			s.add(statsOf(a.Counters()))
+		}
+	}
+	return s
+}
+
+func (c *reconnector[T]) close() error {
+	c.cancel()
+	<-c.kept
+	err := c.closeLast()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.leaving {
+		c.endLocked(a)
+	}
+	c.leaving = nil
+	if lost := c.takeLoss(false); lost.matters() {
+		return lost
+	}
+	return err
+}
+
+// closeLast closes the current connection: without the lock, since that may block.
+func (c *reconnector[T]) closeLast() error {
+	c.mu.Lock()
+	a := c.current.Swap(nil)
+	if a == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	c.last = a
+	// Before our own goodbye, which a host answers by going as well.
+	gone := a.HungUp()
+	cause := ErrPeerGone
+	var lost uint64
+	if gone {
+		cause = c.drainLocked(a, cause)
+		lost = c.noteLossLocked(a, cause)
+	}
+	c.mu.Unlock()
+	if gone {
+		c.logLoss(lost, cause)
+	}
+	err := a.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = nil
+	c.past.add(statsOf(a.Counters()))
+	return err
+}
