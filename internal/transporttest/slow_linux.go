@@ -137,6 +137,7 @@ func testSlowDescriptors(t *testing.T, e *env) {
 		{"adopted", "with the hello", 0},
 	} {
 		t.Run(row.host+" "+row.client, func(t *testing.T) {
+			alone(t) // so many descriptors are in flight
 			e := newEnv(t, e.Layer, e.variant)
 			p := e.start(t, "slow host", row.host)
 			attack := func() {
