@@ -126,7 +126,7 @@ func (w *owned) vacant(place string) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // a full backlog is a living host too
-	c, err := socket.Dial(ctx, w.dir.socketPath(place))
+	c, err := socket.Dial(ctx, w.dir.socketPath(place), false)
 	if err == nil {
 		_ = c.Close()
 		return errForeign
@@ -134,7 +134,7 @@ func (w *owned) vacant(place string) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
 		return errForeign
 	}
-	if IsExhausted(err) { // nobody was asked
+	if IsExhausted(err) || errors.Is(err, socket.ErrBacklog) { // nobody was asked
 		return err
 	}
 	return nil
@@ -186,7 +186,8 @@ var (
 	adopted = map[int]bool{}
 )
 
-// adopt takes over a descriptor of systemd's, nil if that has happened before.
+// adopt takes over a descriptor of systemd's, nil if that has happened before. On error
+// the descriptor stays open, as systemd has passed it, and can be adopted later.
 func adopt(fd int) (*socket.Listener, error) {
 	adoptMu.Lock()
 	defer adoptMu.Unlock()
@@ -229,13 +230,12 @@ type unixIncoming struct {
 
 // Hello implements Incoming.
 func (in *unixIncoming) Hello(ctx context.Context) ([]byte, error) {
-	buf := make([]byte, wire.MaxSetupSize)
-	s, ctl, err := receiveSetup(ctx, in.sock, buf)
+	s, ctl, err := receiveSetup(ctx, in.sock.Receive)
 	if err != nil {
 		return nil, Explain(err)
 	}
 	defer ctl.Close()
-	if ctl.FD >= 0 || s.Carrier == wire.CarrierRing {
+	if s.Carrier == wire.CarrierRing {
 		return nil, fmt.Errorf("%w: malformed set-up message", wire.ErrSetup)
 	}
 	if in.exhausted != nil {
@@ -336,9 +336,10 @@ func (in *unixIncoming) Close() error {
 	return err
 }
 
-// receiveSetup receives a set-up message into buf, with what came along.
-func receiveSetup(ctx context.Context, sock *socket.Conn, buf []byte) (wire.Setup, socket.Control, error) {
-	n, ctl, err := sock.Receive(ctx, buf)
+// receiveSetup receives a set-up message, with what came along.
+func receiveSetup(ctx context.Context, receive func(context.Context, []byte) (int, socket.Control, error)) (wire.Setup, socket.Control, error) {
+	buf := make([]byte, wire.MaxSetupSize)
+	n, ctl, err := receive(ctx, buf)
 	if err != nil {
 		return wire.Setup{}, ctl, setupError(err)
 	}
@@ -356,7 +357,7 @@ func setupError(err error) error {
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, socket.ErrReset):
 		return fmt.Errorf("connection set-up: %w", link.ErrPeerGone)
-	case errors.Is(err, socket.ErrTruncated), errors.Is(err, ring.ErrMapping), errors.Is(err, memfd.ErrNotSealed):
+	case errors.Is(err, socket.ErrTruncated), errors.Is(err, socket.ErrDescriptor), errors.Is(err, ring.ErrMapping), errors.Is(err, memfd.ErrNotSealed):
 		return fmt.Errorf("%w: %w", wire.ErrSetup, err)
 	}
 	return fmt.Errorf("connection set-up: %w", err)
