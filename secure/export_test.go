@@ -105,6 +105,15 @@ func (l *sealed) SendRecord(ctx context.Context, t byte, body []byte) error {
 	return l.writeLocked(ctx, record.Type(t), nil, body)
 }
 
+// SendRekey sends a Rekey, whether one is due or not.
+func (l *sealed) SendRekey(ctx context.Context) error {
+	if err := l.wmu.Lock(ctx); err != nil {
+		return err
+	}
+	defer l.wmu.Unlock()
+	return l.rekeyLocked(ctx)
+}
+
 // BeginHandshake returns a client's first message of a rehandshake, which the link
 // itself knows nothing of.
 func (l *sealed) BeginHandshake() ([]byte, error) {

@@ -31,7 +31,7 @@ func seal(t testing.TB, s *record.Sealer, typ record.Type, plain []byte) []byte 
 
 func TestRoundTrip(t *testing.T) {
 	s, o := pair()
-	for _, n := range []int{0, 1, 2, 3, 4, 63, 64, 65, 16 << 10, 64 << 10} {
+	for _, n := range []int{1, 2, 3, 4, 63, 64, 65, 16 << 10, 64 << 10} {
 		plain := bytes.Repeat([]byte{byte(n)}, n)
 		rec := seal(t, s, record.Data, plain)
 		assert.Len(t, rec, n+record.Overhead)
@@ -153,6 +153,30 @@ func TestRekey(t *testing.T) {
 	require.ErrorIs(t, err, record.ErrOpen)
 }
 
+// TestRekeysInARow: a key that nothing was sealed with needs no successor, so a peer
+// that only changes keys is stopped.
+func TestRekeysInARow(t *testing.T) {
+	const most = 16
+	rekey := func(s *record.Sealer, o *record.Opener) error {
+		rec := seal(t, s, record.Rekey, nil)
+		s.Rekey()
+		_, _, err := o.Open(nil, rec)
+		return err
+	}
+	s, o := pair()
+	for range 3 {
+		for range most {
+			require.NoError(t, rekey(s, o))
+		}
+		_, _, err := o.Open(nil, seal(t, s, record.Data, []byte("in between")))
+		require.NoError(t, err)
+	}
+	for range most {
+		require.NoError(t, rekey(s, o))
+	}
+	require.ErrorIs(t, rekey(s, o), record.ErrMalformed)
+}
+
 func TestReplace(t *testing.T) {
 	s, o := pair()
 	next := [record.KeySize]byte{7}
@@ -197,10 +221,25 @@ func TestOpenRefusesMalformed(t *testing.T) {
 		"rekey with data":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Rekey, nil, []byte{1}) },
 		"switch with data": func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Switch, nil, []byte{1}) },
 		"empty handshake":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Handshake, nil, nil) },
+		"empty data":       func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Data, nil, nil) },
+		"ready with data":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Ready, nil, []byte{1}) },
+		"ready with a skip": func(s *record.Sealer) ([]byte, error) {
+			_, err := s.Seal(nil, record.Ready, nil, nil)
+			require.NoError(t, err)
+			s.Abandoned()
+			return s.Seal(nil, record.Ready, nil, nil)
+		},
+		"ready as the second": func(s *record.Sealer) ([]byte, error) {
+			s.SetCounter(1)
+			return s.Seal(nil, record.Ready, nil, nil)
+		},
 	} {
 		s, o := pair()
 		rec, err := make(s)
 		require.NoError(t, err)
+		if name == "ready as the second" {
+			o.SetCounter(1)
+		}
 		_, _, err = o.Open(nil, rec)
 		assert.ErrorIs(t, err, record.ErrMalformed, name)
 	}
