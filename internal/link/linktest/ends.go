@@ -58,9 +58,11 @@ func testCloseWriteFull(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	frames := a.fill(c, 1000)
+	// Sealed frames of this size leave less of a ring than an empty one takes.
+	const fits = 9
 	small := 0
 	if c.SaysGoodbye {
-		small = a.fill(c, c.Smallest) // no room for that either
+		small = a.fill(c, fits) // no room for that either
 		require.ErrorIs(t, a.CloseWrite(ended), context.Canceled)
 		require.NoError(t, a.CloseWrite(background), "idempotent")
 	} else {
@@ -70,7 +72,7 @@ func testCloseWriteFull(t *testing.T, c Carrier) {
 		b.mustRead(pattern(i, 1000))
 	}
 	for i := range small {
-		b.mustRead(pattern(i, c.Smallest))
+		b.mustRead(pattern(i, fits))
 	}
 	_, err := b.ReadFrame(background)
 	if c.SaysGoodbye {

@@ -93,7 +93,7 @@ func testOrder(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	const frames = 3000
-	size := func(i int) int { return (i * i) % 700 }
+	size := func(i int) int { return max(c.Smallest, (i*i)%700) }
 	var wg sync.WaitGroup
 	for _, pair := range [][2]*end{{a, b}, {b, a}} {
 		from, to := pair[0], pair[1]
