@@ -127,6 +127,41 @@ func (l *sealed) BeginHandshake() ([]byte, error) {
 	return st.WriteMessage(nil, nil)
 }
 
+// HalfRehandshake does a client's part of a rehandshake of one message each, without
+// its Switch: the link knows nothing of it but the hash.
+func (l *sealed) HalfRehandshake(ctx context.Context) error {
+	st, err := handshake.New(l.p.config())
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	first, err := st.WriteMessage(nil, nil)
+	if err != nil {
+		return err
+	}
+	if err := l.SendRecord(ctx, byte(record.Handshake), first); err != nil {
+		return err
+	}
+	frame, err := l.lower.ReadFrame(ctx)
+	if err != nil {
+		return err
+	}
+	_, answer, err := l.open.Open(nil, frame)
+	if err != nil {
+		return err
+	}
+	if _, err := st.ReadMessage(answer); err != nil {
+		return err
+	}
+	res, err := st.Result()
+	if err == nil {
+		l.next.mu.Lock()
+		defer l.next.mu.Unlock()
+		l.noteResult(res)
+	}
+	return err
+}
+
 // Half-open handshakes.
 type HalfOpen = halfOpen
 

@@ -333,6 +333,28 @@ func TestHostileRehandshakes(t *testing.T) {
 			require.Error(t, victim.WriteFrame(t.Context(), nil, nil), "the other direction ends too")
 		})
 	}
+	t.Run("the next one before the switch", func(t *testing.T) {
+		a, b := mem.Pair()
+		ta, tb := &tap{Link: a}, &tap{Link: b}
+		cc, hc := configsOf(handshake.IK)
+		c, h, err := secure.Pair(t.Context(), ta, tb, cc, hc)
+		require.NoError(t, err)
+		defer c.Close()
+		defer h.Close()
+		client, host := side{c, ta, t}, side{h, tb, t}
+		read := make(chan error, 1)
+		go func() {
+			_, err := h.ReadFrame(hung(t))
+			read <- err
+		}()
+		require.NoError(t, c.HalfRehandshake(hung(t)))
+		client.send(3, begin(client))
+		client.write("late") // which a host that accepts it reads
+		err = await(t, read)
+		require.ErrorIs(t, err, secure.ErrHandshake)
+		require.ErrorIs(t, err, transport.ErrProtocol)
+		host.fails(secure.ErrHandshake, transport.ErrProtocol)
+	})
 	t.Run("too often", func(t *testing.T) {
 		client, host := tapped(t)
 		begun := time.Now()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/sealport/sealport/secure/internal/record"
 )
@@ -145,12 +146,52 @@ func TestRekey(t *testing.T) {
 		_, _, err := o.Open(nil, bytes.Clone(rec))
 		require.NoError(t, err)
 	}
+	// The next key is the one of Noise §4.2, and no other.
+	s, o = pair()
+	rekey = seal(t, s, record.Rekey, nil)
+	s.Rekey()
+	_, _, err := o.Open(nil, rekey)
+	require.NoError(t, err)
+	aead, err := chacha20poly1305.New(key[:])
+	require.NoError(t, err)
+	last := append(make([]byte, 4), bytes.Repeat([]byte{0xff}, 8)...)
+	next := aead.Seal(nil, last, make([]byte, 32), nil)[:32]
+	want := sealedByHand(t, next, [4]byte{})
+	require.Equal(t, want, seal(t, s, record.Data, []byte("x")))
+	_, plain, err := o.Open(nil, want)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(plain))
+
 	// Without the Rekey record the new key's records do not open.
 	o = record.NewOpener(&key)
-	_, _, err := o.Open(nil, before)
+	_, _, err = o.Open(nil, before)
 	require.NoError(t, err)
 	_, _, err = o.Open(nil, after)
 	require.ErrorIs(t, err, record.ErrOpen)
+}
+
+// sealedByHand is a record with the given header, number 0 and plaintext x, sealed as
+// docs/PROTOCOL.md says.
+func sealedByHand(t *testing.T, k []byte, header [4]byte) []byte {
+	t.Helper()
+	aead, err := chacha20poly1305.New(k)
+	require.NoError(t, err)
+	return append(header[:], aead.Seal(nil, make([]byte, 12), []byte("x"), append(header[:], 1, 0, 0, 0))...)
+}
+
+// TestSecondByteIsZero: whatever it is, it is authenticated, so only the peer can have
+// set it.
+func TestSecondByteIsZero(t *testing.T) {
+	for second := range 256 {
+		_, o := pair()
+		_, plain, err := o.Open(nil, sealedByHand(t, key[:], [4]byte{0, byte(second), 0, 0}))
+		if second == 0 {
+			require.NoError(t, err)
+			require.Equal(t, "x", string(plain))
+			continue
+		}
+		require.ErrorIs(t, err, record.ErrMalformed, second)
+	}
 }
 
 // TestRekeysInARow: a key that nothing was sealed with needs no successor, so a peer
