@@ -221,8 +221,11 @@ func TestRekeysInARow(t *testing.T) {
 func TestReplace(t *testing.T) {
 	s, o := pair()
 	next := [record.KeySize]byte{7}
+	require.False(t, s.Used())
 	sw := seal(t, s, record.Switch, nil)
+	require.True(t, s.Used())
 	s.Replace(&next)
+	require.False(t, s.Used())
 	rec := seal(t, s, record.Data, []byte("new"))
 	typ, _, err := o.Open(nil, sw)
 	require.NoError(t, err)
