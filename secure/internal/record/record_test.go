@@ -117,6 +117,16 @@ func TestAbandonedRecordsUseTheirNonces(t *testing.T) {
 	assert.Equal(t, s.Counter(), o.Counter())
 	assert.Equal(t, uint64(5), s.Counter())
 
+	for i := range record.DueSkip {
+		require.False(t, s.Due(), i)
+		_, err := s.Seal(nil, record.Data, nil, nil)
+		require.NoError(t, err)
+		s.Abandoned()
+	}
+	require.True(t, s.Due())
+	s.Sent() // so that the rest begins anew
+	require.False(t, s.Due())
+
 	for range math.MaxUint16 {
 		_, err := s.Seal(nil, record.Data, nil, nil)
 		require.NoError(t, err)
@@ -230,6 +240,11 @@ func TestReplace(t *testing.T) {
 	typ, _, err := o.Open(nil, sw)
 	require.NoError(t, err)
 	require.Equal(t, record.Switch, typ)
+	stolen := record.NewOpener(&key)
+	_, _, err = stolen.Open(nil, sw)
+	require.NoError(t, err)
+	_, _, err = stolen.Open(nil, rec)
+	require.ErrorIs(t, err, record.ErrOpen, "the old key opens nothing that comes after it")
 	o.Replace(&next)
 	_, got, err := o.Open(nil, rec)
 	require.NoError(t, err)
