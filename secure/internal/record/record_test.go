@@ -302,10 +302,12 @@ func TestOpenRefusesMalformed(t *testing.T) {
 		_, _, err = o.Open(nil, rec)
 		assert.ErrorIs(t, err, record.ErrMalformed, name)
 	}
-	for _, used := range [][2]uint64{{2 * record.RekeyRecords, 0}, {0, 2 * record.RekeyBytes}} {
+	for _, used := range [][2]uint64{{2*record.RekeyRecords - 1, 0}, {0, 2*record.RekeyBytes - 1}} {
 		s, o := pair()
 		o.SetUsed(used[0], used[1])
 		_, _, err := o.Open(nil, seal(t, s, record.Data, []byte{1}))
+		require.NoError(t, err, "the last one")
+		_, _, err = o.Open(nil, seal(t, s, record.Data, []byte{1}))
 		assert.ErrorIs(t, err, record.ErrMalformed, "a peer that never rekeys")
 	}
 }
