@@ -51,6 +51,11 @@ func TestParseSetupRefuses(t *testing.T) {
 		assert.NoError(t, err, n)
 	}
 	assert.Equal(t, 16+1024, wire.MaxSetupSize)
+	for _, c := range []wire.Carrier{wire.CarrierNone, wire.CarrierRing, wire.CarrierSocket} {
+		got, err := wire.ParseSetup(wire.Setup{Carrier: c}.Append(nil))
+		assert.NoError(t, err)
+		assert.Equal(t, c, got.Carrier)
+	}
 }
 
 func FuzzParseSetup(f *testing.F) {
