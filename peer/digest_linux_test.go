@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/peer"
 )
@@ -31,7 +30,7 @@ func TestDigestIsOfOneVersion(t *testing.T) {
 	st, err := f.Stat()
 	require.NoError(t, err)
 	// Again until the file system's clock has moved on.
-	changed := func(st os.FileInfo) unix.Timespec { return unix.Timespec(st.Sys().(*syscall.Stat_t).Ctim) }
+	changed := func(st os.FileInfo) syscall.Timespec { return st.Sys().(*syscall.Stat_t).Ctim }
 	var now os.FileInfo
 	require.Eventually(t, func() bool {
 		require.NoError(t, os.WriteFile(path, []byte("evil"), 0o700))
