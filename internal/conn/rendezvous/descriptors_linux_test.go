@@ -18,7 +18,7 @@ func TestClientRefusesOtherDescriptors(t *testing.T) {
 			o := inDir(t)
 			fd := rawSocket(t, o, unix.SOCK_SEQPACKET, 5)
 			if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err == unix.ENOPROTOOPT {
-				t.Skip("needs SO_PASSRIGHTS, from Linux 6.16")
+				t.Skip("needs SO_PASSRIGHTS (Linux 6.16)")
 			}
 			m, memory, err := ring.Create(64 << 10)
 			require.NoError(t, err)

@@ -1,6 +1,7 @@
 package rendezvous
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Op
 }
 
 func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
-	ask := wire.Setup{Carrier: wire.CarrierNone, Ring: uint32(out.o.BufferSize), Hello: hello}
+	ask := wire.Setup{Carrier: wire.CarrierNone, Ring: uint32(cmp.Or(out.o.BufferSize, DefaultBufferSize)), Hello: hello}
 	if out.o.Attested {
 		ask.Carrier = wire.CarrierSocket
 	}
@@ -83,6 +84,9 @@ func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
 	}
 	if s.Carrier == wire.CarrierRing && ctl.FD < 0 || s.Carrier == wire.CarrierNone && ctl.FD >= 0 {
 		return fmt.Errorf("%w: the host's answer must have a descriptor if it is a ring, and none if it is a refusal", wire.ErrSetup)
+	}
+	if s.Carrier == wire.CarrierRing && s.Ring > ask.Ring {
+		return fmt.Errorf("%w: the host answered with a ring of %d bytes, of which at most %d were requested", wire.ErrSetup, s.Ring, ask.Ring)
 	}
 	out.setup = s
 	out.fd, ctl.FD = ctl.FD, -1

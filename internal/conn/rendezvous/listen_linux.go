@@ -1,6 +1,7 @@
 package rendezvous
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -278,12 +279,9 @@ func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, er
 	return ring.New(m, ring.Host, in.sock, in.cred, ring.Options{PollThreshold: in.o.PollThreshold}), nil
 }
 
-// ringSize is the smaller of what both sides want.
+// ringSize is the smaller of what both sides ask for.
 func (in *unixIncoming) ringSize() int {
-	ours, theirs := in.o.BufferSize, int(in.setup.Ring)
-	if ours == 0 {
-		ours = DefaultBufferSize
-	}
+	ours, theirs := cmp.Or(in.o.BufferSize, DefaultBufferSize), int(in.setup.Ring)
 	if ring.ValidSize(theirs) {
 		ours = min(ours, theirs)
 	}

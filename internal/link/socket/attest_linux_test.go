@@ -165,7 +165,7 @@ func TestOtherProcessWithoutDescriptors(t *testing.T) {
 	t.Run("ended", func(t *testing.T) {
 		sock, c, _, end := greeted(t, "\x00frame")
 		if c.PIDFD < 0 {
-			t.Skip("needs SO_PASSPIDFD, from Linux 6.5")
+			t.Skip("needs SO_PASSPIDFD (Linux 6.5)")
 		}
 		end()
 		free := exhaust(t)

@@ -102,7 +102,7 @@ func refusing(fd int) bool {
 func TestRefuseDescriptors(t *testing.T) {
 	c, raw := rawPair(t)
 	if !refusing(raw) {
-		t.Skip("needs SO_PASSRIGHTS, from Linux 6.16")
+		t.Skip("needs SO_PASSRIGHTS (Linux 6.16)")
 	}
 	sendDescriptors(t, raw, "")
 	sendDescriptors(t, raw, "data")
