@@ -110,6 +110,14 @@ func TestTokenIdentity(t *testing.T) {
 	assert.Equal(t, sayYes.String(), verdictOf(t, peer.GIDs(20), id).String())
 	assert.Equal(t, sayOpen.String(), verdictOf(t, peer.GIDs(12), id).String(), "supplementary groups are unknown")
 
+	digest, err := peer.ParseDigest("sha256:" + hex.EncodeToString(make([]byte, 32)))
+	require.NoError(t, err)
+	for _, p := range []peer.Policy{
+		peer.Executable("/bin/sh"), peer.ExecutableDigest(digest), peer.Label("x"), peer.Unit("x.service"), peer.Descendant(),
+	} {
+		assert.Equal(t, sayOpen.String(), verdictOf(t, p, id).String(), "%v: Darwin does not tell", p)
+	}
+
 	_, err = peer.IdentifyToken([8]uint32{}, nil)
 	require.ErrorIs(t, err, peer.ErrNoIdentity, "the kernel's own token")
 }

@@ -145,6 +145,12 @@ func TestFromConnOfAnotherUser(t *testing.T) {
 	groups[0] = 9
 	requireAnswer(t, refused, peer.GIDs(9), id)
 
+	child, conn := newDaemon(t, "unix").connect(as(0, 0, 7, 8))
+	child.Do("setgroups", 9)
+	later := fromConn(t, conn)
+	requireAnswer(t, allowed, peer.GIDs(8), later)
+	requireAnswer(t, refused, peer.GIDs(9), later)
+
 	assert.Equal(t, peer.Assurance{Kernel: true, Moment: peer.AtConnect, PIDReuse: true}, id.Assurance(peer.AttributeGroups))
 	assert.Equal(t, peer.Assurance{Kernel: true, Moment: peer.AtConnect, PIDReuse: true}, id.Assurance(peer.AttributeLabel))
 	assert.Equal(t, peer.Assurance{Kernel: true, Moment: peer.AtLook, PIDReuse: true}, id.Assurance(peer.AttributeIDs))
@@ -168,10 +174,28 @@ func TestFromConnAfterIDsChanged(t *testing.T) {
 
 // TestFromConnOfAProcessThatExited: also while another process holds its end.
 func TestFromConnOfAProcessThatExited(t *testing.T) {
-	child, conn := newDaemon(t, "unix").connect(nil)
+	d, holder := newDaemon(t, "unix"), newDaemon(t, "unix")
+	child := pidfdtest.Start(t, nil)
+	child.Do("net-give", d.network, d.path, holder.path)
+	conn := d.accept()
+	rights := make([]byte, 64)
+	_, n, _, _, err := holder.accept().ReadMsgUnix(make([]byte, 1), rights)
+	require.NoError(t, err)
+	messages, err := syscall.ParseSocketControlMessage(rights[:n])
+	require.NoError(t, err)
+	require.Len(t, messages, 1)
+	fds, err := syscall.ParseUnixRights(&messages[0])
+	require.NoError(t, err)
+	held := unixConn(t, fds[0]) // by this process
+
 	id := fromConn(t, conn)
+	assert.Equal(t, uint32(child.PID()), id.Token().PID())
 	child.End()
-	_, err := peer.FromConn(conn)
+	_, err = held.Write([]byte("x"))
+	require.NoError(t, err)
+	_, err = conn.Read(make([]byte, 1))
+	require.NoError(t, err, "the connection lives")
+	_, err = peer.FromConn(conn)
 	require.ErrorIs(t, err, peer.ErrGone)
 	require.ErrorIs(t, peer.Check(t.Context(), nil, id), peer.ErrGone)
 }

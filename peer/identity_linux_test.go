@@ -191,7 +191,10 @@ func TestPeerInAnotherUserNamespace(t *testing.T) {
 	require.NotErrorIs(t, err, peer.ErrUnavailable)
 
 	// It could pass for any executable, so none is believed.
-	for _, p := range []peer.Policy{peer.Executable(program(t)), peer.Not(peer.Executable("/bin/sh"))} {
+	for _, p := range []peer.Policy{
+		peer.Executable(program(t)), peer.Not(peer.Executable("/bin/sh")),
+		peer.ExecutableDigest(ownDigest(t)), peer.Not(peer.ExecutableDigest(ownDigest(t))),
+	} {
 		err := peer.Check(t.Context(), p, id)
 		require.ErrorIs(t, err, peer.ErrRefused)
 		require.ErrorIs(t, err, peer.ErrUnavailable)

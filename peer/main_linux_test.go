@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +25,7 @@ import (
 func TestMain(m *testing.M) {
 	pidfdtest.Main(map[string]func([]string) (string, error){
 		"binding": ownBinding, "bind": bindMount, "net-dial": netDial, "net-listen": netListen,
+		"net-give": netGive, "setgroups": setGroups,
 	})
 	leaktest.Main(m)
 }
@@ -33,6 +35,35 @@ func netDial(args []string) (string, error) {
 	c, err := net.Dial(args[0], args[1])
 	kept = append(kept, c)
 	return "", err
+}
+
+// netGive is a command of children: NETWORK PATH TO. It dials PATH, and sends a copy of
+// its end to the process that listens on TO.
+func netGive(args []string) (string, error) {
+	if _, err := netDial(args[:2]); err != nil {
+		return "", err
+	}
+	end, err := kept[len(kept)-1].(*net.UnixConn).File()
+	if err != nil {
+		return "", err
+	}
+	defer end.Close()
+	to, err := net.DialUnix("unix", nil, &net.UnixAddr{Net: "unix", Name: args[2]})
+	if err != nil {
+		return "", err
+	}
+	defer to.Close()
+	_, _, err = to.WriteMsgUnix([]byte{0}, syscall.UnixRights(int(end.Fd())), nil)
+	return "", err
+}
+
+// setGroups is a command of children: GROUP is the only supplementary group from now on.
+func setGroups(args []string) (string, error) {
+	group, err := strconv.Atoi(args[0])
+	if err != nil {
+		return "", err
+	}
+	return "", syscall.Setgroups([]int{group})
 }
 
 // netListen is a command of children: NETWORK PATH. Nothing is accepted.

@@ -52,10 +52,12 @@ func TestWeakIdentityOfASetUserIDProgram(t *testing.T) {
 
 // TestWeakIdentityOfAnotherUsersConnection: another user connected than the one that writes.
 func TestWeakIdentityOfAnotherUsersConnection(t *testing.T) {
-	_, err := peer.Weaken(&cred.Credentials{
-		PIDFD: -1, Message: cred.UCred{PID: 4711}, Socket: cred.UCred{PID: 4712, UID: 1234},
-	})
-	require.ErrorIs(t, err, peer.ErrContradiction)
+	for _, connected := range []uint32{1234, 65534} { // the latter stands for a user unknown here
+		_, err := peer.Weaken(&cred.Credentials{
+			PIDFD: -1, Message: cred.UCred{PID: 4711}, Socket: cred.UCred{PID: 4712, UID: connected},
+		})
+		require.ErrorIs(t, err, peer.ErrContradiction)
+	}
 }
 
 func TestAssuranceIsWhatTheDocumentSays(t *testing.T) {

@@ -105,6 +105,15 @@ func (l *sealed) SendRecord(ctx context.Context, t byte, body []byte) error {
 	return l.writeLocked(ctx, record.Type(t), nil, body)
 }
 
+// SendRekey sends a Rekey, whether one is due or not.
+func (l *sealed) SendRekey(ctx context.Context) error {
+	if err := l.wmu.Lock(ctx); err != nil {
+		return err
+	}
+	defer l.wmu.Unlock()
+	return l.rekeyLocked(ctx)
+}
+
 // BeginHandshake returns a client's first message of a rehandshake, which the link
 // itself knows nothing of.
 func (l *sealed) BeginHandshake() ([]byte, error) {
@@ -116,6 +125,41 @@ func (l *sealed) BeginHandshake() ([]byte, error) {
 	}
 	defer st.Close()
 	return st.WriteMessage(nil, nil)
+}
+
+// HalfRehandshake does a client's part of a rehandshake of one message each, without
+// its Switch: the link knows nothing of it but the hash.
+func (l *sealed) HalfRehandshake(ctx context.Context) error {
+	st, err := handshake.New(l.p.config())
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	first, err := st.WriteMessage(nil, nil)
+	if err != nil {
+		return err
+	}
+	if err := l.SendRecord(ctx, byte(record.Handshake), first); err != nil {
+		return err
+	}
+	frame, err := l.lower.ReadFrame(ctx)
+	if err != nil {
+		return err
+	}
+	_, answer, err := l.open.Open(nil, frame)
+	if err != nil {
+		return err
+	}
+	if _, err := st.ReadMessage(answer); err != nil {
+		return err
+	}
+	res, err := st.Result()
+	if err == nil {
+		l.next.mu.Lock()
+		defer l.next.mu.Unlock()
+		l.noteResult(res)
+	}
+	return err
 }
 
 // TakeWorkers leaves no worker for handshakes until free is called.

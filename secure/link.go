@@ -99,7 +99,8 @@ func (l *sealed) subscribe() {
 	}
 }
 
-// WriteFrame implements link.Link.
+// WriteFrame implements link.Link. There is no record for an empty frame: the peer
+// refuses it.
 func (l *sealed) WriteFrame(ctx context.Context, head, body []byte) error {
 	if n := len(head) + len(body); n > l.MaxFrame() {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", link.ErrFrameTooLarge, n, l.MaxFrame())
@@ -116,12 +117,13 @@ func (l *sealed) WriteFrame(ctx context.Context, head, body []byte) error {
 }
 
 // writeLocked seals and sends one record, after a Rekey if one is due. If ctx ends
-// first, the record is not sent and its nonce is skipped.
+// first, the record is not sent and its nonce is skipped. A key that nothing was sent
+// with is not replaced by time: the peer refuses Rekeys in a row.
 func (l *sealed) writeLocked(ctx context.Context, t record.Type, head, body []byte) error {
 	if l.werr != nil {
 		return l.werr
 	}
-	if l.rekey != nil || l.rekeyDue.Load() || l.seal.Due() {
+	if l.rekey != nil || l.rekeyDue.Load() && l.seal.Used() || l.seal.Due() {
 		if err := l.rekeyLocked(ctx); err != nil {
 			return err
 		}
@@ -214,17 +216,10 @@ func (l *sealed) ReadFrame(ctx context.Context) ([]byte, error) {
 	return frame, err
 }
 
-// silentRecords is how many records without a frame are received before the reader looks
-// at its context.
-const silentRecords = 64
-
 // readLocked receives records until one contains a frame, which it puts into buf.
 func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
-	for records := 1; l.rerr == nil; records++ {
-		// The link below looks at ctx only when nothing has arrived.
-		if records%silentRecords == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	// Records without a frame are few: see maxRekeys and rehandshakeBurst.
+	for l.rerr == nil {
 		frame, err := l.lower.ReadFrame(ctx)
 		if err != nil {
 			return nil, l.readFailed(ctx, err)

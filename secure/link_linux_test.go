@@ -23,5 +23,6 @@ func TestConformance(t *testing.T) {
 		Held:                 2 * size,
 		CountsUnacknowledged: true,
 		SaysGoodbye:          true,
+		Smallest:             1,
 	})
 }

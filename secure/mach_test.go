@@ -39,6 +39,7 @@ func TestConformanceOverMach(t *testing.T) {
 		Held:                 machlinktest.Held,
 		CountsUnacknowledged: true,
 		SaysGoodbye:          true,
+		Smallest:             1,
 	})
 }
 

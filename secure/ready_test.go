@@ -81,6 +81,12 @@ func TestClientWaitsForReady(t *testing.T) {
 			require.NoError(t, l.WriteFrame(t.Context(), nil, []byte(frame)))
 		}
 	}
+	skipped := func(t *testing.T, l link.Link, s *record.Sealer) {
+		_, err := s.Seal(nil, ready, nil, nil) // and not sent
+		require.NoError(t, err)
+		s.Abandoned()
+		sealed(ready, "")(t, l, s)
+	}
 	gone := []error{secure.ErrHandshake, transport.ErrPeerGone}
 	broken := []error{secure.ErrHandshake, secure.ErrRecord, transport.ErrProtocol}
 	for name, row := range map[string]struct {
@@ -94,6 +100,7 @@ func TestClientWaitsForReady(t *testing.T) {
 		"handshake":          {sealed(3, "x"), broken},
 		"switch":             {sealed(4, ""), broken},
 		"ready, not empty":   {sealed(ready, "x"), broken},
+		"ready, with a skip": {skipped, broken},
 		"an unknown type":    {sealed(ready+1, ""), broken},
 		"ready, not sealed":  {raw("\x05\x00\x00\x00" + "0123456789abcdef"), broken},
 		"nothing in a frame": {raw(""), broken},

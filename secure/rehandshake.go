@@ -19,8 +19,9 @@ import (
 // done, and its receiving key at the peer's Switch. A rehandshake binds the hash of
 // the handshake before, so it can't be moved to another connection.
 
-// A client may begin this many rehandshakes, and one more for each second since the
-// connection was made: each costs a host some 0.3 ms of CPU time.
+// A client may begin rehandshakeBurst rehandshakes at once, and then one for each
+// rehandshakeEvery; what it does not use is not saved up beyond the burst. Each costs a
+// host some 0.3 ms of CPU time.
 const (
 	rehandshakeBurst = 8
 	rehandshakeEvery = time.Second
@@ -42,8 +43,7 @@ type rehandshake struct {
 	until   context.Context       // client: ends with the rehandshake
 	ended   context.CancelFunc
 	timers  []*time.Timer
-	count   int // host: rehandshakes that the client has begun
-	since   time.Time
+	paid    time.Time // host: how far the client has used its rate up, which may be ahead of now
 }
 
 func (r *rehandshake) close() {
@@ -65,7 +65,6 @@ func (r *rehandshake) close() {
 // startTimers is called when the link is complete, so that Ready is the first
 // record.
 func (l *sealed) startTimers() {
-	l.next.since = time.Now()
 	l.every(l.p.RekeyInterval, func() { l.rekeyDue.Store(true) })
 	if l.p.role == handshake.Initiator && l.p.RehandshakeInterval > 0 {
 		l.every(l.p.RehandshakeInterval, l.beginRehandshake)
@@ -250,10 +249,14 @@ func (l *sealed) acceptRehandshakeLocked() error {
 	if l.p.role != handshake.Responder || r.receive != nil {
 		return errOutOfTurn
 	}
-	r.count++
-	if r.count > rehandshakeBurst+int(time.Since(r.since)/rehandshakeEvery) {
+	now := time.Now()
+	if r.paid.Before(now) {
+		r.paid = now
+	}
+	if r.paid.Sub(now) > (rehandshakeBurst-1)*rehandshakeEvery {
 		return fmt.Errorf("%w: too many rehandshakes", errOutOfTurn)
 	}
+	r.paid = r.paid.Add(rehandshakeEvery)
 	st, err := handshake.New(l.p.config())
 	if err != nil {
 		return err

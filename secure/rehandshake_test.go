@@ -147,14 +147,14 @@ func TestRehandshakeWhileMessagesGoOn(t *testing.T) {
 func TestRehandshakeWaitsForUnreadReplies(t *testing.T) {
 	client, host := tapped(t)
 	first := client.HandshakeHash()
-	for _, s := range []string{"", "two", "three"} {
+	for _, s := range []string{"one", "two", "three"} {
 		host.write(s)
 	}
 	client.Rehandshake()
 	require.Eventually(t, client.Stashed, limit, tick)
 	client.write("up")
 	host.read("up") // and with it the handshake's first message
-	for _, s := range []string{"", "two", "three"} {
+	for _, s := range []string{"one", "two", "three"} {
 		client.read(s)
 	}
 	settle(t, client, host, first) // though nobody reads on there
@@ -184,7 +184,8 @@ func TestCloseWriteDoesNotWaitForRehandshake(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	sent := 0
-	for client.WriteFrame(over, nil, nil) == nil {
+	const fits = "123456789" // leaves less of the ring than a goodbye takes
+	for client.WriteFrame(over, nil, []byte(fits)) == nil {
 		sent++
 	}
 	client.Rehandshake()
@@ -193,7 +194,7 @@ func TestCloseWriteDoesNotWaitForRehandshake(t *testing.T) {
 	go func() { closed <- client.Link.CloseWrite(over) }()
 	require.ErrorIs(t, await(t, closed), context.Canceled, "there is no room for a goodbye either")
 	for range sent {
-		host.read("")
+		host.read(fits)
 	}
 	host.fails(secure.ErrTruncated)
 }
@@ -332,6 +333,28 @@ func TestHostileRehandshakes(t *testing.T) {
 			require.Error(t, victim.WriteFrame(t.Context(), nil, nil), "the other direction ends too")
 		})
 	}
+	t.Run("the next one before the switch", func(t *testing.T) {
+		a, b := mem.Pair()
+		ta, tb := &tap{Link: a}, &tap{Link: b}
+		cc, hc := configsOf(handshake.IK)
+		c, h, err := secure.Pair(t.Context(), ta, tb, cc, hc)
+		require.NoError(t, err)
+		defer c.Close()
+		defer h.Close()
+		client, host := side{c, ta, t}, side{h, tb, t}
+		read := make(chan error, 1)
+		go func() {
+			_, err := h.ReadFrame(hung(t))
+			read <- err
+		}()
+		require.NoError(t, c.HalfRehandshake(hung(t)))
+		client.send(3, begin(client))
+		client.write("late") // which a host that accepts it reads
+		err = await(t, read)
+		require.ErrorIs(t, err, secure.ErrHandshake)
+		require.ErrorIs(t, err, transport.ErrProtocol)
+		host.fails(secure.ErrHandshake, transport.ErrProtocol)
+	})
 	t.Run("too often", func(t *testing.T) {
 		client, host := tapped(t)
 		begun := time.Now()
@@ -365,6 +388,71 @@ func TestHostileRehandshakes(t *testing.T) {
 			return
 		}
 	})
+}
+
+// TestRehandshakesAreNotSavedUp: a client that was idle for a day may begin no more at a
+// time than one that has just connected.
+func TestRehandshakesAreNotSavedUp(t *testing.T) {
+	never := func(c *secure.Config) { c.RehandshakeInterval = -1 } // by itself
+	synctest.Test(t, func(t *testing.T) {
+		a, b := mem.Pair()
+		c, h, err := secure.Pair(t.Context(), a, b, clientConfig(nil, never, classical), hostConfig(nil, classical))
+		require.NoError(t, err)
+		read := make(chan error)
+		go func() {
+			_, err := h.ReadFrame(context.Background())
+			read <- err
+		}()
+		// again begins rehandshakes until the host ends the connection, at most n.
+		again := func(n int) (done int) {
+			for done < n {
+				before := c.HandshakeHash()
+				c.Rehandshake()
+				synctest.Wait()
+				if !rehandshaken(c, h, before) {
+					break
+				}
+				done++
+			}
+			return done
+		}
+		require.Equal(t, 5, again(5))
+		time.Sleep(3 * time.Second)
+		require.Equal(t, 6, again(6), "3 of 8 were left, and 3 seconds are 3 more")
+		time.Sleep(24 * time.Hour)
+		require.Equal(t, 8, again(100))
+		require.ErrorIs(t, <-read, secure.ErrHandshake)
+		require.NoError(t, c.Close())
+		require.NoError(t, h.Close())
+	})
+}
+
+// TestRekeysWithoutData: an honest side that changes its key by the clock and gives its
+// sends up is not taken for a peer that sends nothing but rekeys, which is refused.
+func TestRekeysWithoutData(t *testing.T) {
+	client, host := tapped(t)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	large := make([]byte, client.MaxFrame())
+	sent := 0
+	for client.WriteFrame(over, nil, large) == nil {
+		sent++
+	}
+	for range 100 { // a rekey has room, and the data has not
+		client.RekeyDue()
+		require.ErrorIs(t, client.WriteFrame(over, nil, large), context.Canceled)
+	}
+	for range sent {
+		host.read(string(large))
+	}
+	client.write("still here")
+	host.read("still here")
+
+	for range 17 {
+		require.NoError(t, client.SendRekey(hung(t)))
+	}
+	client.write("late")
+	host.fails(secure.ErrRecord, transport.ErrProtocol)
 }
 
 // fickle trusts until it is told not to, and calls no OnRevoke function.

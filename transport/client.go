@@ -24,15 +24,18 @@ import (
 // Each connection that has ended is reported once, as a [*DisconnectedError], by the next
 // Send, SendBatch, Flush or Receive, even if nothing was lost: what the host kept for the
 // connection, such as a login or a subscription, is gone with it. The error says how many
-// messages may have been lost, and the host's reason if it gave one. Close reports only
-// these. With several goroutines, one of them gets the report. In addition, Receive
+// messages may have been lost, and the host's reason if it gave one. With several goroutines,
+// one of them gets the report. Close reports a connection only if something may have been
+// lost or there is a reason. Of more than 4 that nobody has asked about, the oldest are
+// reported together. In addition, Receive
 // returns a DisconnectedError after the last message of each connection. See also
 // [Client.Generation].
 //
 // A host that shuts down gracefully loses nothing (see [Host.Shutdown]): it asks the
 // Client to end, handles all that was sent up to there, and closes. Meanwhile Send waits,
 // so that the next host handles nothing before that, and then reports the end of the
-// connection as above.
+// connection as above. As with a full buffer, a program whose host replies must Receive
+// meanwhile, in another goroutine, or neither side may go on.
 //
 // What a host had sent is received after it has ended, then its end, then what the next
 // host sends. A Client keeps this for the last 4 connections that have ended.
@@ -42,7 +45,16 @@ import (
 //
 // All methods may be called concurrently, except that Receive and Messages must be used
 // by one goroutine at a time.
-type Client[T any] struct{ r *reconnector[T] }
+type Client[T any] struct {
+	_ noCopy
+	r *reconnector[T]
+}
+
+// noCopy has go vet complain about copies.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
 
 // NewClient connects to the host of an endpoint whose messages are of type T,
 // encoded by [CodecOf][T]. It blocks as long as [Dial] and returns the same errors,
@@ -75,7 +87,7 @@ func NewClientWithCodec[T any](ctx context.Context, endpoint string, codec Codec
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.attach(first)
 	go r.keep()
-	c := &Client[T]{r}
+	c := &Client[T]{r: r}
 	runtime.AddCleanup(c, (*reconnector[T]).abandoned, r)
 	return c, nil
 }
@@ -173,8 +185,8 @@ func (c *Client[T]) Stats() Stats { return c.r.stats() }
 // host lives. Other calls return [ErrClosed]. Messages that were not received are
 // dropped. Close blocks for at most 5 seconds, while the host's buffer is full.
 //
-// It returns a [*DisconnectedError] if messages may have been lost with a host and no
-// call has reported it, else the error of [Conn.Close]. The Client is closed in any
+// It returns a [*DisconnectedError] if messages may have been lost with a host, or a host
+// gave a reason for closing, and no call has reported it, else the error of [Conn.Close]. The Client is closed in any
 // case, and later calls of Close return nil.
 func (c *Client[T]) Close() (err error) {
 	defer runtime.KeepAlive(c)

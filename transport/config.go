@@ -79,8 +79,9 @@ type Config struct {
 
 	// BufferSize is the size in bytes of each direction's ring in shared
 	// memory, a power of two from [MinBufferSize] to [MaxBufferSize]. The smaller
-	// value of the two sides is used. The default is 256 KiB. On each side a
-	// connection uses at most twice this, plus about 100 KiB, plus the memory for a
+	// value of the two sides is used, so a larger ring than the default must be set
+	// on both; a client refuses a host that answers with a larger one than it has
+	// asked for. The default is 256 KiB. On each side a connection uses at most twice this, plus about 100 KiB, plus the memory for a
 	// message in fragments (at most twice MaxMessageSize).
 	BufferSize int
 

@@ -95,7 +95,8 @@ func (c *Conn) Close() error { return c.c.Close() }
 // CloseWithReason is Close with a reason for the peer, whose Receive returns a
 // [*CloseError]. The reason is truncated to 256 bytes, and bytes in it that are not
 // UTF-8 become "?". It blocks for at most 5 seconds, while the peer's buffer is full,
-// and returns the errors of Close. After Close it does nothing.
+// and returns the errors of Close. After Close it does nothing. The reason is not sent if the
+// peer has asked for the end ([Conn.GoAway]), since this side's messages have ended then.
 func (c *Conn) CloseWithReason(reason string) error { return c.c.CloseWithReason(reason) }
 
 // Peer returns the kernel-verified identity of the process at the other end, as of its

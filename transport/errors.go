@@ -129,7 +129,7 @@ type DisconnectedError struct {
 	// Unconfirmed is the number of messages that Send accepted before and that the
 	// host may not have handled: the last ones that were sent. It is never too small.
 	// Messages that a host was killed or closed with after it had handled them may count:
-	// up to 16 KiB of them, and with Mach ports those of 8 frames. If the system cannot share
+	// up to 16 KiB of them or one that is larger, and with Mach ports those of 8 frames. If the system cannot share
 	// memory between processes (memfd_create is forbidden), all that the socket's
 	// buffer can hold may count.
 	Unconfirmed uint64
@@ -160,7 +160,15 @@ func (e *DisconnectedError) Error() string {
 // reason.
 func (e *DisconnectedError) matters() bool {
 	var closed *CloseError
-	return e != nil && (e.Unconfirmed > 0 || errors.As(e.Err, &closed))
+	return e.Unconfirmed > 0 || errors.As(e.Err, &closed)
+}
+
+// after returns one report for e and an earlier end, which may be nil.
+func (e *DisconnectedError) after(earlier *DisconnectedError) *DisconnectedError {
+	if earlier != nil {
+		e.Unconfirmed += earlier.Unconfirmed
+	}
+	return e
 }
 
 // Unwrap returns ErrDisconnected and the cause.

@@ -31,7 +31,7 @@ type Host[T any] struct {
 
 	ctx    context.Context // ended by Close: sessions end at once
 	cancel context.CancelFunc
-	drain  context.Context // ended by Shutdown and Close: sessions end when they are idle
+	drain  context.Context // ended by Shutdown and Close: clients are asked to end
 	stop   context.CancelFunc
 
 	decodeErrors atomic.Uint64
@@ -103,7 +103,11 @@ func (h *Host[T]) serve(c *conn.Conn) {
 	defer s.cancel()
 	unhook := context.AfterFunc(h.ctx, c.Abort)
 	defer unhook()
-	unask := context.AfterFunc(h.drain, c.GoAway)
+	unask := context.AfterFunc(h.drain, func() {
+		if h.ctx.Err() == nil { // else the connection ends at once
+			c.GoAway()
+		}
+	})
 	defer unask()
 	h.wg.Go(s.watch)
 	if !h.admit(s) {
@@ -227,11 +231,12 @@ func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 // published, and closes. Nothing is lost, however fast clients send: a [Client] or [Conn]
 // that is asked flushes, sends nothing more, and a Client goes on with the next host when
 // this one has closed. A client that does not end, and sends nothing for 5 seconds, is
-// disconnected.
+// disconnected; one that goes on sending, which sealport's do not, delays Shutdown until ctx
+// ends. So does a client whose buffer is full of replies that it does not receive.
 //
 // When ctx ends, Shutdown ends every session's context and connection and returns ctx.Err()
-// at once, whatever a handler does. No further message is handled then, and clients learn
-// how many were not ([DisconnectedError].Unconfirmed). The endpoint is released in any case:
+// at once, whatever a handler does. No further handler is called then, except one that is just
+// being called, and clients learn how many were not ([DisconnectedError].Unconfirmed). The endpoint is released in any case:
 // another host can serve it when Shutdown has returned. A system's error in doing so is
 // returned.
 //

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"io"
@@ -21,11 +22,8 @@ const carrierBuffers = 4 << 20
 // cause is for a connection whose end is not found.
 func (t *typed[T]) drain(bufferSize int, cause error) *leftover {
 	left := &leftover{cause: cause}
-	if bufferSize == 0 { // the host's choice counts
-		bufferSize = MaxBufferSize
-	}
 	// A ring may be full again after it was copied.
-	most := 2*bufferSize + carrierBuffers
+	most := 2*cmp.Or(bufferSize, DefaultBufferSize) + carrierBuffers
 	if err := t.Drain(most, func(p []byte) {
 		left.messages = binary.AppendUvarint(left.messages, uint64(len(p)))
 		left.messages = append(left.messages, p...)
@@ -64,7 +62,7 @@ func endOfHost(err error) error {
 	case io.EOF:
 		return errHostClosed
 	case ErrClosed: // and not one with a reason, such as a revoked key
-		return ErrPeerGone // the connection was given up in Client.read
+		return ErrPeerGone // the connection was given up in reconnector.read
 	}
 	return err
 }

@@ -130,12 +130,14 @@ func (c *reconnector[T]) drainLocked(a *attachment[T], cause error) error {
 // noteLossLocked notes that a connection has ended and what is lost with it. It returns
 // the number of messages, for logLoss.
 func (c *reconnector[T]) noteLossLocked(a *attachment[T], cause error) (lost uint64) {
+	_ = a.HungUp() // the carrier learns the host's last acknowledgement
 	lost = a.Unacknowledged()
-	sum := lost
-	if earlier := c.loss.Swap(nil); earlier != nil {
-		sum += earlier.Unconfirmed
+	c.losses = append(c.losses, &DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, Unconfirmed: lost, Err: cause})
+	if len(c.losses) > maxLeaving {
+		c.losses[1] = c.losses[1].after(c.losses[0])
+		c.losses = c.losses[1:]
 	}
-	c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, Unconfirmed: sum, Err: cause})
+	c.untold.Store(true)
 	return lost
 }
 
@@ -158,10 +160,13 @@ func (c *reconnector[T]) endLocked(a *attachment[T]) {
 	c.past.add(statsOf(a.Counters()))
 }
 
-// abandoned closes a Client that nobody holds any more.
+// abandoned closes a Client that nobody holds any more. It does not block: a Logger and
+// Close may.
 func (c *reconnector[T]) abandoned() {
-	c.closing.Do(func() {
+	go c.closing.Do(func() {
 		c.s.log.Warn("a Client was not closed before it was garbage; closing it", "endpoint", c.endpoint)
-		go func() { _ = c.close() }() // it may block
+		if err := c.close(); err != nil {
+			c.s.log.Warn("closing a Client that was garbage", "endpoint", c.endpoint, "err", err)
+		}
 	})
 }

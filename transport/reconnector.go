@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -22,7 +23,7 @@ type reconnector[T any] struct {
 	k        coder[T]
 
 	current atomic.Pointer[attachment[T]] // nil while there is no host
-	loss    atomic.Pointer[DisconnectedError]
+	untold  atomic.Bool                   // losses is not empty
 
 	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
@@ -35,6 +36,7 @@ type reconnector[T any] struct {
 	leaving []*attachment[T]
 	last    *attachment[T] // that Close closes; nil before and after
 	past    Stats
+	losses  []*DisconnectedError // ends of connections that were not told yet, at most maxLeaving
 
 	closing sync.Once
 }
@@ -66,9 +68,9 @@ func (c *reconnector[T]) dial(ctx context.Context) (*typed[T], error) {
 
 func (c *reconnector[T]) send(ctx context.Context, v T) error {
 	for {
-		if c.loss.Load() != nil {
-			if lost := c.takeLoss(true); lost != nil {
-				return lost
+		if c.untold.Load() {
+			if err := c.tell(ctx, true); err != nil {
+				return err
 			}
 		}
 		a := c.current.Load()
@@ -93,9 +95,9 @@ func (c *reconnector[T]) send(ctx context.Context, v T) error {
 
 func (c *reconnector[T]) sendBatch(ctx context.Context, vs []T) (sent int, err error) {
 	for {
-		if c.loss.Load() != nil {
-			if lost := c.takeLoss(true); lost != nil {
-				return 0, lost
+		if c.untold.Load() {
+			if err := c.tell(ctx, true); err != nil {
+				return 0, err
 			}
 		}
 		a := c.current.Load()
@@ -109,9 +111,10 @@ func (c *reconnector[T]) sendBatch(ctx context.Context, vs []T) (sent int, err e
 		if err == nil || !isEnd(err) {
 			return sent, err
 		}
-		if sent > 0 || !errors.Is(err, message.ErrGoingAway) {
+		if !errors.Is(err, message.ErrGoingAway) {
 			return sent, c.ended(a, err, true)
 		}
+		// Nothing was sent: a batch is not interrupted by the end.
 		if err := c.awaitEnd(ctx, a); err != nil {
 			return 0, err
 		}
@@ -125,13 +128,45 @@ func (c *reconnector[T]) ended(a *attachment[T], err error, notSent bool) error 
 		return ErrClosed
 	}
 	err = c.detach(a, endOfHost(err))
-	if lost := c.takeLoss(notSent); lost != nil {
-		if err != ErrPeerGone {
-			lost.Err = err // it was received after the loss was noted
-		}
-		return lost
+	c.mu.Lock()
+	lost := c.takeLossLocked(a.generation)
+	c.mu.Unlock()
+	if lost == nil { // it was told
+		lost = &DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, Err: err}
 	}
-	return &DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, NotSent: notSent, Err: err}
+	if err != ErrPeerGone {
+		lost.Err = err // it was received after the loss was noted
+	}
+	lost.NotSent = notSent
+	return lost
+}
+
+// tell returns ctx.Err(), or the oldest end of a connection that was not told yet.
+func (c *reconnector[T]) tell(ctx context.Context, notSent bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.losses) == 0 {
+		return nil
+	}
+	lost := c.takeLossLocked(c.losses[0].Generation)
+	lost.NotSent = notSent
+	return lost
+}
+
+// takeLossLocked returns the end of a connection if it was not told yet, and counts it as
+// told.
+func (c *reconnector[T]) takeLossLocked(generation uint64) *DisconnectedError {
+	for i, lost := range c.losses {
+		if lost.Generation == generation {
+			c.losses = slices.Delete(c.losses, i, i+1)
+			c.untold.Store(len(c.losses) > 0)
+			return lost
+		}
+	}
+	return nil
 }
 
 // awaitEnd waits until a host that is going away has handled everything and has ended:
@@ -147,16 +182,6 @@ func (c *reconnector[T]) awaitEnd(ctx context.Context, a *attachment[T]) error {
 	}
 }
 
-// takeLoss returns the loss that was not reported yet, once.
-func (c *reconnector[T]) takeLoss(notSent bool) *DisconnectedError {
-	lost := c.loss.Swap(nil)
-	if lost == nil {
-		return nil
-	}
-	lost.NotSent = notSent
-	return lost
-}
-
 // await waits for a host.
 func (c *reconnector[T]) await(ctx context.Context, notSent bool) error {
 	for {
@@ -167,8 +192,8 @@ func (c *reconnector[T]) await(ctx context.Context, notSent bool) error {
 			return nil
 		}
 		// detach is done, so the loss is known.
-		if lost := c.takeLoss(notSent); lost != nil {
-			return lost
+		if err := c.tell(ctx, notSent); err != nil && errors.Is(err, ErrDisconnected) {
+			return err
 		}
 		select {
 		case <-changed:
@@ -188,9 +213,9 @@ func (c *reconnector[T]) await(ctx context.Context, notSent bool) error {
 
 func (c *reconnector[T]) receive(ctx context.Context) (v T, err error) {
 	for {
-		a, lost := c.reading()
-		if lost != nil {
-			return v, lost
+		a, err := c.reading(ctx)
+		if err != nil {
+			return v, err
 		}
 		if a == nil {
 			if err := c.await(ctx, false); err != nil {
@@ -207,20 +232,26 @@ func (c *reconnector[T]) receive(ctx context.Context) (v T, err error) {
 }
 
 // reading returns the connection to receive from: the oldest one that may still
-// have messages. What was lost with earlier ones is reported first.
-func (c *reconnector[T]) reading() (a *attachment[T], lost *DisconnectedError) {
+// have messages. Ends of connections before that are told first.
+func (c *reconnector[T]) reading(ctx context.Context) (a *attachment[T], err error) {
+	c.mu.Lock()
+	leaving := len(c.leaving) > 0
+	if leaving {
+		a = c.leaving[0]
+	}
+	c.mu.Unlock()
+	if leaving {
+		return a, ctx.Err()
+	}
+	if err := c.tell(ctx, false); err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.leaving) > 0 {
-		return c.leaving[0], nil
-	}
-	if c.loss.Load() != nil {
-		lost = c.takeLoss(false)
-	}
 	if a = c.current.Load(); a != nil {
 		a.received = true
 	}
-	return a, lost
+	return a, nil
 }
 
 // read is called when nothing more can be received from a connection. It interrupts
@@ -242,8 +273,8 @@ func (c *reconnector[T]) read(a *attachment[T]) {
 }
 
 func (c *reconnector[T]) flush(ctx context.Context) error {
-	if lost := c.takeLoss(false); lost != nil {
-		return lost
+	if err := c.tell(ctx, false); err != nil {
+		return err
 	}
 	a := c.current.Load()
 	if a == nil {
@@ -306,7 +337,14 @@ func (c *reconnector[T]) close() error {
 		c.endLocked(a)
 	}
 	c.leaving = nil
-	if lost := c.takeLoss(false); lost.matters() {
+	var lost *DisconnectedError
+	for _, l := range c.losses {
+		if l.matters() {
+			lost = l.after(lost)
+		}
+	}
+	c.losses = nil
+	if lost != nil {
 		return lost
 	}
 	return err

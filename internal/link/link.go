@@ -52,7 +52,8 @@ var (
 // in bytes that change after they were returned.
 type Link interface {
 	// WriteFrame sends one frame: head followed by body, either of which may be
-	// empty, at most MaxFrame bytes together. Both are copied before it
+	// empty, at most MaxFrame bytes together. Carriers accept an empty frame; the
+	// layers above send none. Both are copied before it
 	// returns. It blocks while the peer's buffer is full, until ctx ends; after
 	// ctx.Err() nothing of the frame was sent and the Link stays usable. It
 	// looks at ctx only when it has to block.

@@ -24,6 +24,8 @@ var gracefulTests = []test{
 	{"GoAwayReachesWhoDoesNotReceive", testGoAwayDeaf},
 	{"GivenUpIsNotHandled", testGivenUp},
 	{"ReconnectIsReported", testReconnectReported},
+	{"EachEndIsReported", testEachEnd},
+	{"EndsAreReportedInTheirPlace", testEndsInPlace},
 }
 
 // record is what hosts have handled, one after the other.
@@ -271,5 +273,68 @@ func testReconnectReported(t *testing.T, e *env) {
 			assert.Equal(t, "arrives", await(t, got))
 			require.NoError(t, c.Close(), "nothing was lost")
 		})
+	}
+}
+
+// Two hosts that end while a client is idle are two reports.
+func testEachEnd(t *testing.T, e *env) {
+	ctx := context30(t)
+	handler := func(context.Context, transport.Message[string]) {}
+	h := host(t, e.Strings, handler, e.config())
+	c := client(t, e.Strings, e.config())
+	for n := range uint64(2) {
+		require.NoError(t, h.Shutdown(ctx))
+		h = host(t, e.Strings, handler, e.config())
+		require.Eventually(t, func() bool { return c.Generation() == n+2 }, limit, tick)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	require.ErrorIs(t, c.Send(ended, "not sent"), context.Canceled, "its context comes first, and nothing is told")
+	for n := range uint64(2) {
+		var gone *transport.DisconnectedError
+		require.ErrorAs(t, c.Send(ctx, "not sent"), &gone)
+		assert.Equal(t, n+1, gone.Generation)
+	}
+	require.NoError(t, c.Send(ctx, "sent"))
+}
+
+// What Receive says of the end of a connection is of that connection, although others have
+// ended since, and an ended context comes before what is left of them.
+func testEndsInPlace(t *testing.T, e *env) {
+	ctx := context30(t)
+	c := (*transport.Client[string])(nil)
+	for n := range uint64(2) {
+		sessions := make(chan *transport.Session[string], 1)
+		h := serve(t, e.Strings, transport.Service[string]{
+			Handle:    func(_ context.Context, m transport.Message[string]) { sessions <- m.Session },
+			OnConnect: func(context.Context, *transport.Session[string]) error { return nil },
+		}, e.config())
+		if c == nil {
+			c = client(t, e.Strings, e.config())
+		} else {
+			require.Eventually(t, func() bool { return c.Generation() == n+1 }, limit, tick)
+			require.ErrorIs(t, c.Send(ctx, "not sent"), transport.ErrDisconnected)
+		}
+		require.NoError(t, c.Send(ctx, "hello"))
+		require.NoError(t, c.Flush(ctx))
+		s := await(t, sessions)
+		require.NoError(t, s.Send(ctx, "message "+strconv.FormatUint(n+1, 10)))
+		require.NoError(t, s.Close("reason "+strconv.FormatUint(n+1, 10)))
+		require.NoError(t, h.Close())
+		require.Eventually(t, func() bool { return c.Peer() == nil }, limit, tick)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	for n := range uint64(2) {
+		_, err := c.Receive(ended)
+		require.ErrorIs(t, err, context.Canceled)
+		got, err := c.Receive(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, "message "+strconv.FormatUint(n+1, 10), got)
+		_, err = c.Receive(ctx)
+		var gone *transport.DisconnectedError
+		require.ErrorAs(t, err, &gone)
+		assert.Equal(t, n+1, gone.Generation)
+		requireReason(t, "reason "+strconv.FormatUint(n+1, 10), err)
 	}
 }

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,6 +29,22 @@ func TestHelloBytes(t *testing.T) {
 		got, err = wire.ParseHello(append(want, make([]byte, more)...))
 		require.NoError(t, err)
 		assert.Equal(t, h, got)
+	}
+}
+
+// TestContentNames: from none, as in a refusal, to the longest.
+func TestContentNames(t *testing.T) {
+	longest := strings.Repeat("n", 128)
+	for _, name := range []string{"", "!", "~", longest} {
+		require.True(t, wire.IsContentName(name), name)
+		got, err := wire.ParseHello(wire.Hello{MaxMessage: 1, Content: name}.Append(nil))
+		require.NoError(t, err, name)
+		require.Equal(t, name, got.Content)
+	}
+	for _, name := range []string{" ", "a b", "\x7f", "\x00", "\x80", longest + "n"} {
+		require.False(t, wire.IsContentName(name), name)
+		_, err := wire.ParseHello(wire.Hello{MaxMessage: 1, Content: name}.Append(nil))
+		require.ErrorIs(t, err, wire.ErrNotHello, name)
 	}
 }
 

@@ -46,8 +46,16 @@ func TestParseSetupRefuses(t *testing.T) {
 		assert.ErrorIs(t, err, wire.ErrSetup, name)
 		assert.ErrorIs(t, err, link.ErrProtocol, name)
 	}
-	_, err := wire.ParseSetup(wire.Setup{Hello: make([]byte, 1024)}.Append(nil))
-	assert.NoError(t, err)
+	for _, n := range []int{0, 1024} {
+		_, err := wire.ParseSetup(wire.Setup{Hello: make([]byte, n)}.Append(nil))
+		assert.NoError(t, err, n)
+	}
+	assert.Equal(t, 16+1024, wire.MaxSetupSize)
+	for _, c := range []wire.Carrier{wire.CarrierNone, wire.CarrierRing, wire.CarrierSocket} {
+		got, err := wire.ParseSetup(wire.Setup{Carrier: c}.Append(nil))
+		assert.NoError(t, err)
+		assert.Equal(t, c, got.Carrier)
+	}
 }
 
 func FuzzParseSetup(f *testing.F) {

@@ -421,7 +421,7 @@ func (c *Conn) Abort() error {
 		return nil
 	}
 	c.closed = true
-	if c.werr == nil {
+	if c.werr == nil || c.werr == ErrGoingAway {
 		c.werr = link.ErrClosed
 	}
 	c.amu.Lock()

@@ -11,7 +11,7 @@ import (
 // ErrGoingAway is returned by Send after the peer has asked for the end of this side's
 // messages. What was sent before arrives, unless Unacknowledged says otherwise. It
 // answers errors.Is(err, link.ErrPeerGone).
-var ErrGoingAway = fmt.Errorf("%w: it ends and receives only what was sent before", link.ErrPeerGone)
+var ErrGoingAway = fmt.Errorf("%w: it is ending and takes no more messages", link.ErrPeerGone)
 
 // GoAway asks the peer to end its messages. If the peer's Config.FollowGoAway is set, it
 // flushes and ends them, and Receive returns all of them and then io.EOF. It does not
@@ -40,11 +40,13 @@ func (c *Conn) follow() {
 		return
 	}
 	// The peer's buffer has room when it has handled more, and Abort interrupts this.
-	if err := c.endLocked(c.ctx); err != nil && !errors.Is(err, link.ErrClosed) {
+	err := c.endLocked(c.ctx)
+	switch {
+	case err == nil:
+		c.werr = ErrGoingAway
+	case c.ctx.Err() == nil: // else this side has closed
 		c.werr = err
-		return
 	}
-	c.werr = ErrGoingAway
 }
 
 // endLocked pushes out what is coalesced and ends this side's messages.

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/conn/message"
@@ -61,6 +60,7 @@ func TestGoAway(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "answer", string(p))
 		require.NoError(t, a.Close())
+		require.Equal(t, link.ErrClosed, a.Send(ctx, nil))
 		require.NoError(t, b.Close())
 		b.GoAway()
 	})
@@ -88,59 +88,65 @@ func TestGoAwayOfAPeerThatDoesNotRead(t *testing.T) {
 	raw.GoAway()
 	require.NoError(t, a.Close())
 	require.ErrorIs(t, await(t, sent), link.ErrClosed)
+	require.Equal(t, link.ErrClosed, a.Send(hung(t), nil), "this side has closed")
+}
+
+// countdown is a context that has ended when it was looked at so many times. Who waits for
+// its end waits in vain.
+type countdown struct {
+	context.Context
+	looks int
+}
+
+func (c *countdown) Err() error {
+	if c.looks--; c.looks < 0 {
+		return context.Canceled
+	}
+	return nil
 }
 
 // A peer that sends frames in which no message ends does not keep Receive beyond its
 // context.
 func TestContextEndsBetweenFragments(t *testing.T) {
 	b, _, raw := half(t, plain)
-	ctx, cancel := context.WithCancel(hung(t))
-	written := make(chan error, 1)
-	go func() {
-		var err error
-		for i := 0; err == nil; i++ {
-			if i == 1000 {
-				cancel()
-			}
-			err = raw.WriteFrame(context.Background(), first(megabyte, "unfinished"), nil)
-		}
-		written <- err
-	}()
-	received := make(chan error, 1)
-	go func() {
-		_, err := b.Receive(ctx)
-		received <- err
-	}()
-	require.ErrorIs(t, await(t, received), context.Canceled)
-	require.NoError(t, b.Close())
-	require.ErrorIs(t, await(t, written), link.ErrPeerGone)
+	for range 20 {
+		require.NoError(t, raw.WriteFrame(hung(t), first(megabyte, "unfinished"), nil))
+	}
+	_, err := b.Receive(&countdown{hung(t), 10})
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, raw.WriteFrame(hung(t), whole("next"), nil))
+	p, err := b.Receive(hung(t))
+	require.NoError(t, err)
+	require.Equal(t, "next", string(p))
 }
 
 // A message of many fragments does not keep Send beyond its context either, and what
 // follows arrives.
 func TestContextEndsWithinAMessage(t *testing.T) {
-	a, _, raw := half(t, plain)
-	ctx, cancel := context.WithCancel(hung(t))
-	sent := make(chan error, 1)
-	go func() { sent <- a.Send(ctx, make([]byte, megabyte)) }()
-	frames := 0
-	read := func() {
-		_, err := raw.ReadFrame(hung(t))
-		require.NoError(t, err)
-		frames++
-	}
-	read()
-	cancel()
-	require.ErrorIs(t, await(t, sent), context.Canceled)
+	a, b := pair(t, plain)
+	require.ErrorIs(t, a.Send(&countdown{hung(t), 2}, make([]byte, megabyte)), context.Canceled)
 	require.NoError(t, a.Send(hung(t), []byte("next")))
-	for {
-		f, err := raw.ReadFrame(hung(t))
-		require.NoError(t, err)
-		if frames++; string(f) == string(whole("next")) {
-			break
-		}
+	p, err := b.Receive(hung(t))
+	require.NoError(t, err)
+	require.Equal(t, "next", string(p))
+}
+
+// The same holds for a batch of many frames.
+func TestContextEndsWithinABatch(t *testing.T) {
+	a, b := pair(t, plain)
+	batch := make([][]byte, 10)
+	for i := range batch {
+		batch[i] = make([]byte, 10<<10) // a frame of its own
 	}
-	assert.Less(t, frames, 16, "a megabyte has more")
+	sent, err := a.SendBatch(&countdown{hung(t), 3}, batch)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 2, sent, "the first look was at the call")
+	for range sent {
+		p, err := b.Receive(hung(t))
+		require.NoError(t, err)
+		require.Len(t, p, 10<<10)
+	}
+	require.EqualValues(t, 0, a.Counters().SentMessages-b.Counters().ReceivedMessages)
 }
 
 // A Close that gives up says how many messages it could not send.

@@ -1,6 +1,7 @@
 package rendezvous
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Op
 	} else if err != nil {
 		return nil, err
 	}
-	sock, err := socket.Dial(ctx, dir.socketPath(place))
+	sock, err := socket.Dial(ctx, dir.socketPath(place), true)
 	switch {
 	case err == nil:
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
@@ -60,18 +61,21 @@ func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Op
 }
 
 func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
-	ask := wire.Setup{Carrier: wire.CarrierNone, Ring: uint32(out.o.BufferSize), Hello: hello}
+	ask := wire.Setup{Carrier: wire.CarrierNone, Ring: uint32(cmp.Or(out.o.BufferSize, DefaultBufferSize)), Hello: hello}
 	if out.o.Attested {
 		ask.Carrier = wire.CarrierSocket
 	}
 	if err := out.sock.Send(ctx, ask.Append(nil), nil, -1); err != nil {
 		return setupError(err)
 	}
-	s, ctl, err := receiveSetup(ctx, out.sock, make([]byte, wire.MaxSetupSize))
+	s, ctl, err := receiveSetup(ctx, out.sock.ReceiveDescriptor)
 	if err != nil {
 		return err
 	}
 	defer ctl.Close()
+	if err := out.sock.RefuseDescriptors(); err != nil { // no other is expected
+		return setupError(err)
+	}
 	if out.cred, err = out.sock.Credentials(&ctl); err != nil {
 		return err
 	}
@@ -80,6 +84,9 @@ func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
 	}
 	if s.Carrier == wire.CarrierRing && ctl.FD < 0 || s.Carrier == wire.CarrierNone && ctl.FD >= 0 {
 		return fmt.Errorf("%w: the host's answer must have a descriptor if it is a ring, and none if it is a refusal", wire.ErrSetup)
+	}
+	if s.Carrier == wire.CarrierRing && s.Ring > ask.Ring {
+		return fmt.Errorf("%w: the host answered with a ring of %d bytes, of which at most %d were requested", wire.ErrSetup, s.Ring, ask.Ring)
 	}
 	out.setup = s
 	out.fd, ctl.FD = ctl.FD, -1
@@ -110,7 +117,7 @@ func (out *unixOutgoing) Link() (link.Link, error) {
 		if err != nil {
 			return nil, errors.Join(Explain(setupError(err)), out.Close())
 		}
-		out.closeFD()
+		out.closeMemory()
 		return ring.New(m, ring.Client, out.sock, out.cred, ring.Options{PollThreshold: out.o.PollThreshold}), nil
 	}
 	return nil, errors.Join(fmt.Errorf("%w: refused", wire.ErrSetup), out.Close())
@@ -124,20 +131,23 @@ func (out *unixOutgoing) socketLink() (link.Link, error) {
 		if counts, err = socket.OpenCounts(out.fd); err != nil {
 			return nil, errors.Join(Explain(setupError(err)), out.Close())
 		}
-		out.closeFD()
+		out.closeMemory()
 	}
 	return socket.New(out.sock, out.cred, counts)
 }
 
-func (out *unixOutgoing) closeFD() {
-	if out.fd >= 0 {
-		_ = socket.CloseFD(out.fd)
-		out.fd = -1
-	}
+// closeMemory closes the descriptor when it is known to be of a memory file, which takes no
+// time.
+func (out *unixOutgoing) closeMemory() {
+	_ = socket.CloseFD(out.fd)
+	out.fd = -1
 }
 
 // Close implements Outgoing.
 func (out *unixOutgoing) Close() error {
-	out.closeFD()
+	if out.fd >= 0 {
+		socket.CloseForeign(out.fd)
+		out.fd = -1
+	}
 	return errors.Join(out.sock.Close(), out.cred.Close())
 }

@@ -194,26 +194,33 @@ func (f *directory) lock(name string) (*os.File, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("opening the lock file %s/%s: %w", f.path, name, err)
 		}
-		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			unix.Close(fd)
-			if err == unix.EWOULDBLOCK {
-				return nil, fmt.Errorf("%w: another host serves it in %s; stop that host, or choose another name", ErrInUse, f.path)
-			}
-			return nil, fmt.Errorf("locking %s/%s: %w", f.path, name, err)
-		}
-		// The host before us may have removed the file between our open and our
-		// lock: then the lock guards nothing.
-		var ours, there unix.Stat_t
-		if err := unix.Fstat(fd, &ours); err != nil {
-			unix.Close(fd)
-			return nil, fmt.Errorf("checking the lock file: %w", err)
-		}
-		err = unix.Fstatat(f.fd, name, &there, unix.AT_SYMLINK_NOFOLLOW)
-		if err == nil && ours.Ino == there.Ino && ours.Dev == there.Dev {
+		locked, err := f.lockOpen(fd, name)
+		if locked {
 			return os.NewFile(uintptr(fd), name), nil
 		}
 		unix.Close(fd)
+		if err != nil {
+			return nil, err
+		}
 	}
+}
+
+// lockOpen takes the lock of the open lock file fd. It returns false if the host before
+// this one has removed the file since it was opened: then the lock guards nothing.
+func (f *directory) lockOpen(fd int, name string) (bool, error) {
+	switch err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err {
+	case nil:
+	case unix.EWOULDBLOCK:
+		return false, fmt.Errorf("%w: another host serves it in %s; stop that host, or choose another name", ErrInUse, f.path)
+	default:
+		return false, fmt.Errorf("locking %s/%s: %w", f.path, name, err)
+	}
+	var ours, there unix.Stat_t
+	if err := unix.Fstat(fd, &ours); err != nil {
+		return false, fmt.Errorf("checking the lock file: %w", err)
+	}
+	err := unix.Fstatat(f.fd, name, &there, unix.AT_SYMLINK_NOFOLLOW)
+	return err == nil && ours.Ino == there.Ino && ours.Dev == there.Dev, nil
 }
 
 // isSocket reports whether name is a socket; ErrNotEndpoint if it is something

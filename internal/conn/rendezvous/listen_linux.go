@@ -1,6 +1,7 @@
 package rendezvous
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +128,7 @@ func (w *owned) vacant(place string) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // a full backlog is a living host too
-	c, err := socket.Dial(ctx, w.dir.socketPath(place))
+	c, err := socket.Dial(ctx, w.dir.socketPath(place), false)
 	if err == nil {
 		_ = c.Close()
 		return errForeign
@@ -135,7 +136,7 @@ func (w *owned) vacant(place string) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
 		return errForeign
 	}
-	if IsExhausted(err) { // nobody was asked
+	if IsExhausted(err) || errors.Is(err, socket.ErrBacklog) { // nobody was asked
 		return err
 	}
 	return nil
@@ -187,7 +188,8 @@ var (
 	adopted = map[int]bool{}
 )
 
-// adopt takes over a descriptor of systemd's, nil if that has happened before.
+// adopt takes over a descriptor of systemd's, nil if that has happened before. On error
+// the descriptor stays open, as systemd has passed it, and can be adopted later.
 func adopt(fd int) (*socket.Listener, error) {
 	adoptMu.Lock()
 	defer adoptMu.Unlock()
@@ -256,13 +258,12 @@ func (in *unixIncoming) From() fair.Process { return in.from }
 
 // Hello implements Incoming.
 func (in *unixIncoming) Hello(ctx context.Context) ([]byte, error) {
-	buf := make([]byte, wire.MaxSetupSize)
-	s, ctl, err := receiveSetup(ctx, in.sock, buf)
+	s, ctl, err := receiveSetup(ctx, in.sock.Receive)
 	if err != nil {
 		return nil, Explain(err)
 	}
 	defer ctl.Close()
-	if ctl.FD >= 0 || s.Carrier == wire.CarrierRing {
+	if s.Carrier == wire.CarrierRing {
 		return nil, fmt.Errorf("%w: malformed set-up message", wire.ErrSetup)
 	}
 	if in.exhausted != nil {
@@ -305,12 +306,9 @@ func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, er
 	return ring.New(m, ring.Host, in.sock, in.cred, ring.Options{PollThreshold: in.o.PollThreshold}), nil
 }
 
-// ringSize is the smaller of what both sides want.
+// ringSize is the smaller of what both sides ask for.
 func (in *unixIncoming) ringSize() int {
-	ours, theirs := in.o.BufferSize, int(in.setup.Ring)
-	if ours == 0 {
-		ours = DefaultBufferSize
-	}
+	ours, theirs := cmp.Or(in.o.BufferSize, DefaultBufferSize), int(in.setup.Ring)
 	if ring.ValidSize(theirs) {
 		ours = min(ours, theirs)
 	}
@@ -363,9 +361,10 @@ func (in *unixIncoming) Close() error {
 	return err
 }
 
-// receiveSetup receives a set-up message into buf, with what came along.
-func receiveSetup(ctx context.Context, sock *socket.Conn, buf []byte) (wire.Setup, socket.Control, error) {
-	n, ctl, err := sock.Receive(ctx, buf)
+// receiveSetup receives a set-up message, with what came along.
+func receiveSetup(ctx context.Context, receive func(context.Context, []byte) (int, socket.Control, error)) (wire.Setup, socket.Control, error) {
+	buf := make([]byte, wire.MaxSetupSize)
+	n, ctl, err := receive(ctx, buf)
 	if err != nil {
 		return wire.Setup{}, ctl, setupError(err)
 	}
@@ -383,7 +382,7 @@ func setupError(err error) error {
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, socket.ErrReset):
 		return fmt.Errorf("connection set-up: %w", link.ErrPeerGone)
-	case errors.Is(err, socket.ErrTruncated), errors.Is(err, ring.ErrMapping), errors.Is(err, memfd.ErrNotSealed):
+	case errors.Is(err, socket.ErrTruncated), errors.Is(err, socket.ErrDescriptor), errors.Is(err, ring.ErrMapping), errors.Is(err, memfd.ErrNotSealed):
 		return fmt.Errorf("%w: %w", wire.ErrSetup, err)
 	}
 	return fmt.Errorf("connection set-up: %w", err)

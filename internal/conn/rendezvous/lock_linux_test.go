@@ -124,6 +124,36 @@ func TestLockFileIsNoWayElsewhere(t *testing.T) {
 	assert.NoFileExists(t, target)
 }
 
+// A lock on a file that the host before has removed meanwhile guards nothing, whether
+// another host has made a new one or not.
+func TestRemovedLockFileGuardsNothing(t *testing.T) {
+	dir, name := t.TempDir(), "x.lock"
+	path := filepath.Join(dir, name)
+	open := func() *os.File {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	locks := func(f *os.File) bool {
+		locked, err := rendezvous.LockOpen(dir, int(f.Fd()), name)
+		require.NoError(t, err)
+		return locked
+	}
+	first := open()
+	require.True(t, locks(first))
+	_, err := rendezvous.LockOpen(dir, int(open().Fd()), name)
+	require.ErrorIs(t, err, rendezvous.ErrInUse)
+
+	waiting := open()
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, first.Close())
+	require.False(t, locks(waiting), "there is none")
+	second := open()
+	require.False(t, locks(waiting), "there is another")
+	require.True(t, locks(second))
+}
+
 // Hosts that come and go at once: never two at a time, although each removes the
 // lock file that others wait to get.
 func TestOneHostAtATime(t *testing.T) {

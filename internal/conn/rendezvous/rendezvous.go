@@ -152,7 +152,8 @@ type Options struct {
 	Attested bool
 
 	// BufferSize is the size in bytes of each direction's buffer: a power of
-	// two. 0 leaves it to the other side, or is DefaultBufferSize. Linux only.
+	// two. 0 is DefaultBufferSize. The smaller value of both sides is used, and a
+	// client refuses a larger one. Linux only.
 	BufferSize int
 
 	// PollThreshold: see ring.Options. Linux only.
@@ -164,6 +165,6 @@ type Options struct {
 	MakeRoom func() bool
 }
 
-// DefaultBufferSize is the size in bytes of each direction's buffer where neither
-// side asks for another: within the L2 cache of today's machines.
+// DefaultBufferSize is the size in bytes of each direction's buffer if
+// Options.BufferSize is 0: within the L2 cache of today's machines.
 const DefaultBufferSize = 256 << 10

@@ -58,9 +58,11 @@ func testCloseWriteFull(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	frames := a.fill(c, 1000)
-	empty := 0
+	// Sealed frames of this size leave less of a ring than an empty one takes.
+	const fits = 9
+	small := 0
 	if c.SaysGoodbye {
-		empty = a.fill(c, 0) // no room for that either
+		small = a.fill(c, fits) // no room for that either
 		require.ErrorIs(t, a.CloseWrite(ended), context.Canceled)
 		require.NoError(t, a.CloseWrite(background), "idempotent")
 	} else {
@@ -69,8 +71,8 @@ func testCloseWriteFull(t *testing.T, c Carrier) {
 	for i := range frames {
 		b.mustRead(pattern(i, 1000))
 	}
-	for range empty {
-		b.mustRead(nil)
+	for i := range small {
+		b.mustRead(pattern(i, fits))
 	}
 	_, err := b.ReadFrame(background)
 	if c.SaysGoodbye {
@@ -118,13 +120,13 @@ func testCloseWriteLastFull(t *testing.T, c Carrier) {
 			a, b := c.pair(t)
 			defer finish(t, a, b)
 			frames := a.fill(c, 1000)
-			empty := a.fill(c, 0)
+			small := a.fill(c, c.Smallest)
 			err := a.CloseWrite(test.prepare(a.Link), []byte("last"))
 			for i := range frames {
 				b.mustRead(pattern(i, 1000))
 			}
-			for range empty {
-				b.mustRead(nil)
+			for i := range small {
+				b.mustRead(pattern(i, c.Smallest))
 			}
 			if err == nil {
 				b.mustRead([]byte("last"))

@@ -93,7 +93,7 @@ func testOrder(t *testing.T, c Carrier) {
 	a, b := c.pair(t)
 	defer finish(t, a, b)
 	const frames = 3000
-	size := func(i int) int { return (i * i) % 700 }
+	size := func(i int) int { return max(c.Smallest, (i*i)%700) }
 	var wg sync.WaitGroup
 	for _, pair := range [][2]*end{{a, b}, {b, a}} {
 		from, to := pair[0], pair[1]
@@ -122,7 +122,7 @@ func testSizes(t *testing.T, c Carrier) {
 	require.GreaterOrEqual(t, a.MaxFrame(), link.MinMaxFrame)
 	require.Equal(t, a.MaxFrame(), b.MaxFrame())
 	most := a.MaxFrame()
-	sizes := []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1023, 4095, most/2 + 1, most - 9, most - 8, most - 1, most}
+	sizes := []int{c.Smallest, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1023, 4095, most/2 + 1, most - 9, most - 8, most - 1, most}
 	// Several rounds, so that every size meets the end of a ring.
 	for round := range 20 {
 		for i, n := range sizes {
@@ -160,7 +160,7 @@ func testPrivate(t *testing.T, c Carrier) {
 }
 
 func testBackpressure(t *testing.T, c Carrier) {
-	for _, n := range []int{0, 64, 4096} {
+	for _, n := range []int{c.Smallest, 64, 4096} {
 		a, b := c.pair(t)
 		frames := a.fill(c, n)
 		require.Positive(t, frames)

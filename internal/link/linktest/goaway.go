@@ -1,6 +1,7 @@
 package linktest
 
 import (
+	"context"
 	"io"
 	"testing"
 	"time"
@@ -66,4 +67,28 @@ func testGoAwayFull(t *testing.T, c Carrier) {
 	for i := range frames {
 		a.mustRead(pattern(i, 1000))
 	}
+}
+
+// GoAway reaches a peer whose buffer was full when it was called, and that reads all of it
+// and goes on reading.
+func testGoAwayRead(t *testing.T, c Carrier) {
+	if !c.CountsUnacknowledged {
+		return // it is lost
+	}
+	a, b := c.pair(t)
+	defer finish(t, a, b)
+	frames := b.fill(c, 1000)
+	b.GoAway()
+	for i := range frames {
+		a.mustRead(pattern(i, 1000))
+	}
+	ctx, cancel := context.WithCancel(background)
+	read := make(chan error, 1)
+	go func() {
+		_, err := a.ReadFrame(ctx)
+		read <- err
+	}()
+	a.heard()
+	cancel()
+	require.ErrorIs(t, <-read, context.Canceled)
 }

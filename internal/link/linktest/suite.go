@@ -29,6 +29,10 @@ type Carrier struct {
 	// SaysGoodbye is whether CloseWrite sends a frame, which needs room. Without
 	// room a peer that reads to the end gets an error, never io.EOF.
 	SaysGoodbye bool
+
+	// Smallest is the size in bytes of the smallest frame: 0, or 1 if an empty frame
+	// is no frame.
+	Smallest int
 }
 
 // doubt is what Unacknowledged may be when the peer has dealt with everything.
@@ -66,6 +70,7 @@ func Run(t *testing.T, c Carrier) {
 		{"WaitDrainedIsCancelled", testWaitDrainedCancel},
 		{"GoAwayIsHeard", testGoAway},
 		{"GoAwayPassesFrames", testGoAwayFull},
+		{"GoAwayIsHeardAfterFrames", testGoAwayRead},
 		{"ManyConnections", testMany},
 		{"CloseIsIdempotent", testCloseTwice},
 	} {

@@ -48,6 +48,7 @@ type Link struct {
 	drained  chan struct{} // for WaitDrained
 
 	gone        chan struct{} // closed with stateGone
+	broken      error         // why, if the peer broke the protocol; written before
 	askedOnce   sync.Once
 	asked       chan struct{} // closed when the peer has asked for the end
 	interrupted chan struct{} // closed by Interrupt
@@ -94,6 +95,14 @@ func (l *Link) left() {
 	}
 }
 
+// goneError is the error of calls that find nothing else after left.
+func (l *Link) goneError() error {
+	if l.broken != nil {
+		return l.broken
+	}
+	return link.ErrPeerGone
+}
+
 func poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -125,7 +134,7 @@ func (l *Link) writeError() error {
 	case state&(stateInterrupted|stateWriteEnded) != 0:
 		return link.ErrClosed
 	case state&stateGone != 0:
-		return link.ErrPeerGone
+		return l.goneError()
 	default:
 		return nil
 	}
@@ -229,7 +238,7 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		case l.in.Ended():
 			return nil, io.EOF
 		case state&stateGone != 0:
-			return nil, link.ErrPeerGone
+			return nil, l.goneError()
 		}
 		if err := l.waitData(ctx); err != nil {
 			return nil, err
@@ -282,7 +291,7 @@ func (l *Link) WaitDrained(ctx context.Context) error {
 		if state := l.state.Load(); state&stateInterrupted != 0 {
 			return link.ErrClosed
 		} else if state&stateGone != 0 {
-			return link.ErrPeerGone
+			return l.goneError()
 		}
 		if !l.out.ArmDrained() {
 			return nil
@@ -335,7 +344,7 @@ func (l *Link) CloseWrite(ctx context.Context, last ...[]byte) error {
 func (l *Link) writeLast(ctx context.Context, last [][]byte) error {
 	for _, frame := range last {
 		if l.state.Load()&stateGone != 0 {
-			return link.ErrPeerGone
+			return l.goneError()
 		}
 		if ok, err := l.out.Write(nil, frame); !ok {
 			if err := l.writeSlow(ctx, nil, frame, err); err != nil {

@@ -4,8 +4,8 @@
 //
 // [Conn] and [Listener] are sockets. They are non-blocking, close-on-exec, and wait in
 // Go's netpoller. Nothing in them interprets what a peer sends. A datagram that is
-// truncated, or that carries more descriptors than expected, is an error, and its
-// descriptors are closed.
+// truncated, or that carries descriptors which are not expected, is an error. Whatever a
+// peer has sent is closed in the background.
 //
 // [Link] implements link.Link, with a datagram for each frame. It is the attested
 // carrier: the kernel attaches the sender's credentials to every datagram, and a

@@ -78,6 +78,8 @@ type Link struct {
 	handing     atomic.Bool // the receiver has a frame that has not been dealt with
 	reset       atomic.Bool // the peer closed without reading everything
 	gone        chan struct{}
+	asking      sync.Once // this side
+	heard       bool      // the receiver has got a kindGoAway
 	askedOnce   sync.Once
 	asked       chan struct{} // closed when the peer has asked for the end
 	received    chan struct{} // closed when the receiver has ended
@@ -310,8 +312,8 @@ func (l *Link) GoAway() {
 	if l.counts != nil {
 		l.counts.own.goAway.Store(1)
 	}
-	// If there is no room the peer is not waiting for a datagram, and looks at its Counts.
-	_ = l.sock.trySend([]byte{kindGoAway})
+	// If there is no room the peer has datagrams to receive, and looks at its Counts then.
+	l.asking.Do(func() { _ = l.sock.trySend([]byte{kindGoAway}) })
 }
 
 // GoingAway implements link.Link. A peer's request is noticed when it is received, or,

@@ -15,7 +15,10 @@ import (
 
 // pairs makes links and remembers their sockets, so that Kill can end one without
 // an end datagram.
-type pairs map[link.Link]*socket.Conn
+type pairs struct {
+	sockets func(t testing.TB) (x, y *socket.Conn)
+	of      map[link.Link]*socket.Conn
+}
 
 func (p pairs) pair(t testing.TB) (a, b link.Link) {
 	t.Helper()
@@ -35,8 +38,7 @@ func (p pairs) bare(t testing.TB) (a, b link.Link) {
 
 func (p pairs) pairWith(t testing.TB, host, client *socket.Counts) (a, b link.Link) {
 	t.Helper()
-	x, y, err := socket.Pair()
-	require.NoError(t, err)
+	x, y := p.sockets(t)
 	make := func(mine, theirs *socket.Conn, counts *socket.Counts) link.Link {
 		require.NoError(t, theirs.Send(context.Background(), []byte("hello"), nil, -1))
 		_, ctl, err := mine.Receive(context.Background(), make([]byte, 16))
@@ -45,7 +47,7 @@ func (p pairs) pairWith(t testing.TB, host, client *socket.Counts) (a, b link.Li
 		require.NoError(t, err)
 		l, err := socket.New(mine, c, counts)
 		require.NoError(t, err)
-		p[l] = mine
+		p.of[l] = mine
 		return l
 	}
 	// Both hellos before either link: a link's receiver would take the other's.
@@ -56,16 +58,27 @@ func (p pairs) pairWith(t testing.TB, host, client *socket.Counts) (a, b link.Li
 	return make(x, y, host), make(y, x, client)
 }
 
+func refusingPair(t testing.TB) (x, y *socket.Conn) {
+	x, y, err := socket.Pair()
+	require.NoError(t, err)
+	return x, y
+}
+
 func TestConformance(t *testing.T) {
-	p := pairs{}
+	p := pairs{of: make(map[link.Link]*socket.Conn)}
 	c := linktest.Carrier{
-		Pair:                 p.pair,
-		Kill:                 func(l link.Link) { _ = p[l].Close() },
+		Kill:                 func(l link.Link) { _ = p.of[l].Close() },
 		Held:                 16 << 20,
 		CountsUnacknowledged: true,
 	}
+	p.sockets = refusingPair
+	c.Pair = p.pair
 	linktest.Run(t, c)
+	p.sockets = openPair
+	c.Pair = p.pair
+	t.Run("before Linux 6.16", func(t *testing.T) { linktest.Run(t, c) })
 	// Where memory cannot be shared.
+	p.sockets = refusingPair
 	c.Pair, c.CountsUnacknowledged = p.bare, false
 	t.Run("bare", func(t *testing.T) { linktest.Run(t, c) })
 }

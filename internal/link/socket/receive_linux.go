@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sealport/sealport/internal/link"
 )
 
@@ -39,11 +41,21 @@ func (l *Link) receive() {
 			l.reset.Store(true)
 		case errors.Is(err, os.ErrClosed):
 			return
+		case errors.Is(err, ErrDescriptor): // which is in the way of what follows
+			end(err)
+			l.hungUp()
+			l.sock.Interrupt() // the peer may live, and a write wait
+			return
 		case errors.Is(err, io.EOF), errors.Is(err, link.ErrProtocol), errors.Is(err, link.ErrPeerChanged):
 			end(err)
-		default: // the socket has ended
+		case errors.Is(err, link.ErrPeerGone):
+			end(err)
+			l.hungUp()
+			return
+		default: // the socket has failed
 			end(link.ErrPeerGone)
 			l.hungUp()
+			l.sock.Interrupt()
 			return
 		}
 	}
@@ -103,7 +115,8 @@ func (l *Link) receiveFrame(buf []byte) ([]byte, error) {
 			return buf[1:n:n], nil
 		case buf[0] == kindEnd:
 			return nil, io.EOF
-		case buf[0] == kindGoAway && n == 1:
+		case buf[0] == kindGoAway && n == 1 && !l.heard: // once, so that no flood keeps us here
+			l.heard = true
 			l.peerAsks()
 			continue
 		}
@@ -117,12 +130,16 @@ func (l *Link) receiveChecked(buf []byte) (n int, err error) {
 	switch {
 	case err == io.EOF:
 		return 0, link.ErrPeerGone
-	case errors.Is(err, ErrTruncated):
+	case errors.Is(err, ErrTruncated), errors.Is(err, ErrDescriptor):
 		return 0, fmt.Errorf("%w: %w", link.ErrProtocol, err)
 	case err != nil:
 		return 0, err
 	}
 	defer ctl.Close()
+	// GoAway leaves its datagram out if there is no room, so there is one before it.
+	if l.counts != nil && l.counts.peers.goAway.Load() != 0 {
+		l.peerAsks()
+	}
 	return n, l.attest(&ctl)
 }
 
@@ -135,7 +152,11 @@ func (l *Link) attest(ctl *Control) error {
 	if l.inode == 0 {
 		return nil // no pidfs: a pid is all there is
 	}
-	if ctl.NoPIDFD != nil { // such as EMFILE: then the sender is unknown
+	switch ctl.NoPIDFD {
+	case nil:
+	case unix.EMFILE, unix.ENFILE, unix.ENOMEM:
+		return l.attestAlive(ctl)
+	default:
 		return fmt.Errorf("%w, as far as can be told: receiving a pidfd: %w", link.ErrPeerChanged, ctl.NoPIDFD)
 	}
 	if ctl.PIDFD < 0 {
@@ -149,4 +170,22 @@ func (l *Link) attest(ctl *Control) error {
 		return fmt.Errorf("%w: pid %d was reused", link.ErrPeerChanged, ctl.Cred.PID)
 	}
 	return nil
+}
+
+// attestAlive is attest where this process had no descriptor left for the sender's pidfd,
+// and the sender has the pid of the peer.
+//
+// The pid is the peer's as long as the peer has not been waited for, and it can't be
+// waited for before all of its threads have ended, which its pidfd says (pidfd_open(2)):
+// an exec, or the end of its first thread alone, changes neither. The datagram came after
+// the hello in the same queue, so that the peer lived already when it was sent. If the
+// peer lives now, after it was received, it has had that pid all the time. So the pid is
+// as good as the pidfd that the kernel would have made of it.
+func (l *Link) attestAlive(ctl *Control) error {
+	fds := []unix.PollFd{{Fd: int32(l.cred.PIDFD), Events: unix.POLLIN}}
+	n, err := retry(func() (int, error) { return unix.Poll(fds, 0) })
+	if err == nil && n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: who sent its last frames cannot be told: receiving a pidfd: %w", link.ErrPeerGone, ctl.NoPIDFD)
 }

@@ -112,3 +112,50 @@ func FuzzDecode(f *testing.F) {
 		require.Equal(t, text, bech32.Encode("sealport", data))
 	})
 }
+
+// TestRoundTrip: data of every length that leaves other padding, up to the longest text,
+// and prefixes of the first and the last character allowed.
+func TestRoundTrip(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	const longest = 634 // bytes, in 1023 characters with the prefix a
+	for _, prefix := range []string{"a", "A", "!a", "~a"} {
+		for _, n := range []int{0, 1, 2, 3, 4, 5, 6, 31, 32, 33, longest - len(prefix)} {
+			data := make([]byte, n)
+			for i := range data {
+				data[i] = byte(rng.Uint32())
+			}
+			got, err := bech32.Decode(prefix, bech32.Encode(prefix, data))
+			require.NoError(t, err)
+			require.Equal(t, data, got)
+		}
+	}
+	text := bech32.Encode("a", make([]byte, longest))
+	require.Len(t, text, 1023)
+	_, err := bech32.Decode("a", text)
+	require.NoError(t, err)
+	require.Panics(t, func() { bech32.Encode("a", make([]byte, longest+1)) })
+	for _, prefix := range []string{"\x20a", "\x7fa"} {
+		require.Panics(t, func() { bech32.Encode(prefix, nil) })
+	}
+}
+
+// TestOneLetterCase: no letter of a text may have another case than the prefix.
+func TestOneLetterCase(t *testing.T) {
+	all := make([]byte, 32) // each group once
+	for i := range all {
+		all[i] = byte(i)
+	}
+	for prefix, other := range map[string]func(string) string{"A": strings.ToLower, "a": strings.ToUpper} {
+		text := bech32.EncodeGroups(prefix, all)
+		_, err := bech32.Decode(prefix, text)
+		require.NoError(t, err)
+		for i := len(prefix) + 1; i < len(text); i++ {
+			letter := text[i : i+1]
+			if other(letter) == letter {
+				continue
+			}
+			_, err := bech32.Decode(prefix, text[:i]+other(letter)+text[i+1:])
+			require.ErrorIs(t, err, bech32.ErrMalformed, letter)
+		}
+	}
+}

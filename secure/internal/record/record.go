@@ -32,12 +32,12 @@ type Type byte
 
 // The types.
 const (
-	Data      Type = 0 // the plaintext is a frame of the layer above
+	Data      Type = 0 // the plaintext is a frame of the layer above; not empty
 	Close     Type = 1 // the end of this direction; empty
 	Rekey     Type = 2 // the next record has the next key (Noise §4.2, REKEY); empty
 	Handshake Type = 3 // a message of a rehandshake, which will replace the keys
 	Switch    Type = 4 // the next record has the key of the rehandshake; empty
-	Ready     Type = 5 // the responder has accepted the initiator's key; empty
+	Ready     Type = 5 // the responder has accepted the initiator's key; empty; number 0
 
 	types = 6
 )
@@ -60,6 +60,11 @@ const (
 	// due. The caller keeps that record until it is sent, long before the number
 	// of abandoned records no longer fits.
 	DueSkip = 1 << 15
+
+	// maxRekeys is how many Rekeys an Opener accepts in a row. A key that no other
+	// record was sent with needs no successor; a sender that abandons DueSkip records
+	// behind a Rekey sends another one nevertheless.
+	maxRekeys = 16
 
 	// hardFactor is how many times these limits an Opener lets a peer use a key
 	// before it refuses the records.
@@ -136,6 +141,7 @@ func (s *state) count(n int) {
 type Sealer struct {
 	state
 	skip uint16 // records sealed since the last that was sent
+	used bool   // a record was sent with the key
 }
 
 // NewSealer returns a Sealer. key is not kept; the caller should clear it.
@@ -175,7 +181,7 @@ func (s *Sealer) Seal(dst []byte, t Type, head, body []byte) ([]byte, error) {
 }
 
 // Sent says that the last record was sent.
-func (s *Sealer) Sent() { s.skip = 0 }
+func (s *Sealer) Sent() { s.skip, s.used = 0, true }
 
 // Abandoned says that the last record will not be sent: its nonce is skipped, and the
 // next record says so.
@@ -186,16 +192,28 @@ func (s *Sealer) Due() bool {
 	return s.records >= RekeyRecords || s.bytes >= RekeyBytes || s.skip >= DueSkip
 }
 
+// Used reports whether a record was sent with the key.
+func (s *Sealer) Used() bool { return s.used }
+
 // Rekey replaces the key after a Rekey record was sent.
-func (s *Sealer) Rekey() { s.rekey() }
+func (s *Sealer) Rekey() {
+	s.rekey()
+	s.used = false
+}
 
 // Replace replaces the key after a Switch record was sent. key is not kept; the caller
 // should clear it.
-func (s *Sealer) Replace(key *[KeySize]byte) { s.setKey(key) }
+func (s *Sealer) Replace(key *[KeySize]byte) {
+	s.setKey(key)
+	s.used = false
+}
 
 // Opener opens the records of one direction. It must be used by one goroutine at a
 // time.
-type Opener struct{ state }
+type Opener struct {
+	state
+	rekeys int // in a row
+}
 
 // NewOpener returns an Opener. key is not kept; the caller should clear it.
 func NewOpener(key *[KeySize]byte) *Opener {
@@ -240,11 +258,18 @@ func (o *Opener) open(dst, frame []byte) (Type, []byte, error) {
 	switch {
 	case t >= types || header[1] != 0:
 		return 0, nil, fmt.Errorf("%w: type %d", ErrMalformed, header[0])
-	case n > 0 && t != Data && t != Handshake, n == 0 && t == Handshake:
+	case (n > 0) != (t == Data || t == Handshake):
 		return 0, nil, fmt.Errorf("%w: type %d with %d bytes", ErrMalformed, t, n)
+	case t == Ready && counter > 0:
+		return 0, nil, fmt.Errorf("%w: ready with number %d", ErrMalformed, counter)
 	case o.records > hardFactor*RekeyRecords || o.bytes > hardFactor*RekeyBytes:
 		return 0, nil, fmt.Errorf("%w: the peer does not change its key", ErrMalformed)
-	case t == Rekey:
+	case t != Rekey:
+		o.rekeys = 0
+	case o.rekeys == maxRekeys:
+		return 0, nil, fmt.Errorf("%w: more than %d rekeys in a row", ErrMalformed, maxRekeys)
+	default:
+		o.rekeys++
 		o.rekey()
 	}
 	return t, plain, nil

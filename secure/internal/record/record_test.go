@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/sealport/sealport/secure/internal/record"
 )
@@ -31,7 +32,7 @@ func seal(t testing.TB, s *record.Sealer, typ record.Type, plain []byte) []byte 
 
 func TestRoundTrip(t *testing.T) {
 	s, o := pair()
-	for _, n := range []int{0, 1, 2, 3, 4, 63, 64, 65, 16 << 10, 64 << 10} {
+	for _, n := range []int{1, 2, 3, 4, 63, 64, 65, 16 << 10, 64 << 10} {
 		plain := bytes.Repeat([]byte{byte(n)}, n)
 		rec := seal(t, s, record.Data, plain)
 		assert.Len(t, rec, n+record.Overhead)
@@ -116,6 +117,16 @@ func TestAbandonedRecordsUseTheirNonces(t *testing.T) {
 	assert.Equal(t, s.Counter(), o.Counter())
 	assert.Equal(t, uint64(5), s.Counter())
 
+	for i := range record.DueSkip {
+		require.False(t, s.Due(), i)
+		_, err := s.Seal(nil, record.Data, nil, nil)
+		require.NoError(t, err)
+		s.Abandoned()
+	}
+	require.True(t, s.Due())
+	s.Sent() // so that the rest begins anew
+	require.False(t, s.Due())
+
 	for range math.MaxUint16 {
 		_, err := s.Seal(nil, record.Data, nil, nil)
 		require.NoError(t, err)
@@ -145,23 +156,95 @@ func TestRekey(t *testing.T) {
 		_, _, err := o.Open(nil, bytes.Clone(rec))
 		require.NoError(t, err)
 	}
+	// The next key is the one of Noise §4.2, and no other.
+	s, o = pair()
+	rekey = seal(t, s, record.Rekey, nil)
+	s.Rekey()
+	_, _, err := o.Open(nil, rekey)
+	require.NoError(t, err)
+	aead, err := chacha20poly1305.New(key[:])
+	require.NoError(t, err)
+	last := append(make([]byte, 4), bytes.Repeat([]byte{0xff}, 8)...)
+	next := aead.Seal(nil, last, make([]byte, 32), nil)[:32]
+	want := sealedByHand(t, next, [4]byte{})
+	require.Equal(t, want, seal(t, s, record.Data, []byte("x")))
+	_, plain, err := o.Open(nil, want)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(plain))
+
 	// Without the Rekey record the new key's records do not open.
 	o = record.NewOpener(&key)
-	_, _, err := o.Open(nil, before)
+	_, _, err = o.Open(nil, before)
 	require.NoError(t, err)
 	_, _, err = o.Open(nil, after)
 	require.ErrorIs(t, err, record.ErrOpen)
 }
 
+// sealedByHand is a record with the given header, number 0 and plaintext x, sealed as
+// docs/PROTOCOL.md says.
+func sealedByHand(t *testing.T, k []byte, header [4]byte) []byte {
+	t.Helper()
+	aead, err := chacha20poly1305.New(k)
+	require.NoError(t, err)
+	return append(header[:], aead.Seal(nil, make([]byte, 12), []byte("x"), append(header[:], 1, 0, 0, 0))...)
+}
+
+// TestSecondByteIsZero: whatever it is, it is authenticated, so only the peer can have
+// set it.
+func TestSecondByteIsZero(t *testing.T) {
+	for second := range 256 {
+		_, o := pair()
+		_, plain, err := o.Open(nil, sealedByHand(t, key[:], [4]byte{0, byte(second), 0, 0}))
+		if second == 0 {
+			require.NoError(t, err)
+			require.Equal(t, "x", string(plain))
+			continue
+		}
+		require.ErrorIs(t, err, record.ErrMalformed, second)
+	}
+}
+
+// TestRekeysInARow: a key that nothing was sealed with needs no successor, so a peer
+// that only changes keys is stopped.
+func TestRekeysInARow(t *testing.T) {
+	const most = 16
+	rekey := func(s *record.Sealer, o *record.Opener) error {
+		rec := seal(t, s, record.Rekey, nil)
+		s.Rekey()
+		_, _, err := o.Open(nil, rec)
+		return err
+	}
+	s, o := pair()
+	for range 3 {
+		for range most {
+			require.NoError(t, rekey(s, o))
+		}
+		_, _, err := o.Open(nil, seal(t, s, record.Data, []byte("in between")))
+		require.NoError(t, err)
+	}
+	for range most {
+		require.NoError(t, rekey(s, o))
+	}
+	require.ErrorIs(t, rekey(s, o), record.ErrMalformed)
+}
+
 func TestReplace(t *testing.T) {
 	s, o := pair()
 	next := [record.KeySize]byte{7}
+	require.False(t, s.Used())
 	sw := seal(t, s, record.Switch, nil)
+	require.True(t, s.Used())
 	s.Replace(&next)
+	require.False(t, s.Used())
 	rec := seal(t, s, record.Data, []byte("new"))
 	typ, _, err := o.Open(nil, sw)
 	require.NoError(t, err)
 	require.Equal(t, record.Switch, typ)
+	stolen := record.NewOpener(&key)
+	_, _, err = stolen.Open(nil, sw)
+	require.NoError(t, err)
+	_, _, err = stolen.Open(nil, rec)
+	require.ErrorIs(t, err, record.ErrOpen, "the old key opens nothing that comes after it")
 	o.Replace(&next)
 	_, got, err := o.Open(nil, rec)
 	require.NoError(t, err)
@@ -197,17 +280,34 @@ func TestOpenRefusesMalformed(t *testing.T) {
 		"rekey with data":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Rekey, nil, []byte{1}) },
 		"switch with data": func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Switch, nil, []byte{1}) },
 		"empty handshake":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Handshake, nil, nil) },
+		"empty data":       func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Data, nil, nil) },
+		"ready with data":  func(s *record.Sealer) ([]byte, error) { return s.Seal(nil, record.Ready, nil, []byte{1}) },
+		"ready with a skip": func(s *record.Sealer) ([]byte, error) {
+			_, err := s.Seal(nil, record.Ready, nil, nil)
+			require.NoError(t, err)
+			s.Abandoned()
+			return s.Seal(nil, record.Ready, nil, nil)
+		},
+		"ready as the second": func(s *record.Sealer) ([]byte, error) {
+			s.SetCounter(1)
+			return s.Seal(nil, record.Ready, nil, nil)
+		},
 	} {
 		s, o := pair()
 		rec, err := make(s)
 		require.NoError(t, err)
+		if name == "ready as the second" {
+			o.SetCounter(1)
+		}
 		_, _, err = o.Open(nil, rec)
 		assert.ErrorIs(t, err, record.ErrMalformed, name)
 	}
-	for _, used := range [][2]uint64{{2 * record.RekeyRecords, 0}, {0, 2 * record.RekeyBytes}} {
+	for _, used := range [][2]uint64{{2*record.RekeyRecords - 1, 0}, {0, 2*record.RekeyBytes - 1}} {
 		s, o := pair()
 		o.SetUsed(used[0], used[1])
 		_, _, err := o.Open(nil, seal(t, s, record.Data, []byte{1}))
+		require.NoError(t, err, "the last one")
+		_, _, err = o.Open(nil, seal(t, s, record.Data, []byte{1}))
 		assert.ErrorIs(t, err, record.ErrMalformed, "a peer that never rekeys")
 	}
 }
