@@ -36,6 +36,10 @@ func refusing() bool {
 // a host has threads for.
 const slowAttempts = 50
 
+// slowReports is how many of them the host reports one by one. A report comes when the
+// host is done with the client.
+const slowReports = 8
+
 // slowClients send a descriptor that takes an hour to close with the hello, or after the
 // answer, and say how many of them the kernel has refused.
 func slowClients(e *env, when string) {
@@ -92,7 +96,7 @@ func slowHost(e *env, how string) {
 			break
 		}
 		wrong := 0
-		for range slowAttempts {
+		for range slowReports {
 			if err := <-report; !errors.Is(err, transport.ErrProtocol) {
 				wrong++
 			}
