@@ -216,9 +216,17 @@ func (l *sealed) ReadFrame(ctx context.Context) ([]byte, error) {
 	return frame, err
 }
 
+// silentRecords is how many records without a frame are received before the reader looks
+// at its context.
+const silentRecords = 64
+
 // readLocked receives records until one contains a frame, which it puts into buf.
 func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
-	for l.rerr == nil {
+	for records := 1; l.rerr == nil; records++ {
+		// The link below looks at ctx only when nothing has arrived.
+		if records%silentRecords == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		frame, err := l.lower.ReadFrame(ctx)
 		if err != nil {
 			return nil, l.readFailed(ctx, err)
@@ -233,6 +241,9 @@ func (l *sealed) readLocked(ctx context.Context, buf []byte) ([]byte, error) {
 			return plain, nil
 		case record.Close:
 			l.rerr = io.EOF
+			// So that the peer's Unacknowledged leaves the record out. Whatever follows
+			// is nothing of this direction.
+			_, _ = l.lower.ReadFrame(ended)
 		case record.Handshake:
 			err = l.handshakeMessage(plain)
 		case record.Switch:
@@ -297,6 +308,13 @@ func (l *sealed) Gone() <-chan struct{} { return l.lower.Gone() }
 
 // HungUp implements link.Link.
 func (l *sealed) HungUp() bool { return l.lower.HungUp() }
+
+// GoAway implements link.Link. It is not authenticated: a peer that can forge it can end
+// the connection, too.
+func (l *sealed) GoAway() { l.lower.GoAway() }
+
+// GoingAway implements link.Link.
+func (l *sealed) GoingAway() <-chan struct{} { return l.lower.GoingAway() }
 
 // Credentials implements link.Link.
 func (l *sealed) Credentials() *cred.Credentials { return l.lower.Credentials() }

@@ -59,8 +59,8 @@ func (c *Conn) SendBatch(ctx context.Context, messages [][]byte) (sent int, err 
 //
 // It returns [io.EOF] after the peer has closed, a [*CloseError] if the peer gave a
 // reason, and [ErrPeerGone] if the peer ended without closing; each of them only after
-// all messages sent before. It returns ctx.Err() if ctx has ended and no message is
-// there. The other errors are [ErrProtocol], [ErrPeerChanged] and [ErrClosed]. All
+// all messages sent before. It returns ctx.Err() if ctx has ended, also if messages wait:
+// the next Receive returns them. The other errors are [ErrProtocol], [ErrPeerChanged] and [ErrClosed]. All
 // errors except ctx.Err() are final for receiving.
 func (c *Conn) Receive(ctx context.Context) ([]byte, error) { return c.c.Receive(ctx) }
 
@@ -95,7 +95,8 @@ func (c *Conn) Close() error { return c.c.Close() }
 // CloseWithReason is Close with a reason for the peer, whose Receive returns a
 // [*CloseError]. The reason is truncated to 256 bytes, and bytes in it that are not
 // UTF-8 become "?". It blocks for at most 5 seconds, while the peer's buffer is full,
-// and returns the errors of Close. After Close it does nothing.
+// and returns the errors of Close. After Close it does nothing. The reason is not sent if the
+// peer has asked for the end ([Conn.GoAway]), since this side's messages have ended then.
 func (c *Conn) CloseWithReason(reason string) error { return c.c.CloseWithReason(reason) }
 
 // Peer returns the kernel-verified identity of the process at the other end, as of its
@@ -119,6 +120,13 @@ func (c *Conn) Endpoint() string { return c.c.Endpoint() }
 // MaxMessageSize returns the size in bytes of the largest message that Send accepts:
 // the smaller value of the two sides.
 func (c *Conn) MaxMessageSize() int { return c.c.MaxMessageSize() }
+
+// GoAway asks the peer, which must have dialed, to end its messages. A [Conn] or
+// [Client] flushes and does so: this side receives everything that was sent, then
+// [io.EOF], while the peer's Send returns [ErrPeerGone]. So a host that ends loses
+// nothing. GoAway does not block, and does not wait for the peer. It does nothing on the
+// side that has dialed, and after Close.
+func (c *Conn) GoAway() { c.c.GoAway() }
 
 // Gone returns a channel that is closed when the peer has died or closed. Messages
 // that it sent before may still wait for Receive.

@@ -14,8 +14,9 @@
 // A client's messages arrive in order, complete and once. A message whose Send returned
 // nil arrives even if the sender's process then dies, also by kill -9. What was sent
 // before a Close arrives before the receiver gets [io.EOF]; if the peer died instead,
-// the receiver gets [ErrPeerGone]. When a host ends, its clients report how many
-// messages it may not have handled, as a [*DisconnectedError].
+// the receiver gets [ErrPeerGone]. A host that ends by [Host.Shutdown] has handled
+// everything. When a host ends in another way, its clients report how many messages it may
+// not have handled, as a [*DisconnectedError]. A [Client] goes on with the next host.
 //
 // Coalesced messages are the exception. They exist on attested and secure connections
 // and over Mach ports, while the receiver is backlogged; see [Conn.Flush]. They are lost

@@ -115,16 +115,22 @@ type CloseError struct {
 
 func (e *CloseError) Error() string { return "closed by the peer: " + e.Reason }
 
-// DisconnectedError reports that a [Client] has lost its host, and what may have been
-// lost with it. errors.Is holds for [ErrDisconnected] and for the cause. A call whose
+// DisconnectedError reports that a connection of a [Client] has ended, and what may have
+// been lost with it. errors.Is holds for [ErrDisconnected] and for the cause. A call whose
 // context ends while it waits for the next host returns another error; see
 // [Client.Send].
 type DisconnectedError struct {
 	Endpoint string
 
+	// Generation is that of the connection that has ended; see [Client.Generation].
+	Generation uint64
+
 	// Unconfirmed is the number of messages that Send accepted before and that the
-	// host may not have handled. In attested mode the kernel does not tell how many
-	// messages wait: then 1 may stand for any number.
+	// host may not have handled: the last ones that were sent. It is never too small.
+	// Messages that a host was killed or closed with after it had handled them may count:
+	// up to 16 KiB of them or one that is larger, and with Mach ports those of 8 frames. If the system cannot share
+	// memory between processes (memfd_create is forbidden), all that the socket's
+	// buffer can hold may count.
 	Unconfirmed uint64
 
 	// NotSent reports whether the value given to this call was not sent.
@@ -147,6 +153,21 @@ func (e *DisconnectedError) Error() string {
 		s += "; this one was not sent"
 	}
 	return s + ": " + e.Err.Error()
+}
+
+// matters reports whether Close returns it: messages may be lost, or the host gave a
+// reason.
+func (e *DisconnectedError) matters() bool {
+	var closed *CloseError
+	return e.Unconfirmed > 0 || errors.As(e.Err, &closed)
+}
+
+// after returns one report for e and an earlier end, which may be nil.
+func (e *DisconnectedError) after(earlier *DisconnectedError) *DisconnectedError {
+	if earlier != nil {
+		e.Unconfirmed += earlier.Unconfirmed
+	}
+	return e
 }
 
 // Unwrap returns ErrDisconnected and the cause.

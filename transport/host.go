@@ -31,7 +31,7 @@ type Host[T any] struct {
 
 	ctx    context.Context // ended by Close: sessions end at once
 	cancel context.CancelFunc
-	drain  context.Context // ended by Shutdown and Close: sessions end when they are idle
+	drain  context.Context // ended by Shutdown and Close: clients are asked to end
 	stop   context.CancelFunc
 
 	decodeErrors atomic.Uint64
@@ -103,6 +103,12 @@ func (h *Host[T]) serve(c *conn.Conn) {
 	defer s.cancel()
 	unhook := context.AfterFunc(h.ctx, c.Abort)
 	defer unhook()
+	unask := context.AfterFunc(h.drain, func() {
+		if h.ctx.Err() == nil { // else the connection ends at once
+			c.GoAway()
+		}
+	})
+	defer unask()
 	h.wg.Go(s.watch)
 	if !h.admit(s) {
 		return
@@ -110,7 +116,7 @@ func (h *Host[T]) serve(c *conn.Conn) {
 	err := h.receive(s)
 	h.finish(s)
 	why := s.why(err)
-	s.left.Store(why != ErrClosed)
+	s.left.Store(leftBy(why))
 	var closed *CloseError
 	if why != nil && why != ErrClosed && !errors.As(why, &closed) {
 		h.s.reportConn(h.Endpoint(), s.Peer(), why)
@@ -151,25 +157,45 @@ func (h *Host[T]) admit(s *Session[T]) bool {
 	return true
 }
 
-// receive handles messages until there are no more.
+// endWait is how long Shutdown waits for the next message of a client that was asked to
+// end, or for its end.
+const endWait = 5 * time.Second
+
+// receive handles messages until there are no more. When the host shuts down, the client
+// is asked to end, and everything up to there is handled.
 func (h *Host[T]) receive(s *Session[T]) error {
+	for h.drain.Err() == nil {
+		err := h.handleNext(h.drain, s)
+		if err != nil && (h.drain.Err() == nil || !errors.Is(err, h.drain.Err())) {
+			return err
+		}
+	}
 	for {
-		if h.ctx.Err() != nil || s.reason.Load() != nil {
-			return ErrClosed // what was sent and not handled is lost
-		}
-		// A context that has ended returns what is there, and only then its
-		// error: so Shutdown drains.
-		v, err := s.c.receive(h.drain)
-		if bad, ok := err.(*MessageError); ok {
-			h.decodeErrors.Add(1)
-			h.s.reportMessage(h.Endpoint(), bad)
-			continue
-		}
+		ctx, cancel := context.WithTimeout(h.ctx, endWait)
+		err := h.handleNext(ctx, s)
+		cancel()
 		if err != nil {
 			return err
 		}
-		h.service.Handle(s.ctx, Message[T]{Body: v, Session: s})
 	}
+}
+
+// handleNext handles the next message. An error is the end of the session, or of ctx.
+func (h *Host[T]) handleNext(ctx context.Context, s *Session[T]) error {
+	v, err := s.c.receive(ctx)
+	if h.ctx.Err() != nil || s.reason.Load() != nil {
+		return ErrClosed // what was sent and not handled is lost
+	}
+	if bad, ok := err.(*MessageError); ok {
+		h.decodeErrors.Add(1)
+		h.s.reportMessage(h.Endpoint(), bad)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.service.Handle(s.ctx, Message[T]{Body: v, Session: s})
+	return nil
 }
 
 // finish sends what was published to a session that ends gracefully, and stops
@@ -200,11 +226,19 @@ func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 	}
 }
 
-// Shutdown stops serving the endpoint, handles what clients have sent so far, sends what
-// was published, closes the sessions gracefully, and waits for all of this. When ctx
-// ends, it ends every session's context and connection and returns ctx.Err() at
-// once, whatever a handler does. The endpoint is released in any case: another host
-// can serve it when Shutdown has returned. A system's error in doing so is returned.
+// Shutdown stops serving the endpoint and ends every session gracefully: it asks the
+// client to end, handles everything that the client has sent up to there, sends what was
+// published, and closes. Nothing is lost, however fast clients send: a [Client] or [Conn]
+// that is asked flushes, sends nothing more, and a Client goes on with the next host when
+// this one has closed. A client that does not end, and sends nothing for 5 seconds, is
+// disconnected; one that goes on sending, which sealport's do not, delays Shutdown until ctx
+// ends. So does a client whose buffer is full of replies that it does not receive.
+//
+// When ctx ends, Shutdown ends every session's context and connection and returns ctx.Err()
+// at once, whatever a handler does. No further handler is called then, except one that is just
+// being called, and clients learn how many were not ([DisconnectedError].Unconfirmed). The endpoint is released in any case:
+// another host can serve it when Shutdown has returned. A system's error in doing so is
+// returned.
 //
 // In a handler, Shutdown waits for that handler, and so until ctx ends. It may be called
 // again, to wait again. Close is not needed afterwards; after ctx.Err() it waits for

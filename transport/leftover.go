@@ -62,7 +62,7 @@ func endOfHost(err error) error {
 	case io.EOF:
 		return errHostClosed
 	case ErrClosed: // and not one with a reason, such as a revoked key
-		return ErrPeerGone // the connection was given up in Client.read
+		return ErrPeerGone // the connection was given up in reconnector.read
 	}
 	return err
 }

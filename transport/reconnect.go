@@ -1,47 +1,20 @@
 package transport
 
 import (
-	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/sealport/sealport/internal/conn"
 )
-
-// Pauses between attempts to find a host again: they double from the first to
-// the longest, each shortened by up to half at random, so that the clients of a
-// host that restarts do not all come at once. A host that refuses this client is asked
-// less often: a refusal rarely changes, and each attempt costs the host a handshake and a
-// line in its log.
-const (
-	firstPause          = 5 * time.Millisecond
-	longestPause        = time.Second
-	longestRefusedPause = time.Minute
-)
-
-// nextPause returns the pause after one, when an attempt has failed with err.
-func (s *settings) nextPause(pause time.Duration, err error) time.Duration {
-	if s.isRefusal(err) {
-		return min(2*pause, longestRefusedPause)
-	}
-	return min(2*pause, longestPause)
-}
-
-// isRefusal reports whether a host has refused this client, or the handshake with it has
-// failed. A host that refuses a key closes the connection.
-func (s *settings) isRefusal(err error) bool {
-	for _, other := range []error{ErrNoHost, ErrBusy, ErrExhausted, ErrPermission, ErrUnsafeDir, ErrNotEndpoint, context.DeadlineExceeded} {
-		if errors.Is(err, other) {
-			return false
-		}
-	}
-	return s.Security != nil || !errors.Is(err, ErrPeerGone)
-}
 
 // keep replaces the connection whenever its host is gone. NewClient starts it, and Close
 // joins it.
-func (c *Client[T]) keep() {
+func (c *reconnector[T]) keep() {
 	defer close(c.kept)
-	for pause := firstPause; ; {
+	for pause := conn.FirstPause; ; {
 		begun := time.Now()
 		a := c.current.Load()
 		if a != nil {
@@ -55,13 +28,13 @@ func (c *Client[T]) keep() {
 		}
 		// A host that ends each session at once, perhaps because it fails, is not
 		// tried again at once.
-		if time.Since(begun) >= longestPause {
-			pause = firstPause
+		if time.Since(begun) >= conn.LongestPause {
+			pause = conn.FirstPause
 		} else {
 			if !c.sleep(pause) {
 				return
 			}
-			pause = min(2*pause, longestPause)
+			pause = min(2*pause, conn.LongestPause)
 		}
 		if !c.redial() {
 			return
@@ -69,8 +42,9 @@ func (c *Client[T]) keep() {
 	}
 }
 
-// sleep waits for about d, or until the Client is closed (false).
-func (c *Client[T]) sleep(d time.Duration) bool {
+// sleep waits for d, shortened by up to half at random, so that the clients of a host that
+// restarts do not all come at once, or until the Client is closed (false).
+func (c *reconnector[T]) sleep(d time.Duration) bool {
 	t := time.NewTimer(d - rand.N(d/2))
 	defer t.Stop()
 	select {
@@ -82,12 +56,11 @@ func (c *Client[T]) sleep(d time.Duration) bool {
 }
 
 // redial tries until there is a host (true) or the Client is closed (false).
-func (c *Client[T]) redial() bool {
-	for pause := firstPause; ; {
+func (c *reconnector[T]) redial() bool {
+	for pause := conn.FirstPause; ; {
 		next, err := c.dial(c.ctx)
 		if err == nil {
-			c.s.log.Info("reconnected", "endpoint", c.endpoint)
-			c.attach(next)
+			c.s.log.Info("reconnected", "endpoint", c.endpoint, "generation", c.attach(next))
 			return true
 		}
 		c.mu.Lock()
@@ -99,25 +72,27 @@ func (c *Client[T]) redial() bool {
 		if !c.sleep(pause) {
 			return false
 		}
-		pause = c.s.nextPause(pause, err)
+		pause = c.engine.NextPause(pause, err)
 	}
 }
 
 // attach makes a connection current.
-func (c *Client[T]) attach(next *typed[T]) {
+func (c *reconnector[T]) attach(next *typed[T]) (generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dialErr = nil
-	c.current.Store(&attachment[T]{typed: next, detached: make(chan struct{})})
+	c.made++
+	c.current.Store(&attachment[T]{typed: next, generation: c.made, detached: make(chan struct{})})
 	close(c.changed)
 	c.changed = make(chan struct{})
+	return c.made
 }
 
 // detach is called when a connection can no longer be used for sending. It notes what
 // may be lost, for the next call to report, and returns the cause: the host's
 // reason, if it is known. Several goroutines call it for the same connection; only the
 // first call has an effect.
-func (c *Client[T]) detach(a *attachment[T], cause error) error {
+func (c *reconnector[T]) detach(a *attachment[T], cause error) error {
 	c.mu.Lock()
 	if !c.current.CompareAndSwap(a, nil) {
 		c.mu.Unlock()
@@ -144,7 +119,7 @@ func (c *Client[T]) detach(a *attachment[T], cause error) error {
 
 // drainLocked receives what the host of a connection had sent, unless the caller of
 // Receive may still use the memory of that connection, and returns the cause of its end.
-func (c *Client[T]) drainLocked(a *attachment[T], cause error) error {
+func (c *reconnector[T]) drainLocked(a *attachment[T], cause error) error {
 	if a.received {
 		return cause
 	}
@@ -152,34 +127,46 @@ func (c *Client[T]) drainLocked(a *attachment[T], cause error) error {
 	return a.left.cause
 }
 
-// noteLossLocked notes what is lost with a connection whose host is gone, or the
-// reason with which its host has closed it. It returns the number of messages, for
-// logLoss.
-func (c *Client[T]) noteLossLocked(a *attachment[T], cause error) (lost uint64) {
+// noteLossLocked notes that a connection has ended and what is lost with it. It returns
+// the number of messages, for logLoss.
+func (c *reconnector[T]) noteLossLocked(a *attachment[T], cause error) (lost uint64) {
+	_ = a.HungUp() // the carrier learns the host's last acknowledgement
 	lost = a.Unacknowledged()
-	var closed *CloseError
-	if lost == 0 && !errors.As(cause, &closed) {
-		return lost
+	c.losses = append(c.losses, &DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, Unconfirmed: lost, Err: cause})
+	if len(c.losses) > maxLeaving {
+		c.losses[1] = c.losses[1].after(c.losses[0])
+		c.losses = c.losses[1:]
 	}
-	sum := lost
-	if earlier := c.loss.Swap(nil); earlier != nil {
-		sum += earlier.Unconfirmed
-	}
-	c.loss.Store(&DisconnectedError{Endpoint: c.endpoint, Unconfirmed: sum, Err: cause})
+	c.untold.Store(true)
 	return lost
 }
 
 // logLoss is called without the lock: a Logger may block, or ask for Stats.
-func (c *Client[T]) logLoss(lost uint64, cause error) {
-	c.s.log.Warn("disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
+func (c *reconnector[T]) logLoss(lost uint64, cause error) {
+	level := slog.LevelWarn
+	if lost == 0 && errors.Is(cause, io.EOF) {
+		level = slog.LevelInfo
+	}
+	c.s.log.Log(c.ctx, level, "disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
 }
 
 // endLocked frees a connection and keeps its numbers. Idempotent.
-func (c *Client[T]) endLocked(a *attachment[T]) {
+func (c *reconnector[T]) endLocked(a *attachment[T]) {
 	if a.freed {
 		return
 	}
 	a.freed = true
 	a.Abort()
 	c.past.add(statsOf(a.Counters()))
+}
+
+// abandoned closes a Client that nobody holds any more. It does not block: a Logger and
+// Close may.
+func (c *reconnector[T]) abandoned() {
+	go c.closing.Do(func() {
+		c.s.log.Warn("a Client was not closed before it was garbage; closing it", "endpoint", c.endpoint)
+		if err := c.close(); err != nil {
+			c.s.log.Warn("closing a Client that was garbage", "endpoint", c.endpoint, "err", err)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,7 @@ type Session[T any] struct {
 	ctx    context.Context // ended with the session
 	cancel context.CancelFunc
 	reason atomic.Pointer[string] // given to Close; nil before
-	left   atomic.Bool            // the client has ended the session
+	left   atomic.Pointer[error]  // why the session has ended, if not by this side
 	value  atomic.Value
 	out    outbox
 }
@@ -85,13 +86,29 @@ func (s *Session[T]) SetValue(v any) { s.value.Store(boxed{v}) }
 // goroutine sends arrive in order. It blocks while the client's buffer is full,
 // until ctx ends: a client that never receives delays only calls that send to it. The
 // caller may change v after Send has returned. It returns the errors of [Conn.Send],
-// and [ErrEncode], after which the session is as before.
+// and [ErrEncode], after which the session is as before. If the client has ended the
+// session with a reason, that is in the error, as a [*CloseError].
 func (s *Session[T]) Send(ctx context.Context, v T) error {
 	err := s.c.send(ctx, v)
-	if err == ErrClosed && s.left.Load() {
-		return ErrPeerGone // this side has closed after the client
+	if left := s.left.Load(); left != nil && err == ErrClosed {
+		return *left // this side has closed after the client
 	}
 	return err
+}
+
+// leftBy is what Send returns when the client has ended the session, or it has failed, with
+// why.
+func leftBy(why error) *error {
+	var closed *CloseError
+	switch {
+	case why == ErrClosed:
+		return nil
+	case why == nil:
+		why = ErrPeerGone
+	case errors.As(why, &closed):
+		why = fmt.Errorf("%w: %w", ErrPeerGone, closed)
+	}
+	return &why
 }
 
 // Close ends the session. The client gets a [*CloseError] with the reason, or, if the
@@ -123,10 +140,11 @@ func (s *Session[T]) watch() {
 
 // why returns the error that OnDisconnect gets when receiving has ended with err.
 func (s *Session[T]) why(err error) error {
+	over := s.h.drain.Err() != nil // so the client was asked to end
 	switch {
-	case err == io.EOF:
+	case err == io.EOF && !over:
 		return nil
-	case s.reason.Load() != nil, s.h.drain.Err() != nil && errors.Is(err, s.h.drain.Err()):
+	case s.reason.Load() != nil, over && (err == io.EOF || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return ErrClosed
 	}
 	return err

@@ -9,6 +9,7 @@ func Project() Rules {
 			// Packages that import none of the others.
 			{
 				"internal/boundaries", "internal/cred", "internal/ctxlock", "internal/leaktest",
+				"internal/link/memfd",
 				"internal/remember", "keys/internal/bech32", "keys/internal/safefile",
 				"peer/internal/codesign", "peer/internal/filedigest", "secure/internal/record",
 			},

@@ -29,7 +29,7 @@ type Conn struct {
 
 // newConn makes a Conn of a link on which both sides have said hello, and shown
 // proof if they are secure. It takes l and id over.
-func newConn(l link.Link, c *Config, theirs wire.Hello, id *peer.Identity, proof Proof, endpoint string, onClose func()) *Conn {
+func newConn(l link.Link, c *Config, theirs wire.Hello, id *peer.Identity, proof Proof, endpoint string, client bool, onClose func()) *Conn {
 	limit := c.MaxMessageSize
 	if theirs.MaxMessage < uint64(limit) {
 		limit = int(theirs.MaxMessage)
@@ -39,8 +39,9 @@ func newConn(l link.Link, c *Config, theirs wire.Hello, id *peer.Identity, proof
 		MaxReceive: c.MaxMessageSize,
 		// In shared memory a frame costs less than the question whether the
 		// peer is backlogged.
-		Coalesce: l.SyscallPerFrame(),
-		Closed:   c.Closed,
+		Coalesce:     l.SyscallPerFrame(),
+		FollowGoAway: client,
+		Closed:       c.Closed,
 	})
 	return &Conn{Conn: m, id: id, proof: proof, endpoint: endpoint, limit: limit, onClose: onClose}
 }

@@ -43,7 +43,7 @@ func connect(ctx context.Context, endpoint string, c *Config) (*Conn, error) {
 	} else if l, proof, err = c.handshake(ctx, l, endpoint, id, false); err != nil {
 		return nil, errors.Join(err, id.Close())
 	}
-	conn := newConn(l, c, theirs, id, proof, endpoint, nil)
+	conn := newConn(l, c, theirs, id, proof, endpoint, true, nil)
 	if theirs.Flags&wire.Confirms == 0 {
 		return conn, nil
 	}

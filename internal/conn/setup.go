@@ -137,7 +137,7 @@ func (l *Listener) accept(ctx context.Context, in rendezvous.Incoming, id *peer.
 			return nil, err
 		}
 	}
-	return newConn(lk, l.c, theirs, id, proof, l.endpoint, func() {
+	return newConn(lk, l.c, theirs, id, proof, l.endpoint, false, func() {
 		l.freeSlot()
 		l.leave()
 	}), nil

@@ -42,8 +42,8 @@ var (
 //
 // One goroutine may write (WriteFrame, CloseWrite, HungUp, Unacknowledged) while another
 // reads (ReadFrame, Buffered); neither side may be used by two goroutines at once.
-// Backlogged, WaitDrained, Gone, Credentials, MaxFrame and Interrupt may be called at any
-// time before Close from any goroutine. To end a Link from outside: call
+// Backlogged, WaitDrained, Gone, GoAway, GoingAway, Credentials, MaxFrame and Interrupt may be
+// called at any time before Close from any goroutine. To end a Link from outside: call
 // Interrupt, wait until the reader and the writer have returned, call Close.
 // So carriers need no lock of their own on the path of each frame.
 //
@@ -113,6 +113,14 @@ type Link interface {
 	// asks the system where Gone lags behind it. Writer's side.
 	HungUp() bool
 
+	// GoAway asks the peer to end its frames: its GoingAway is closed. It reaches a peer
+	// that reads no frames too. It does not block. A peer may not react to it.
+	// Idempotent.
+	GoAway()
+
+	// GoingAway is closed when the peer has asked this side to end its frames.
+	GoingAway() <-chan struct{}
+
 	// Credentials are what the kernel attached to the peer's hello. The Link owns
 	// them and closes their descriptors in Close. Nil if there are none, as
 	// within a process.
@@ -136,7 +144,7 @@ type Link interface {
 	// Close does CloseWrite, without waiting, if that has not happened, releases memory,
 	// descriptors and goroutines, and waits for those goroutines. Frames written
 	// before still reach the peer. No WriteFrame, ReadFrame or WaitDrained may be
-	// running. Idempotent; after it only Close, Interrupt, Unacknowledged and Gone may
+	// running. Idempotent; after it only Close, Interrupt, Unacknowledged, Gone and GoingAway may
 	// be called.
 	Close() error
 }

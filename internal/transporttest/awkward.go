@@ -24,27 +24,37 @@ type Awkward struct {
 // Codec returns the codec of the type, for values that are of it.
 func (a Awkward) Codec() (transport.Codec[any], error) { return a.codec() }
 
-// erased is the codec of one type as one of any.
-type erased[T any] struct{ transport.Codec[T] }
-
-func (e erased[T]) Append(b []byte, v any) ([]byte, error) {
-	var t T
-	if v != nil {
-		t = v.(T)
-	}
-	return e.Codec.Append(b, t)
+// erased is the codec of one type as one of any. It has no type parameter: the compiler
+// would make its methods, and what they need, for each of the types below.
+type erased struct {
+	codec  any
+	append func(b []byte, v any) ([]byte, error)
+	decode func(b []byte) (any, error)
 }
 
-func (e erased[T]) Decode(b []byte) (any, error) { return e.Codec.Decode(b) }
+func (e erased) Append(b []byte, v any) ([]byte, error) { return e.append(b, v) }
+func (e erased) Decode(b []byte) (any, error)           { return e.decode(b) }
 
 // ContentName is that of the codec itself.
-func (e erased[T]) ContentName() string {
-	return any(e.Codec).(interface{ ContentName() string }).ContentName()
+func (e erased) ContentName() string {
+	return e.codec.(interface{ ContentName() string }).ContentName()
 }
 
 func eraser[T any]() (transport.Codec[any], error) {
 	c, err := transport.CodecOf[T]()
-	return erased[T]{c}, err
+	if err != nil {
+		return nil, err
+	}
+	return erased{c,
+		func(b []byte, v any) ([]byte, error) {
+			var t T
+			if v != nil {
+				t = v.(T)
+			}
+			return c.Append(b, t)
+		},
+		func(b []byte) (any, error) { return c.Decode(b) },
+	}, nil
 }
 
 // fits is a type that has a codec.

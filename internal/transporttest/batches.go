@@ -177,6 +177,7 @@ func testBatchNoHost(t *testing.T, e *env) {
 	c, ctx := client(t, e.Strings, e.config()), context30(t)
 	require.NoError(t, h.Shutdown(ctx))
 	require.Eventually(t, func() bool { return c.Peer() == nil }, limit, tick)
+	require.ErrorIs(t, c.Flush(ctx), transport.ErrDisconnected)
 	short, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)

@@ -22,6 +22,7 @@ import (
 
 func init() {
 	parts["exhausted host"] = exhaustedHost
+	parts["host that is exhausted later"] = exhaustedLater
 	parts["exhausted client"] = exhaustedClient
 	parts["exhausted inside"] = exhaustedInside
 	parts["host with a low limit"] = lowLimitHost
@@ -119,6 +120,38 @@ func testExhaustedHost(t *testing.T, e *env) {
 			require.NoError(t, err)
 			require.Equal(t, "served", string(b))
 		})
+	}
+}
+
+// exhaustedLater has no descriptors left when its client is connected.
+func exhaustedLater(e *env, _ string) {
+	h, err := e.Bytes.NewHost(e.endpoint, service(func(_ context.Context, m transport.Message[[]byte]) {
+		must(m.Reply(context.Background(), m.Body))
+	}), e.config())
+	must(err)
+	say("ready")
+	hear()
+	free := spare(0)
+	say("exhausted")
+	hear()
+	free()
+	must(h.Close())
+}
+
+// A host without descriptors goes on with the clients that it has.
+func testExhaustedLater(t *testing.T, e *env) {
+	p := e.start(t, "host that is exhausted later", "")
+	p.expect(t, "ready")
+	c, ctx := client(t, e.Bytes, e.config()), context30(t)
+	for _, when := range []string{"before", "meanwhile", "still"} {
+		require.NoError(t, c.Send(ctx, []byte(when)))
+		b, err := c.Receive(ctx)
+		require.NoError(t, err)
+		require.Equal(t, when, string(b))
+		if when == "before" {
+			p.tell(t, "use them up")
+			p.expect(t, "exhausted")
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/internal/leaktest"
+	"github.com/sealport/sealport/internal/link/linktest"
 	"github.com/sealport/sealport/transport"
 )
 
@@ -47,6 +48,7 @@ var answers = map[string]struct {
 	"regular file":          {data: ringAnswer(ringSize), file: regular},
 	"a pipe":                {data: ringAnswer(ringSize), file: pipe},
 	"write-sealed memory":   {data: ringAnswer(ringSize), file: readOnly},
+	"slow to close":         {data: ringAnswer(ringSize), file: slowToClose},
 	"two descriptors":       {data: ringAnswer(ringSize), file: func() int { return -2 }},
 	"eight descriptors":     {data: ringAnswer(ringSize), file: func() int { return -8 }},
 }
@@ -95,6 +97,12 @@ func pipe() int {
 	return p[0]
 }
 
+func slowToClose() int {
+	s, err := linktest.NewSlow()
+	must(err)
+	return s.FD
+}
+
 // hostileHost listens in an endpoint's place and gives each client the answer
 // that it is told, or none.
 func hostileHost(e *env, how string) {
@@ -130,12 +138,14 @@ func hostileHost(e *env, how string) {
 				oob = unix.UnixRights(file)
 			}
 		}
-		_ = unix.Sendmsg(c, e.inMode(a.data()), oob, nil, unix.MSG_NOSIGNAL)
+		go func() {
+			_ = unix.Sendmsg(c, e.inMode(a.data()), oob, nil, unix.MSG_NOSIGNAL)
+			if file >= 0 {
+				_ = unix.Close(file) // which takes long if the client was faster
+			}
+		}()
 		_, _ = unix.Read(c, make([]byte, 5000)) // until it hangs up
 		must(unix.Close(c))
-		if file >= 0 {
-			must(unix.Close(file))
-		}
 	}
 }
 

@@ -264,7 +264,7 @@ func Run(t *testing.T, l Layer) {
 // tests are those that a variant of a layer has to pass.
 func (v variant) tests(l Layer) []test {
 	isAttested := v.name == attested.name
-	list := slices.Concat(typedTests, leftoverTests, statsTests, sessionTests, publishTests, batchTests, contextTests, roleTests, connTests)
+	list := slices.Concat(typedTests, leftoverTests, gracefulTests, statsTests, sessionTests, publishTests, batchTests, contextTests, roleTests, connTests)
 	if long {
 		list = append(list, longTests...)
 	}

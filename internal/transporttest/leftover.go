@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,7 +21,9 @@ var leftoverTests = []test{
 	{"ReceiveAfterTheHostHasGone", testReceiveLate},
 	{"ContextEndsWithoutHost", testContextWithoutHost},
 	{"SessionSendAfterTheClient", testSendAfterClient},
+	{"SessionSendAfterAReason", testSendAfterReason},
 	{"AdmittedIsPublishedTo", testAdmittedIsPublishedTo},
+	{"ForgottenClientIsClosed", testForgottenClient},
 }
 
 // A client that calls Receive only when its host has gone gets what that had sent,
@@ -46,10 +50,9 @@ func testReceiveLate(t *testing.T, e *env) {
 			require.Eventually(t, func() bool { return c.Peer() != first }, limit, tick, "the client does not notice")
 
 			// The report to a sender takes nothing from the receiver.
-			ended, cancel := context.WithCancel(ctx)
-			cancel()
-			if err := c.Flush(ended); name == "Session.Close" {
-				require.ErrorIs(t, err, transport.ErrDisconnected)
+			err := c.Flush(ctx)
+			require.ErrorIs(t, err, transport.ErrDisconnected)
+			if name == "Session.Close" {
 				requireReason(t, "done", err)
 			}
 			received := 0
@@ -118,6 +121,22 @@ func testSendAfterClient(t *testing.T, e *env) {
 	require.ErrorIs(t, s.Send(ctx, "too late"), transport.ErrPeerGone)
 }
 
+// A session whose client has closed with a reason says so when something is sent to it.
+func testSendAfterReason(t *testing.T, e *env) {
+	sessions := make(chan *transport.Session[[]byte], 1)
+	h := host(t, e.Bytes, func(_ context.Context, m transport.Message[[]byte]) { sessions <- m.Session }, e.config())
+	ctx := context30(t)
+	c, err := e.Dial(ctx, e.endpoint, e.config())
+	require.NoError(t, err)
+	require.NoError(t, c.Send(ctx, []byte("hello")))
+	s := await(t, sessions)
+	require.NoError(t, c.CloseWithReason("enough"))
+	connected(t, h, 0)
+	err = s.Send(ctx, []byte("too late"))
+	require.ErrorIs(t, err, transport.ErrPeerGone)
+	requireReason(t, "enough", err)
+}
+
 // Once its constructor has returned, a client that OnConnect has admitted is among
 // the sessions, and gets what is published.
 func testAdmittedIsPublishedTo(t *testing.T, e *env) {
@@ -147,4 +166,34 @@ func testAdmittedIsPublishedTo(t *testing.T, e *env) {
 	got, err := c.Receive(ctx)
 	require.NoError(t, err)
 	require.Equal(t, "published", got)
+}
+
+// A Client that nobody holds any more is closed, and the log says so. One that is in use is
+// not.
+func testForgottenClient(t *testing.T, e *env) {
+	ctx := context30(t)
+	h := host(t, e.Strings, func(ctx context.Context, m transport.Message[string]) {
+		assert.NoError(t, m.Reply(ctx, m.Body))
+	}, e.config())
+	var logged logBook
+	used := client(t, e.Strings, e.config())
+	received := make(chan error, 1)
+	go func() {
+		_, err := used.Receive(ctx)
+		received <- err
+	}()
+	func() {
+		c, err := e.Strings.NewClient(ctx, e.endpoint, nil, e.config(func(c *transport.Config) { c.Logger = slog.New(&logged) }))
+		require.NoError(t, err)
+		require.NoError(t, c.Send(ctx, "forgotten"))
+	}()
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return h.Stats().Accepted == 2 && h.Stats().Connections == 1
+	}, limit, tick)
+	require.Eventually(t, func() bool {
+		return logged.has("a Client was not closed before it was garbage; closing it", h.Endpoint())
+	}, limit, tick)
+	require.NoError(t, used.Send(ctx, "used"))
+	require.NoError(t, await(t, received))
 }

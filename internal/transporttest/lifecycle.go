@@ -156,6 +156,7 @@ func testNextHost(t *testing.T, e *env) {
 		require.Equal(t, word, await(t, got))
 		require.NoError(t, h.Shutdown(ctx))
 		require.Eventually(t, func() bool { return c.Peer() == nil }, limit, tick)
+		require.ErrorIs(t, c.Flush(ctx), transport.ErrDisconnected, "the end of each host is told")
 
 		short, cancel := context.WithCancel(ctx)
 		ended := make(chan error)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os/signal"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,12 +21,16 @@ var processTests = []test{
 	{"KilledSender", testKilledSender},
 	{"KilledClient", testKilledClient},
 	{"KilledHostIsFoundAgain", testKilledHost},
+	{"KilledHostsLossIsCounted", testKilledHostCounts},
+	{"TerminatedHostsLoseNothing", testTerminatedHosts},
 	{"ManyConnections", testManyConnections},
 }
 
 func init() {
 	parts["sender"] = numbersSender
 	parts["echo"] = echoHost
+	parts["stuck"] = stuckHost
+	parts["terminated"] = terminatedHost
 	parts["crowd"] = crowd
 }
 
@@ -109,6 +115,87 @@ func testKilledHost(t *testing.T, e *env) {
 	_, err := c.Receive(ctx)
 	require.NoError(t, err)
 	assert.NotEqual(t, first, c.Peer().Token(), "it is another process")
+}
+
+// stuckHost never finishes with the first message.
+func stuckHost(e *env, _ string) {
+	_, err := e.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) {
+		say("handling")
+		select {}
+	}), e.config())
+	must(err)
+	say("ready")
+	hear()
+}
+
+// What a client has sent to a host that is killed is reported, every message of it.
+func testKilledHostCounts(t *testing.T, e *env) {
+	ctx := context30(t)
+	p := e.start(t, "stuck", "")
+	p.expect(t, "ready")
+	c := client(t, e.Strings, e.config())
+	const n = 1000
+	for i := range n {
+		require.NoError(t, c.Send(ctx, strconv.Itoa(i)))
+	}
+	p.expect(t, "handling")
+	p.kill(t)
+	require.Eventually(t, func() bool { return c.Peer() == nil }, limit, tick)
+	var lost *transport.DisconnectedError
+	require.ErrorAs(t, c.Send(ctx, "not sent"), &lost)
+	assert.EqualValues(t, n, lost.Unconfirmed)
+	assert.True(t, lost.NotSent)
+}
+
+// terminatedHost shuts down gracefully at SIGTERM, and says how much it has handled.
+func terminatedHost(e *env, _ string) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	handled := 0
+	h, err := e.Strings.NewHost(e.endpoint, service(func(context.Context, transport.Message[string]) {
+		if handled++; handled == 300 {
+			say("busy")
+		}
+	}), e.config())
+	must(err)
+	say("ready")
+	<-ctx.Done()
+	must(h.Shutdown(context.Background()))
+	say("handled %d", handled)
+	hear()
+}
+
+// Hosts that are terminated one after the other handle together what a client sends
+// meanwhile without a pause.
+func testTerminatedHosts(t *testing.T, e *env) {
+	ctx := context30(t)
+	p := e.start(t, "terminated", "")
+	p.expect(t, "ready")
+	c := client(t, e.Strings, e.config())
+	stop := make(chan struct{})
+	var sent, ends int
+	join := meanwhile(func() { sent, ends = sendOn(ctx, t, c, stop) })
+	handled := 0
+	terminate := func() {
+		require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+		n, err := strconv.Atoi(p.expect(t, "handled"))
+		require.NoError(t, err)
+		handled += n
+	}
+	const rounds = 3
+	for range rounds {
+		p.expect(t, "busy")
+		terminate()
+		p = e.start(t, "terminated", "")
+		p.expect(t, "ready")
+	}
+	p.expect(t, "busy")
+	close(stop)
+	join()
+	require.NoError(t, c.Close())
+	terminate()
+	assert.Equal(t, sent, handled)
+	assert.Equal(t, rounds, ends)
 }
 
 // crowd is many clients at once.

@@ -35,7 +35,10 @@ func (c *Conn) sendBatchLocked(ctx context.Context, messages [][]byte) (sent int
 		if packed == 0 {
 			return nil
 		}
-		err := c.writeFrame(ctx, nil, c.batch, packed)
+		err := ctx.Err()
+		if err == nil {
+			err = c.writeFrame(ctx, nil, c.batch, packed)
+		}
 		if err == nil {
 			sent += packed
 		}

@@ -16,41 +16,28 @@ type coalescer struct {
 	buf      []byte // items; guarded by wmu
 	messages int    // in buf
 
-	ctx    context.Context // the flusher's
-	cancel context.CancelFunc
-	kick   chan struct{} // something is coalesced
-	joined chan struct{}
+	kick chan struct{} // something is coalesced
 }
 
-// startCoalescer is called by NewConn; joinCoalescer by Close.
+// startCoalescer is called by NewConn.
 func (c *Conn) startCoalescer() {
 	q := &c.coalescing
-	q.ctx, q.cancel = context.WithCancel(context.Background())
 	q.kick = make(chan struct{}, 1)
-	q.joined = make(chan struct{})
 	q.buf = make([]byte, 0, min(coalesceLimit, c.l.MaxFrame()))
-	go c.flusher()
+	c.beside.Go(c.flusher)
 }
 
-func (c *Conn) joinCoalescer() {
-	if q := &c.coalescing; q.joined != nil {
-		q.cancel()
-		<-q.joined
-	}
-}
-
+// flusher ends with Abort, which joins it.
 func (c *Conn) flusher() {
-	q := &c.coalescing
-	defer close(q.joined)
 	for {
 		select {
-		case <-q.kick:
-		case <-q.ctx.Done():
+		case <-c.coalescing.kick:
+		case <-c.ctx.Done():
 			return
 		}
 		// On error the next Send, or Unacknowledged, says what has become of them.
-		if c.l.WaitDrained(q.ctx) == nil {
-			_ = c.Flush(q.ctx)
+		if c.l.WaitDrained(c.ctx) == nil {
+			_ = c.Flush(c.ctx)
 		}
 	}
 }
@@ -98,6 +85,13 @@ func (c *Conn) flushLocked(ctx context.Context) error {
 	}
 	q.buf, q.messages = q.buf[:0], 0
 	return nil
+}
+
+// coalesced is the number of messages that were not written yet. It may wait for a Send.
+func (c *Conn) coalesced() int {
+	_ = c.wmu.Lock(context.Background())
+	defer c.wmu.Unlock()
+	return c.coalescing.messages
 }
 
 // Flush writes what is coalesced. It blocks while the peer's buffer is full,

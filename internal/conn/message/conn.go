@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sealport/sealport/internal/ctxlock"
@@ -40,6 +41,10 @@ type Config struct {
 	// than finding that out.
 	Coalesce bool
 
+	// FollowGoAway: when the peer asks for it, flush and end this side's messages. It takes
+	// a goroutine.
+	FollowGoAway bool
+
 	// Closed makes the error that Receive returns, in place of io.EOF, after the
 	// peer has closed with a reason, which is valid UTF-8 of at most MaxReason
 	// bytes.
@@ -56,6 +61,14 @@ type Conn struct {
 	cfg         Config
 	maxWhole    int // the largest message that is sent in one frame
 	maxFragment int
+
+	// Of the goroutines that work beside the callers.
+	ctx    context.Context // ended by Abort
+	cancel context.CancelFunc
+	beside sync.WaitGroup
+
+	amu   sync.Mutex // held while GoAway uses the link
+	freed bool       // the link may be closed
 
 	wmu        ctxlock.Mutex
 	werr       error // final
@@ -89,8 +102,12 @@ func NewConn(l link.Link, cfg Config) *Conn {
 		wmu:         ctxlock.New(),
 		rmu:         ctxlock.New(),
 	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if cfg.Coalesce {
 		c.startCoalescer()
+	}
+	if cfg.FollowGoAway {
+		c.beside.Go(c.follow)
 	}
 	return c
 }
@@ -157,6 +174,9 @@ func (c *Conn) sendFragments(ctx context.Context, p []byte) error {
 		return err
 	}
 	for p = p[c.maxFragment:]; len(p) > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n, ends := min(len(p), c.maxFragment), 0
 		if n == len(p) {
 			ends = 1
@@ -173,6 +193,10 @@ func (c *Conn) sendFragments(ctx context.Context, p []byte) error {
 // See transport.Conn for the contract.
 func (c *Conn) Receive(ctx context.Context) ([]byte, error) {
 	for c.rerr == nil {
+		// Also between frames in which no message ends.
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if len(c.rest) == 0 {
 			if err := c.readFrame(ctx); err != nil {
 				return nil, err
@@ -346,9 +370,7 @@ func (c *Conn) CloseWrite(ctx context.Context) error {
 	if c.closed || c.werr != nil {
 		return c.werr
 	}
-	err := c.flushLocked(ctx)
-	c.werr = link.ErrClosed
-	return errors.Join(err, c.l.CloseWrite(ctx))
+	return c.endLocked(ctx)
 }
 
 // Close pushes out what is coalesced (5 seconds at most), ends this side's messages,
@@ -371,7 +393,11 @@ func (c *Conn) CloseWithReason(reason string) error {
 		}
 		cancel()
 	}
-	return errors.Join(err, c.Abort())
+	aborted := c.Abort()
+	if lost := c.coalesced(); err != nil && lost > 0 {
+		err = fmt.Errorf("closing: %w; %d coalesced messages were not sent", err, lost)
+	}
+	return errors.Join(err, aborted)
 }
 
 // ended is a context that is over: calls do what they can without blocking.
@@ -385,7 +411,8 @@ var ended = func() context.Context {
 // reads io.EOF all the same, on a secure connection if there is room for a close record.
 func (c *Conn) Abort() error {
 	c.l.Interrupt()
-	c.joinCoalescer()
+	c.cancel()
+	c.beside.Wait()
 	_ = c.wmu.Lock(context.Background())
 	defer c.wmu.Unlock()
 	_ = c.rmu.Lock(context.Background())
@@ -394,8 +421,11 @@ func (c *Conn) Abort() error {
 		return nil
 	}
 	c.closed = true
-	if c.werr == nil {
+	if c.werr == nil || c.werr == ErrGoingAway {
 		c.werr = link.ErrClosed
 	}
+	c.amu.Lock()
+	c.freed = true
+	c.amu.Unlock()
 	return c.l.Close()
 }

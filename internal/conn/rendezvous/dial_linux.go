@@ -41,7 +41,7 @@ func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Op
 	} else if err != nil {
 		return nil, err
 	}
-	sock, err := socket.Dial(ctx, dir.socketPath(place))
+	sock, err := socket.Dial(ctx, dir.socketPath(place), true)
 	switch {
 	case err == nil:
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
@@ -68,16 +68,22 @@ func (out *unixOutgoing) exchange(ctx context.Context, hello []byte) error {
 	if err := out.sock.Send(ctx, ask.Append(nil), nil, -1); err != nil {
 		return setupError(err)
 	}
-	s, ctl, err := receiveSetup(ctx, out.sock, make([]byte, wire.MaxSetupSize))
+	s, ctl, err := receiveSetup(ctx, out.sock.ReceiveDescriptor)
 	if err != nil {
 		return err
 	}
 	defer ctl.Close()
+	if err := out.sock.RefuseDescriptors(); err != nil { // no other is expected
+		return setupError(err)
+	}
 	if out.cred, err = out.sock.Credentials(&ctl); err != nil {
 		return err
 	}
-	if (s.Carrier == wire.CarrierRing) != (ctl.FD >= 0) || out.o.Attested && s.Carrier == wire.CarrierRing {
+	if out.o.Attested && s.Carrier == wire.CarrierRing {
 		return fmt.Errorf("%w: the host answered with a carrier that was not requested", wire.ErrSetup)
+	}
+	if s.Carrier == wire.CarrierRing && ctl.FD < 0 || s.Carrier == wire.CarrierNone && ctl.FD >= 0 {
+		return fmt.Errorf("%w: the host's answer must have a descriptor if it is a ring, and none if it is a refusal", wire.ErrSetup)
 	}
 	if s.Carrier == wire.CarrierRing && s.Ring > ask.Ring {
 		return fmt.Errorf("%w: the host answered with a ring of %d bytes, of which at most %d were requested", wire.ErrSetup, s.Ring, ask.Ring)
@@ -100,7 +106,7 @@ func (out *unixOutgoing) Credentials() *cred.Credentials { return out.cred }
 func (out *unixOutgoing) Link() (link.Link, error) {
 	switch out.setup.Carrier {
 	case wire.CarrierSocket:
-		return socket.New(out.sock, out.cred)
+		return out.socketLink()
 	case wire.CarrierRing:
 		m, err := ring.Open(out.fd, int(out.setup.Ring))
 		if err == nil {
@@ -111,21 +117,37 @@ func (out *unixOutgoing) Link() (link.Link, error) {
 		if err != nil {
 			return nil, errors.Join(Explain(setupError(err)), out.Close())
 		}
-		out.closeFD()
+		out.closeMemory()
 		return ring.New(m, ring.Client, out.sock, out.cred, ring.Options{PollThreshold: out.o.PollThreshold}), nil
 	}
 	return nil, errors.Join(fmt.Errorf("%w: refused", wire.ErrSetup), out.Close())
 }
 
-func (out *unixOutgoing) closeFD() {
+// socketLink is Link for a socket.
+func (out *unixOutgoing) socketLink() (link.Link, error) {
+	var counts *socket.Counts
 	if out.fd >= 0 {
-		_ = socket.CloseFD(out.fd)
-		out.fd = -1
+		var err error
+		if counts, err = socket.OpenCounts(out.fd); err != nil {
+			return nil, errors.Join(Explain(setupError(err)), out.Close())
+		}
+		out.closeMemory()
 	}
+	return socket.New(out.sock, out.cred, counts)
+}
+
+// closeMemory closes the descriptor when it is known to be of a memory file, which takes no
+// time.
+func (out *unixOutgoing) closeMemory() {
+	_ = socket.CloseFD(out.fd)
+	out.fd = -1
 }
 
 // Close implements Outgoing.
 func (out *unixOutgoing) Close() error {
-	out.closeFD()
+	if out.fd >= 0 {
+		socket.CloseForeign(out.fd)
+		out.fd = -1
+	}
 	return errors.Join(out.sock.Close(), out.cred.Close())
 }

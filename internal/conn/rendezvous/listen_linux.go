@@ -16,6 +16,7 @@ import (
 
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/link/memfd"
 	"github.com/sealport/sealport/internal/link/ring"
 	"github.com/sealport/sealport/internal/link/socket"
 	"github.com/sealport/sealport/internal/wire"
@@ -126,7 +127,7 @@ func (w *owned) vacant(place string) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // a full backlog is a living host too
-	c, err := socket.Dial(ctx, w.dir.socketPath(place))
+	c, err := socket.Dial(ctx, w.dir.socketPath(place), false)
 	if err == nil {
 		_ = c.Close()
 		return errForeign
@@ -134,7 +135,7 @@ func (w *owned) vacant(place string) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
 		return errForeign
 	}
-	if IsExhausted(err) { // nobody was asked
+	if IsExhausted(err) || errors.Is(err, socket.ErrBacklog) { // nobody was asked
 		return err
 	}
 	return nil
@@ -186,7 +187,8 @@ var (
 	adopted = map[int]bool{}
 )
 
-// adopt takes over a descriptor of systemd's, nil if that has happened before.
+// adopt takes over a descriptor of systemd's, nil if that has happened before. On error
+// the descriptor stays open, as systemd has passed it, and can be adopted later.
 func adopt(fd int) (*socket.Listener, error) {
 	adoptMu.Lock()
 	defer adoptMu.Unlock()
@@ -229,13 +231,12 @@ type unixIncoming struct {
 
 // Hello implements Incoming.
 func (in *unixIncoming) Hello(ctx context.Context) ([]byte, error) {
-	buf := make([]byte, wire.MaxSetupSize)
-	s, ctl, err := receiveSetup(ctx, in.sock, buf)
+	s, ctl, err := receiveSetup(ctx, in.sock.Receive)
 	if err != nil {
 		return nil, Explain(err)
 	}
 	defer ctl.Close()
-	if ctl.FD >= 0 || s.Carrier == wire.CarrierRing {
+	if s.Carrier == wire.CarrierRing {
 		return nil, fmt.Errorf("%w: malformed set-up message", wire.ErrSetup)
 	}
 	if in.exhausted != nil {
@@ -289,10 +290,19 @@ func (in *unixIncoming) ringSize() int {
 
 func (in *unixIncoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
 	answer := wire.Setup{Carrier: wire.CarrierSocket, Hello: hello}
-	if err := in.sock.Send(ctx, answer.Append(nil), nil, -1); err != nil {
-		return nil, in.notAccepted(err)
+	counts, fd, err := socket.NewCounts()
+	if IsExhausted(err) {
+		return nil, Explain(err)
 	}
-	l, err := socket.New(in.sock, in.cred)
+	// With another error there are no memory files here, and the socket works without.
+	err = in.sock.Send(ctx, answer.Append(nil), nil, fd)
+	if fd >= 0 {
+		_ = socket.CloseFD(fd)
+	}
+	if err != nil {
+		return nil, errors.Join(in.notAccepted(err), counts.Close())
+	}
+	l, err := socket.New(in.sock, in.cred, counts)
 	if err != nil {
 		// Not IsExhausted, whatever it is: the client has its answer.
 		return nil, fmt.Errorf("connection set-up: %v", err)
@@ -324,9 +334,10 @@ func (in *unixIncoming) Close() error {
 	return err
 }
 
-// receiveSetup receives a set-up message into buf, with what came along.
-func receiveSetup(ctx context.Context, sock *socket.Conn, buf []byte) (wire.Setup, socket.Control, error) {
-	n, ctl, err := sock.Receive(ctx, buf)
+// receiveSetup receives a set-up message, with what came along.
+func receiveSetup(ctx context.Context, receive func(context.Context, []byte) (int, socket.Control, error)) (wire.Setup, socket.Control, error) {
+	buf := make([]byte, wire.MaxSetupSize)
+	n, ctl, err := receive(ctx, buf)
 	if err != nil {
 		return wire.Setup{}, ctl, setupError(err)
 	}
@@ -344,7 +355,7 @@ func setupError(err error) error {
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, socket.ErrReset):
 		return fmt.Errorf("connection set-up: %w", link.ErrPeerGone)
-	case errors.Is(err, socket.ErrTruncated), errors.Is(err, ring.ErrMapping):
+	case errors.Is(err, socket.ErrTruncated), errors.Is(err, socket.ErrDescriptor), errors.Is(err, ring.ErrMapping), errors.Is(err, memfd.ErrNotSealed):
 		return fmt.Errorf("%w: %w", wire.ErrSetup, err)
 	}
 	return fmt.Errorf("connection set-up: %w", err)

@@ -22,8 +22,8 @@ type Carrier struct {
 	// bytes: an upper bound on the memory used for a peer that does not read.
 	Held int
 
-	// CountsUnacknowledged is whether Unacknowledged is a number of frames, also
-	// after the peer's death. If not, it only tells zero from more.
+	// CountsUnacknowledged is whether the sides tell each other how many frames they have
+	// dealt with. If not, Unacknowledged is an upper bound: 1 if the peer has received all.
 	CountsUnacknowledged bool
 
 	// SaysGoodbye is whether CloseWrite sends a frame, which needs room. Without
@@ -33,6 +33,14 @@ type Carrier struct {
 	// Smallest is the size in bytes of the smallest frame: 0, or 1 if an empty frame
 	// is no frame.
 	Smallest int
+}
+
+// doubt is what Unacknowledged may be when the peer has dealt with everything.
+func (c Carrier) doubt() uint64 {
+	if c.CountsUnacknowledged {
+		return 0
+	}
+	return 1
 }
 
 // Run runs the suite.
@@ -60,6 +68,9 @@ func Run(t *testing.T, c Carrier) {
 		{"UnacknowledgedIsKnown", testUnacknowledged},
 		{"BackloggedAndWaitDrained", testDrained},
 		{"WaitDrainedIsCancelled", testWaitDrainedCancel},
+		{"GoAwayIsHeard", testGoAway},
+		{"GoAwayPassesFrames", testGoAwayFull},
+		{"GoAwayIsHeardAfterFrames", testGoAwayRead},
 		{"ManyConnections", testMany},
 		{"CloseIsIdempotent", testCloseTwice},
 	} {

@@ -83,6 +83,9 @@ func (c *Consumer) Release() {
 	}
 }
 
+// GoAway asks the producer for the end. The caller rings.
+func (c *Consumer) GoAway() { c.w.goAway.Store(1) }
+
 // MustWake reports, at most once for each time that the producer's side went to
 // sleep, that the caller has to ring its doorbell. To be asked after each Fill,
 // and before the consumer sleeps.

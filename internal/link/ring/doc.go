@@ -24,6 +24,7 @@
 //	tail             producer          bytes written
 //	head             consumer          bytes copied out; their room is free
 //	drained          consumer          frames dealt with
+//	go away          consumer          1: the producer is asked for the end
 //	consumer waits   both              1: the consumer sleeps, ring the doorbell
 //	producer waits   both              n > 0: the producer sleeps until n bytes are free
 //

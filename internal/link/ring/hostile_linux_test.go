@@ -18,6 +18,7 @@ import (
 	"github.com/sealport/sealport/internal/cred"
 	"github.com/sealport/sealport/internal/leaktest"
 	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/link/linktest"
 	"github.com/sealport/sealport/internal/link/ring"
 	"github.com/sealport/sealport/internal/link/socket"
 )
@@ -199,6 +200,34 @@ func writeOn(ctx context.Context, l link.Link) error {
 			return err
 		}
 	}
+}
+
+// TestDoorbellWithDescriptor: a peer that sends a descriptor where its doorbells are
+// expected ends the link, which does not wait for that to be closed.
+func TestDoorbellWithDescriptor(t *testing.T) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer syscall.Close(fds[1])
+	sock, err := socket.NewConn(fds[0]) // does not refuse it, as before Linux 6.16
+	require.NoError(t, err)
+	m, memfd, err := ring.Create(evilSize)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Close(memfd))
+	l := ring.New(m, ring.Host, sock, cred.New(socket.CloseFD), ring.Options{})
+	require.NoError(t, l.WriteFrame(t.Context(), nil, []byte("before")))
+
+	slow, err := linktest.NewSlow()
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, slow.End()) }()
+	require.NoError(t, syscall.Sendmsg(fds[1], []byte{0}, syscall.UnixRights(slow.FD), nil, 0))
+	require.NoError(t, slow.Sent())
+	for range 2 {
+		_, err = l.ReadFrame(t.Context())
+		require.ErrorIs(t, err, link.ErrProtocol)
+		require.ErrorIs(t, l.WriteFrame(t.Context(), nil, []byte("after")), link.ErrProtocol)
+	}
+	<-l.Gone()
+	require.NoError(t, l.Close())
 }
 
 // TestNoAllocations: a frame costs none, on either side.

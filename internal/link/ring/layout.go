@@ -11,6 +11,7 @@ const (
 	offTail           = 0 * lineSize // u64
 	offHead           = 1 * lineSize // u64
 	offDrained        = 1*lineSize + 8
+	offGoAway         = 1*lineSize + 16
 	offConsumerWaits  = 2 * lineSize // u32
 	offProducerWaits  = 3 * lineSize // u32
 	controlSize       = 4 * lineSize // one direction
@@ -40,7 +41,7 @@ var (
 
 	// ErrMapping means that a descriptor is not what a ring needs: a memfd of the
 	// right size, sealed against resizing.
-	ErrMapping = errors.New("not a sealed memory file of the expected size")
+	ErrMapping = errors.New("not the memory of a ring")
 )
 
 // ValidSize reports whether size is allowed for one direction of a ring.

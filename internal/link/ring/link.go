@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/sealport/sealport/internal/cred"
@@ -47,6 +48,9 @@ type Link struct {
 	drained  chan struct{} // for WaitDrained
 
 	gone        chan struct{} // closed with stateGone
+	broken      error         // why, if the peer broke the protocol; written before
+	askedOnce   sync.Once
+	asked       chan struct{} // closed when the peer has asked for the end
 	interrupted chan struct{} // closed by Interrupt
 	closed      bool
 }
@@ -69,12 +73,16 @@ func newLink(m *Mapping, side Side, c *cred.Credentials, p poller) *Link {
 		writable:    make(chan struct{}, 1),
 		drained:     make(chan struct{}, 1),
 		gone:        make(chan struct{}),
+		asked:       make(chan struct{}),
 		interrupted: make(chan struct{}),
 	}
 }
 
 // rung is called when the peer has rung: the caller owns no part of the Link.
 func (l *Link) rung() {
+	if l.out.GoingAway() {
+		l.askedOnce.Do(func() { close(l.asked) })
+	}
 	poke(l.readable)
 	poke(l.writable)
 	poke(l.drained)
@@ -85,6 +93,14 @@ func (l *Link) left() {
 	if l.state.Or(stateGone)&stateGone == 0 {
 		close(l.gone)
 	}
+}
+
+// goneError is the error of calls that find nothing else after left.
+func (l *Link) goneError() error {
+	if l.broken != nil {
+		return l.broken
+	}
+	return link.ErrPeerGone
 }
 
 func poke(c chan struct{}) {
@@ -118,7 +134,7 @@ func (l *Link) writeError() error {
 	case state&(stateInterrupted|stateWriteEnded) != 0:
 		return link.ErrClosed
 	case state&stateGone != 0:
-		return link.ErrPeerGone
+		return l.goneError()
 	default:
 		return nil
 	}
@@ -222,7 +238,7 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		case l.in.Ended():
 			return nil, io.EOF
 		case state&stateGone != 0:
-			return nil, link.ErrPeerGone
+			return nil, l.goneError()
 		}
 		if err := l.waitData(ctx); err != nil {
 			return nil, err
@@ -275,7 +291,7 @@ func (l *Link) WaitDrained(ctx context.Context) error {
 		if state := l.state.Load(); state&stateInterrupted != 0 {
 			return link.ErrClosed
 		} else if state&stateGone != 0 {
-			return link.ErrPeerGone
+			return l.goneError()
 		}
 		if !l.out.ArmDrained() {
 			return nil
@@ -299,6 +315,15 @@ func (l *Link) Gone() <-chan struct{} { return l.gone }
 // HungUp implements link.Link.
 func (l *Link) HungUp() bool { return l.state.Load()&stateGone != 0 || l.peer.hungUp() }
 
+// GoAway implements link.Link.
+func (l *Link) GoAway() {
+	l.in.GoAway()
+	l.peer.ring()
+}
+
+// GoingAway implements link.Link.
+func (l *Link) GoingAway() <-chan struct{} { return l.asked }
+
 // Credentials implements link.Link.
 func (l *Link) Credentials() *cred.Credentials { return l.cred }
 
@@ -319,7 +344,7 @@ func (l *Link) CloseWrite(ctx context.Context, last ...[]byte) error {
 func (l *Link) writeLast(ctx context.Context, last [][]byte) error {
 	for _, frame := range last {
 		if l.state.Load()&stateGone != 0 {
-			return link.ErrPeerGone
+			return l.goneError()
 		}
 		if ok, err := l.out.Write(nil, frame); !ok {
 			if err := l.writeSlow(ctx, nil, frame, err); err != nil {

@@ -2,8 +2,10 @@ package ring
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/socket"
 )
 
@@ -31,7 +33,9 @@ func (p *process) watch() {
 	defer close(p.watched)
 	// Reset or end of file: the peer is gone either way, and what it left
 	// unread is in the ring's own count.
-	_ = p.sock.Drain(p.l.rung)
+	if err := p.sock.Drain(p.l.rung); errors.Is(err, socket.ErrDescriptor) {
+		p.l.broken = fmt.Errorf("%w: %w", link.ErrProtocol, err)
+	}
 	p.l.left()
 }
 
@@ -41,7 +45,7 @@ func (p *process) hungUp() bool { return p.sock.HungUp() }
 
 func (p *process) detach() error {
 	p.l.out.Detach()
-	err := p.sock.Close()
+	p.sock.Interrupt()
 	<-p.watched
-	return errors.Join(err, p.m.Unmap())
+	return errors.Join(p.sock.Close(), p.m.Unmap())
 }

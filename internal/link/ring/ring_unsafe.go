@@ -12,6 +12,7 @@ type words struct {
 	tail          *atomic.Uint64
 	head          *atomic.Uint64
 	drained       *atomic.Uint64
+	goAway        *atomic.Uint32
 	consumerWaits *atomic.Uint32
 	producerWaits *atomic.Uint32
 }
@@ -25,6 +26,7 @@ func wordsAt(mem []byte, off int) words {
 		tail:          u64(offTail),
 		head:          u64(offHead),
 		drained:       u64(offDrained),
+		goAway:        u32(offGoAway),
 		consumerWaits: u32(offConsumerWaits),
 		producerWaits: u32(offProducerWaits),
 	}
@@ -166,6 +168,10 @@ func (p *Producer) Backlogged() bool {
 // Published is the position up to which this side has written. It may be called
 // concurrently with everything else.
 func (p *Producer) Published() uint64 { return p.w.tail.Load() }
+
+// GoingAway reports whether the consumer has asked for the end. It may be called
+// concurrently with everything else.
+func (p *Producer) GoingAway() bool { return p.w.goAway.Load() != 0 }
 
 // Unacknowledged is the number of frames written that the consumer does not claim to
 // have dealt with.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -33,9 +34,17 @@ type Conn struct {
 	ringFD      func(fd uintptr)
 	interrupted atomic.Bool
 	receiving   atomic.Bool // false: Receive has found nothing and has nothing in hand
+
+	refuses bool        // descriptors: none can be in the queue
+	foreign atomic.Bool // one is there that is not expected
+	reset   atomic.Bool // ECONNRESET is to be returned next
+
+	looking   sync.Mutex // held while the queue is looked through
+	abandoned bool       // by Close
 }
 
-// NewConn takes a connected, non-blocking SOCK_SEQPACKET descriptor over.
+// NewConn takes a connected, non-blocking SOCK_SEQPACKET descriptor over. If the socket
+// refuses descriptors (SO_PASSRIGHTS is 0), it must have done so from the beginning.
 func NewConn(fd int) (*Conn, error) {
 	f := os.NewFile(uintptr(fd), "sealport")
 	rc, err := f.SyscallConn()
@@ -43,7 +52,7 @@ func NewConn(fd int) (*Conn, error) {
 		f.Close()
 		return nil, fmt.Errorf("socket in the netpoller: %w", err)
 	}
-	c := &Conn{f: f, rc: rc}
+	c := &Conn{f: f, rc: rc, refuses: refusesDescriptors(fd)}
 	bell := []byte{0}
 	c.ringFD = func(fd uintptr) {
 		// EAGAIN: enough doorbells are on their way. EPIPE: the reader sees the end.
@@ -53,14 +62,15 @@ func NewConn(fd int) (*Conn, error) {
 }
 
 // Pair returns the two ends of a new connection, both attaching credentials to
-// what they receive.
+// what they receive and refusing descriptors, where the kernel can.
 func Pair() (*Conn, *Conn, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
 	}
 	for _, fd := range fds {
-		if err := passCredentials(fd); err != nil {
+		_, err := refuseDescriptors(fd)
+		if err := errors.Join(err, passCredentials(fd)); err != nil {
 			unix.Close(fds[0])
 			unix.Close(fds[1])
 			return nil, nil, err
@@ -117,14 +127,20 @@ func (c *Conn) SetBuffer(n int) error {
 func (c *Conn) Ring() { _ = c.rc.Control(c.ringFD) }
 
 // Drain receives and drops datagrams, calling poke after each, until the peer
-// closes (io.EOF), resets (ErrReset; then io.EOF) or Interrupt. Descriptors sent
-// along are closed by the kernel.
+// closes (io.EOF), resets (ErrReset; then io.EOF), sends a descriptor (ErrDescriptor),
+// or Interrupt. StopCredentials must have been called.
 func (c *Conn) Drain(poke func()) error {
 	var scratch [16]byte
 	var n int
 	var rerr error
 	read := func(fd uintptr) bool {
-		n, rerr = retry(func() (int, error) { return unix.Read(int(fd), scratch[:]) })
+		if c.refuses {
+			n, rerr = retry(func() (int, error) { return unix.Read(int(fd), scratch[:]) })
+		} else {
+			var m received
+			m, _, rerr = c.next(int(fd), scratch[:], nil, false)
+			n = m.n
+		}
 		return rerr != unix.EAGAIN
 	}
 	for {
@@ -208,10 +224,24 @@ func (c *Conn) CloseWrite() error {
 	return errors.Join(err, serr)
 }
 
-// Close closes the socket. Blocked calls return os.ErrClosed.
+// Close closes the socket. Blocked calls return os.ErrClosed. It does not wait for
+// descriptors that a peer has sent and that were not received: then the peer sees the
+// end, and the socket is closed in the background.
 func (c *Conn) Close() error {
 	c.interrupted.Store(true)
-	return c.f.Close()
+	if c.refuses {
+		return c.f.Close()
+	}
+	foreign, err := c.abandon()
+	if err != nil {
+		return err
+	}
+	if !foreign {
+		return c.f.Close()
+	}
+	_ = c.f.SetDeadline(longAgo) // blocked calls return
+	background.add(func() { _ = closeFile(c.f, c.rc) })
+	return nil
 }
 
 // retry repeats a system call that a signal interrupted.

@@ -24,86 +24,28 @@ func TestDatagramsKeepOrderAndBounds(t *testing.T) {
 	}
 }
 
-// However many descriptors come along, at most one is taken, and none stays open
-// in secret: neither of them nor the pidfd that comes with each datagram.
-func TestUnexpectedDescriptorsAreClosed(t *testing.T) {
-	c, raw := rawPair(t)
-	null, err := os.Open(os.DevNull)
-	require.NoError(t, err)
-	defer null.Close()
-	before := openFiles()
-	for n := range 20 {
-		var oob []byte
-		if n > 0 {
-			fds := make([]int, n)
-			for i := range fds {
-				fds[i] = int(null.Fd())
-			}
-			oob = unix.UnixRights(fds...)
-		}
-		require.NoError(t, unix.Sendmsg(raw, []byte("data"), oob, nil, 0))
-		buf := make([]byte, 10)
-		got, ctl, err := c.Receive(hung(t), buf)
-		if n < 2 {
-			require.NoError(t, err)
-			require.Equal(t, 4, got)
-			require.Equal(t, n == 1, ctl.FD >= 0)
-			require.True(t, ctl.HasCred)
-			require.EqualValues(t, os.Getpid(), ctl.Cred.PID)
-			require.GreaterOrEqual(t, ctl.PIDFD, 0, "kernels since 6.5 give one")
-			ctl.Close()
-			ctl.Close()
-		} else {
-			require.ErrorIs(t, err, socket.ErrTruncated, "%d descriptors", n)
-			require.Equal(t, socket.Control{PIDFD: -1, FD: -1, Cred: ctl.Cred, HasCred: ctl.HasCred}, ctl)
-		}
-		require.Equal(t, before, openFiles(), "%d descriptors", n)
-	}
-	// Drain has no use for any.
-	require.NoError(t, unix.Sendmsg(raw, []byte("bell"), unix.UnixRights(int(null.Fd()), int(null.Fd())), nil, 0))
-	require.NoError(t, unix.Shutdown(raw, unix.SHUT_WR))
-	bells := 0
-	require.Equal(t, io.EOF, c.Drain(func() { bells++ }))
-	require.Equal(t, 1, bells)
-	require.Equal(t, before, openFiles())
-}
-
 // A process that has no descriptors left says so, and lives.
 func TestOutOfDescriptors(t *testing.T) {
 	c, raw := rawPair(t)
+	c2, raw2 := rawPair(t)
 	path := filepath.Join(t.TempDir(), "s")
 	l := listen(t, path)
-	waiting, err := socket.Dial(hung(t), path)
+	waiting, err := socket.Dial(hung(t), path, false)
 	require.NoError(t, err)
 	defer waiting.Close()
 
-	var old unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
-	low := old
-	low.Cur = 200
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
-	var filler []int
-	for {
-		fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			break
-		}
-		filler = append(filler, fd)
-	}
-	buf := make([]byte, 10)
 	require.NoError(t, unix.Sendmsg(raw, []byte("with"), unix.UnixRights(raw), nil, 0))
-	_, _, withErr := c.Receive(hung(t), buf)
-	require.NoError(t, unix.Sendmsg(raw, []byte("without"), nil, nil, 0))
-	n, ctl, withoutErr := c.Receive(hung(t), buf)
+	free := exhaust(t)
+	buf := make([]byte, 10)
+	_, _, withErr := c.ReceiveDescriptor(hung(t), buf)
+	require.NoError(t, unix.Sendmsg(raw2, []byte("without"), nil, nil, 0))
+	n, ctl, withoutErr := c2.Receive(hung(t), buf)
 	_, acceptErr := l.Accept()
-	for _, fd := range filler {
-		require.NoError(t, unix.Close(fd))
-	}
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
+	free()
 	before := openFiles()
 
 	assert.ErrorIs(t, withErr, unix.EMFILE)
-	assert.NotErrorIs(t, withErr, socket.ErrTruncated, "it is not the peer's fault")
+	assert.NotErrorIs(t, withErr, socket.ErrDescriptor, "it is not the peer's fault")
 	require.NoError(t, withoutErr)
 	assert.Equal(t, "without", string(buf[:n]))
 	assert.Equal(t, -1, ctl.PIDFD)
@@ -249,6 +191,15 @@ func TestRingNeitherBlocksNorAllocates(t *testing.T) {
 }
 
 func TestEnds(t *testing.T) {
+	testEnds(t, pair)
+}
+
+// Whether descriptors wait is looked at before the end.
+func TestEndsWithoutRefusingDescriptors(t *testing.T) {
+	testEnds(t, openPair)
+}
+
+func testEnds(t *testing.T, pair func(t testing.TB) (a, b *socket.Conn)) {
 	t.Run("CloseWrite", func(t *testing.T) {
 		a, b := pair(t)
 		require.NoError(t, a.Send(hung(t), []byte("x"), nil, -1))

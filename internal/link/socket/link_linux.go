@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,8 +22,9 @@ const MaxFrame = 64<<10 + 256
 
 // The kinds of datagram.
 const (
-	kindFrame = 0 // a frame follows
-	kindEnd   = 1 // no more frames; nothing follows
+	kindFrame  = 0 // a frame follows
+	kindEnd    = 1 // no more frames; nothing follows
+	kindGoAway = 2 // the receiver is asked to end its frames; nothing follows
 )
 
 // The send buffer as asked of the kernel, in bytes (it accounts the double, with
@@ -44,16 +46,21 @@ const (
 	drainMost  = 10 * time.Millisecond
 )
 
-// hangUpLook is how often the receiver looks for the peer's end while it waits for
-// the reader to take a frame or to deal with it.
+// hangUpLook is how often the receiver looks for the peer's end, and whether the peer asks
+// for ours, while it waits for the reader to take a frame or to deal with it.
 const hangUpLook = 50 * time.Millisecond
 
 // Link implements link.Link.
 type Link struct {
-	sock  *Conn
-	cred  *cred.Credentials
-	inode uint64 // of cred.PIDFD, 0 if there is none
-	limit int    // SO_SNDBUF as accounted
+	sock   *Conn
+	cred   *cred.Credentials
+	inode  uint64  // of cred.PIDFD, 0 if there is none
+	limit  int     // SO_SNDBUF as accounted
+	counts *Counts // or nil
+
+	sent uint64 // frames; the writer's
+	lost uint64 // Unacknowledged at Close
+	read uint64 // frames that the reader has dealt with
 
 	// The receiver owns its buffer while it receives, the caller of ReadFrame
 	// from an arrival until the next ReadFrame, which says so on dealt.
@@ -71,26 +78,32 @@ type Link struct {
 	handing     atomic.Bool // the receiver has a frame that has not been dealt with
 	reset       atomic.Bool // the peer closed without reading everything
 	gone        chan struct{}
+	asking      sync.Once // this side
+	heard       bool      // the receiver has got a kindGoAway
+	askedOnce   sync.Once
+	asked       chan struct{} // closed when the peer has asked for the end
 	received    chan struct{} // closed when the receiver has ended
 	closed      bool
 }
 
 var _ link.Link = (*Link)(nil)
 
-// New makes a Link of a socket and the peer's credentials and takes both over,
-// on error too.
-func New(sock *Conn, c *cred.Credentials) (*Link, error) {
+// New makes a Link of a socket, the peer's credentials, and Counts, which may be nil, and
+// takes all three over, on error too. Without Counts, Unacknowledged may be far too large,
+// and GoAway does not reach a peer that does not read.
+func New(sock *Conn, c *cred.Credentials, counts *Counts) (*Link, error) {
 	l := &Link{
-		sock: sock, cred: c,
+		sock: sock, cred: c, counts: counts,
 		arrivals:    make(chan []byte),
 		dealt:       make(chan struct{}),
 		readEnd:     make(chan struct{}),
 		interrupted: make(chan struct{}),
 		gone:        make(chan struct{}),
+		asked:       make(chan struct{}),
 		received:    make(chan struct{}),
 	}
 	if err := l.prepare(); err != nil {
-		return nil, errors.Join(err, sock.Close(), c.Close())
+		return nil, errors.Join(err, sock.Close(), c.Close(), counts.Close())
 	}
 	go l.receive()
 	return l, nil
@@ -118,7 +131,11 @@ func (l *Link) WriteFrame(ctx context.Context, head, body []byte) error {
 		return link.ErrClosed
 	}
 	l.scratch = append(append(l.scratch[:0], kindFrame), head...)
-	return l.writeError(l.sock.Send(ctx, l.scratch, body, -1))
+	err := l.sock.Send(ctx, l.scratch, body, -1)
+	if err == nil {
+		l.sent++
+	}
+	return l.writeError(err)
 }
 
 func (l *Link) writeError(err error) error {
@@ -142,6 +159,10 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		select {
 		case l.dealt <- struct{}{}:
 			l.holding = false
+			l.read++
+			if l.counts != nil {
+				l.counts.own.dealt.Store(l.read)
+			}
 		case <-l.interrupted:
 			return nil, link.ErrClosed
 		}
@@ -226,21 +247,37 @@ func (l *Link) WaitDrained(ctx context.Context) error {
 	return nil
 }
 
-// Unacknowledged implements link.Link: 1 if any waits or was lost, since the kernel does
-// not say how many.
+// leastDatagram is less than the kernel accounts for any datagram in the send buffer, in
+// bytes: struct sk_buff and struct skb_shared_info alone are larger.
+const leastDatagram = 256
+
+// Unacknowledged implements link.Link. Without Counts it is how many frames the send
+// buffer can hold, if the kernel does not say that there are none.
 func (l *Link) Unacknowledged() uint64 {
-	if l.reset.Load() {
-		return 1
+	switch {
+	case l.closed:
+		return l.lost
+	case l.counts != nil:
+		// A peer that claims more than was written counts as having dealt with all.
+		return l.sent - min(l.counts.peers.dealt.Load(), l.sent)
+	case l.endRead(): // the peer has ended gracefully
+		if !l.reset.Load() {
+			return 0
+		}
+	case !l.reset.Load() && l.sock.idleOut():
+		return min(l.sent, 1) // the peer may have one in hand
 	}
+	return min(l.sent, uint64(l.limit/leastDatagram)+1)
+}
+
+// endRead reports whether the peer's end was read.
+func (l *Link) endRead() bool {
 	select {
-	case <-l.gone:
-		return 0
+	case <-l.readEnd:
+		return l.readErr == io.EOF
 	default:
+		return false
 	}
-	if n, err := l.sock.Unsent(); err == nil && n > 0 {
-		return 1
-	}
-	return 0
 }
 
 // Gone implements link.Link. A peer is noticed to be gone when its last frame
@@ -269,6 +306,22 @@ func (l *Link) HungUp() bool {
 	}
 	return true
 }
+
+// GoAway implements link.Link.
+func (l *Link) GoAway() {
+	if l.counts != nil {
+		l.counts.own.goAway.Store(1)
+	}
+	// If there is no room the peer has datagrams to receive, and looks at its Counts then.
+	l.asking.Do(func() { _ = l.sock.trySend([]byte{kindGoAway}) })
+}
+
+// GoingAway implements link.Link. A peer's request is noticed when it is received, or,
+// while frames wait to be read, within hangUpLook.
+func (l *Link) GoingAway() <-chan struct{} { return l.asked }
+
+// peerAsks notes that the peer has asked for the end.
+func (l *Link) peerAsks() { l.askedOnce.Do(func() { close(l.asked) }) }
 
 // Credentials implements link.Link.
 func (l *Link) Credentials() *cred.Credentials { return l.cred }
@@ -299,6 +352,7 @@ func (l *Link) writeLast(ctx context.Context, last [][]byte) error {
 		if err != nil {
 			return l.writeError(err)
 		}
+		l.sent++
 	}
 	return nil
 }
@@ -320,9 +374,9 @@ func (l *Link) Close() error {
 	if l.closed {
 		return nil
 	}
-	l.closed = true
 	l.Interrupt()
 	err := l.CloseWrite(context.Background())
 	<-l.received
-	return errors.Join(err, l.sock.Close(), l.cred.Close())
+	l.lost, l.closed = l.Unacknowledged(), true
+	return errors.Join(err, l.sock.Close(), l.cred.Close(), l.counts.Close())
 }

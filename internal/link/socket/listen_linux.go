@@ -28,11 +28,15 @@ const (
 	redialMost  = 20 * time.Millisecond
 )
 
+// closeWait is how long closing a listener may take before it goes on in the background.
+const closeWait = 100 * time.Millisecond
+
 // Listener is a listening socket.
 type Listener struct {
-	f      *os.File
-	rc     syscall.RawConn
-	closed atomic.Bool
+	f       *os.File
+	rc      syscall.RawConn
+	refuses bool // descriptors: none can wait with a client
+	closed  atomic.Bool
 }
 
 // Listen binds a SOCK_SEQPACKET socket to path with exactly the given
@@ -42,6 +46,11 @@ func Listen(path string, mode fs.FileMode) (*Listener, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
+	}
+	refuses, err := refuseDescriptors(fd)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
 	}
 	// Linux creates the file with the mode of the socket's own inode.
 	if err := unix.Fchmod(fd, uint32(mode.Perm())); err != nil {
@@ -56,11 +65,11 @@ func Listen(path string, mode fs.FileMode) (*Listener, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	return newListener(fd)
+	return newListener(fd, refuses)
 }
 
-// Adopt takes over a listening descriptor that this process inherited. On error
-// the descriptor is left as it was.
+// Adopt takes over a listening descriptor that this process inherited, and closes it: the
+// Listener has a copy. On error the descriptor is still the caller's, and open.
 func Adopt(fd int) (*Listener, error) {
 	get := func(opt int) int {
 		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, opt)
@@ -72,14 +81,29 @@ func Adopt(fd int) (*Listener, error) {
 	if get(unix.SO_DOMAIN) != unix.AF_UNIX || get(unix.SO_TYPE) != unix.SOCK_SEQPACKET || get(unix.SO_ACCEPTCONN) != 1 {
 		return nil, ErrNotListening
 	}
-	unix.CloseOnExec(fd)
-	if err := unix.SetNonblock(fd, true); err != nil {
+	// Of the copy, whatever fails can close that.
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("F_DUPFD_CLOEXEC: %w", err)
+	}
+	// Clients that have connected already may have sent descriptors.
+	if _, err := refuseDescriptors(own); err != nil {
+		unix.Close(own)
+		return nil, err
+	}
+	if err := unix.SetNonblock(own, true); err != nil {
+		unix.Close(own)
 		return nil, fmt.Errorf("O_NONBLOCK: %w", err)
 	}
-	return newListener(fd)
+	l, err := newListener(own, false)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return l, err
 }
 
-func newListener(fd int) (*Listener, error) {
+// newListener takes a listening socket over, on error too.
+func newListener(fd int, refuses bool) (*Listener, error) {
 	// Accepted sockets inherit it, so that a hello sent before accept carries
 	// credentials too.
 	if err := passCredentials(fd); err != nil {
@@ -92,13 +116,16 @@ func newListener(fd int) (*Listener, error) {
 		f.Close()
 		return nil, fmt.Errorf("socket in the netpoller: %w", err)
 	}
-	return &Listener{f: f, rc: rc}, nil
+	return &Listener{f: f, rc: rc, refuses: refuses}, nil
 }
 
 // Accept waits for a connection. It returns os.ErrClosed after Close. Other
-// errors (EMFILE, ENOMEM …) are not final; EMFILE and ENFILE are returned only while
-// a client waits to be accepted.
+// errors (EMFILE, ENOMEM, ErrBacklog …) are not final; EMFILE and ENFILE are returned
+// only while a client waits to be accepted.
 func (l *Listener) Accept() (*Conn, error) {
+	if background.full() && !l.closed.Load() {
+		return nil, ErrBacklog
+	}
 	var fd int
 	var aerr error
 	err := l.rc.Read(func(sock uintptr) bool {
@@ -116,18 +143,37 @@ func (l *Listener) Accept() (*Conn, error) {
 	// can't be told by errors.Is.
 	if l.closed.Load() {
 		if err == nil && aerr == nil {
-			unix.Close(fd)
+			if c, err := NewConn(fd); err == nil {
+				_ = c.Close()
+			}
 		}
 		return nil, os.ErrClosed
 	}
 	if err := errors.Join(err, aerr); err != nil {
 		return nil, fmt.Errorf("accept: %w", err)
 	}
-	if err := passCredentials(fd); err != nil {
-		unix.Close(fd)
+	c, err := NewConn(fd)
+	if err != nil {
 		return nil, err
 	}
-	return NewConn(fd)
+	if err := c.prepare(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// prepare sets what an accepted socket inherits, unless it was connected before the
+// listening socket was adopted.
+func (c *Conn) prepare() error {
+	var serr error
+	err := c.rc.Control(func(fd uintptr) { serr = passCredentials(int(fd)) })
+	if err := errors.Join(err, serr); err != nil {
+		return err
+	}
+	if err := c.RefuseDescriptors(); !errors.Is(err, ErrDescriptor) {
+		return err
+	}
+	return nil // Receive says it again
 }
 
 // waiting reports whether a client waits to be accepted.
@@ -139,26 +185,55 @@ func waiting(fd int) bool {
 
 // Close closes the socket and unblocks Accept.
 func (l *Listener) Close() error {
-	l.closed.Store(true)
-	return l.f.Close()
+	if l.closed.Swap(true) {
+		return os.ErrClosed
+	}
+	if l.refuses {
+		return l.f.Close()
+	}
+	// Clients that were not accepted may have sent descriptors. If this process holds
+	// the last reference to the socket, it closes them too.
+	_ = l.f.SetDeadline(longAgo) // Accept returns
+	done := make(chan error, 1)
+	background.add(func() { done <- closeFile(l.f, l.rc) })
+	soon := time.NewTimer(closeWait)
+	defer soon.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-soon.C:
+		return nil
+	}
 }
 
 // Dial connects to the socket at path. It blocks while the host's backlog is
-// full, until ctx ends (ctx.Err()). Other errors are the kernel's.
-func Dial(ctx context.Context, path string) (*Conn, error) {
+// full, until ctx ends (ctx.Err()). With descriptors the host may send some, until
+// RefuseDescriptors. ErrBacklog is not final. Other errors are the kernel's.
+func Dial(ctx context.Context, path string, descriptors bool) (*Conn, error) {
+	if background.full() {
+		return nil, ErrBacklog
+	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	if err := passCredentials(fd); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	if err := connect(ctx, fd, path); err != nil {
+	if err := prepareDial(ctx, fd, path, descriptors); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
 	return NewConn(fd)
+}
+
+func prepareDial(ctx context.Context, fd int, path string, descriptors bool) error {
+	if !descriptors {
+		if _, err := refuseDescriptors(fd); err != nil {
+			return err
+		}
+	}
+	if err := passCredentials(fd); err != nil {
+		return err
+	}
+	return connect(ctx, fd, path)
 }
 
 func connect(ctx context.Context, fd int, path string) error {

@@ -31,7 +31,7 @@ func TestListenAcceptDial(t *testing.T) {
 	require.ErrorIs(t, err, unix.EADDRINUSE)
 
 	// The hello that a client sends before it is accepted carries credentials.
-	client, err := socket.Dial(hung(t), path)
+	client, err := socket.Dial(hung(t), path, false)
 	require.NoError(t, err)
 	defer client.Close()
 	require.NoError(t, client.Send(hung(t), []byte("hello"), nil, -1))
@@ -79,10 +79,10 @@ func TestAcceptAfterClose(t *testing.T) {
 func TestDialFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	before := openFiles()
-	_, err := socket.Dial(hung(t), path)
+	_, err := socket.Dial(hung(t), path, false)
 	require.ErrorIs(t, err, unix.ENOENT)
 	require.NoError(t, listen(t, path).Close())
-	_, err = socket.Dial(hung(t), path)
+	_, err = socket.Dial(hung(t), path, false)
 	require.ErrorIs(t, err, unix.ECONNREFUSED)
 	require.Equal(t, before, openFiles())
 }
@@ -97,7 +97,7 @@ func TestDialWaitsForTheBacklog(t *testing.T) {
 	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
 	require.NoError(t, unix.Listen(fd, 0))
 	for {
-		c, err := socket.Dial(ended(), path)
+		c, err := socket.Dial(ended(), path, false)
 		if err != nil {
 			require.ErrorIs(t, err, context.Canceled)
 			break
@@ -106,7 +106,7 @@ func TestDialWaitsForTheBacklog(t *testing.T) {
 	}
 	dialled := make(chan error, 1)
 	go func() {
-		c, err := socket.Dial(hung(t), path)
+		c, err := socket.Dial(hung(t), path, false)
 		if err == nil {
 			err = c.Close()
 		}
@@ -133,4 +133,36 @@ func TestAdoptLooksBeforeItTakes(t *testing.T) {
 		require.ErrorIs(t, err, socket.ErrNotListening)
 		require.NoError(t, unix.Close(fd))
 	}
+}
+
+// Whatever fails, the descriptor stays the caller's, and it can try again.
+func TestAdoptFails(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "s")
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+	require.NoError(t, unix.Listen(fd, 1))
+	free := exhaust(t)
+	_, err = socket.Adopt(fd)
+	free()
+	require.ErrorIs(t, err, unix.EMFILE)
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	require.NoError(t, err, "it is open")
+	require.Zero(t, flags&unix.O_NONBLOCK)
+
+	before := openFiles()
+	l, err := socket.Adopt(fd)
+	require.NoError(t, err)
+	require.Equal(t, before, openFiles(), "it has taken the place of the caller's")
+	client, err := socket.Dial(hung(t), path, false)
+	require.NoError(t, err)
+	defer client.Close()
+	server, err := l.Accept()
+	require.NoError(t, err)
+	require.NoError(t, server.Close())
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, l.Close(), os.ErrClosed)
+	_, err = l.Accept()
+	require.ErrorIs(t, err, os.ErrClosed)
+	require.Equal(t, before, openFiles())
 }

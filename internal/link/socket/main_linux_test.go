@@ -2,6 +2,7 @@ package socket_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
@@ -18,8 +19,24 @@ func TestMain(m *testing.M) {
 	leaktest.Main(m)
 }
 
-// openFiles counts the open descriptors of this process.
-func openFiles() int { return len(leaktest.Descriptors()) }
+// exhaust takes care that this process can have no more descriptors, until free.
+func exhaust(t *testing.T) (free func()) {
+	t.Helper()
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+	// Those of the standard files are taken, whatever is closed meanwhile.
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max}))
+	return func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old)) }
+}
+
+// openFiles counts the open descriptors of this process, when those that peers have sent
+// are closed.
+func openFiles() int {
+	for begin := time.Now(); socket.Closing() && time.Since(begin) < 20*time.Second; {
+		runtime.Gosched()
+	}
+	return len(leaktest.Descriptors())
+}
 
 func hung(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -43,7 +60,7 @@ func await[T any](t *testing.T, from <-chan T) (v T) {
 	return v
 }
 
-func pair(t *testing.T) (a, b *socket.Conn) {
+func pair(t testing.TB) (a, b *socket.Conn) {
 	t.Helper()
 	a, b, err := socket.Pair()
 	require.NoError(t, err)
@@ -66,6 +83,23 @@ func rawPair(t *testing.T) (*socket.Conn, int) {
 	t.Cleanup(func() { _ = c.Close() })
 	t.Cleanup(func() { _ = unix.Close(fds[1]) })
 	return c, fds[1]
+}
+
+// openPair is pair with sockets that do not refuse descriptors, as before Linux 6.16.
+func openPair(t testing.TB) (a, b *socket.Conn) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	make := func(fd int) *socket.Conn {
+		for _, option := range []int{unix.SO_PASSCRED, unix.SO_PASSPIDFD} {
+			require.NoError(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 1))
+		}
+		c, err := socket.NewConn(fd)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	return make(fds[0]), make(fds[1])
 }
 
 // fill sends until the socket takes no more, and returns how many datagrams it

@@ -13,6 +13,8 @@ import (
 )
 
 // Control is what came along with a datagram. The receiver owns the descriptors.
+// Closing FD may block for as long as the peer likes, unless it is known what it is:
+// see CloseForeign.
 type Control struct {
 	Cred    cred.UCred
 	HasCred bool
@@ -21,21 +23,17 @@ type Control struct {
 	FD      int   // SCM_RIGHTS, or -1
 }
 
-// Close closes the descriptors.
+// Close closes the descriptors, FD in the background.
 func (c *Control) Close() {
-	closeFD(&c.PIDFD)
-	closeFD(&c.FD)
-}
-
-func closeFD(fd *int) {
-	if *fd >= 0 {
-		_ = unix.Close(*fd)
-		*fd = -1
+	if c.PIDFD >= 0 {
+		_ = CloseFD(c.PIDFD)
+		c.PIDFD = -1
+	}
+	if c.FD >= 0 {
+		CloseForeign(c.FD)
+		c.FD = -1
 	}
 }
-
-// CloseFD closes a descriptor that came as a number.
-func CloseFD(fd int) error { return unix.Close(fd) }
 
 // Send sends one datagram, head followed by body, and fd with it unless that is
 // -1. It blocks while the socket is full, until ctx ends. Errors: ctx.Err(),
@@ -72,6 +70,17 @@ func sendError(err error) error {
 	}
 }
 
+// trySend sends a small datagram if there is room.
+func (c *Conn) trySend(b []byte) error {
+	var serr error
+	err := c.rc.Control(func(fd uintptr) {
+		_, serr = retry(func() (int, error) {
+			return unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		})
+	})
+	return errors.Join(err, serr)
+}
+
 // SendLast sends a small last datagram without blocking, even if the send
 // buffer is full: it then raises the limit to max bytes for it. That works if
 // SetBuffer was given clearly less.
@@ -96,43 +105,41 @@ func (c *Conn) SendLast(b []byte, max int) error {
 
 // Receive receives one datagram into buf, with what came along, and blocks until
 // there is one or ctx ends. Errors: ctx.Err(), os.ErrClosed, io.EOF, ErrReset,
-// ErrTruncated (the datagram is lost), or the kernel's.
+// ErrTruncated (the datagram is lost), ErrDescriptor, or the kernel's.
 func (c *Conn) Receive(ctx context.Context, buf []byte) (n int, ctl Control, err error) {
-	// Room for credentials, one descriptor and a pidfd. If a peer sends more
-	// descriptors the kernel drops them and says so (MSG_CTRUNC).
+	return c.receive(ctx, buf, false)
+}
+
+// ReceiveDescriptor is Receive for a datagram that may carry a descriptor.
+func (c *Conn) ReceiveDescriptor(ctx context.Context, buf []byte) (n int, ctl Control, err error) {
+	return c.receive(ctx, buf, true)
+}
+
+func (c *Conn) receive(ctx context.Context, buf []byte, descriptor bool) (int, Control, error) {
+	// Room for credentials, one descriptor and a pidfd.
 	var oob [128]byte
 	room := oob[:unix.CmsgSpace(unix.SizeofUcred)+2*unix.CmsgSpace(4)]
-	var oobn, flags int
+	var m received
+	ctl := Control{PIDFD: -1, FD: -1}
 	var rerr error
 	recv := func(sock uintptr) bool {
 		c.receiving.Store(true)
-		n, rerr = retry(func() (int, error) {
-			var n int
-			var err error
-			n, oobn, flags, _, err = unix.Recvmsg(int(sock), buf, room, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
-			return n, err
-		})
+		m, ctl, rerr = c.next(int(sock), buf, room, descriptor)
 		c.receiving.Store(rerr != unix.EAGAIN)
 		return rerr != unix.EAGAIN
 	}
 	if err := c.waitRead(ctx, recv); err != nil {
-		return 0, Control{PIDFD: -1, FD: -1}, err
+		return 0, ctl, err
 	}
+	var err error
 	switch {
 	case rerr == unix.ECONNRESET:
-		return 0, Control{PIDFD: -1, FD: -1}, ErrReset
+		err = ErrReset
 	case rerr != nil:
-		return 0, Control{PIDFD: -1, FD: -1}, fmt.Errorf("recv: %w", rerr)
-	}
-	ctl, err = parseControl(room[:oobn])
-	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		err = fmt.Errorf("recv: %w", rerr)
+	case m.flags&unix.MSG_TRUNC != 0:
 		err = ErrTruncated
-		if flags&unix.MSG_CTRUNC != 0 && ctl.FD < 0 {
-			// There was room for a descriptor: this process may have no more.
-			err = fmt.Errorf("receiving a descriptor: %w", unix.EMFILE)
-		}
-	}
-	if err == nil && n == 0 {
+	case m.n == 0:
 		// An empty datagram looks the same; a peer that keeps to the protocol
 		// sends none.
 		err = io.EOF
@@ -141,16 +148,16 @@ func (c *Conn) Receive(ctx context.Context, buf []byte) (n int, ctl Control, err
 		ctl.Close()
 		return 0, ctl, err
 	}
-	return n, ctl, nil
+	return m.n, ctl, nil
 }
 
 // parseControl reads the kernel's control messages, all of them on error too: the
 // caller closes the descriptors that came.
-func parseControl(oob []byte) (Control, error) {
-	ctl := Control{PIDFD: -1, FD: -1}
+func parseControl(oob []byte) (ctl Control, fds []int, err error) {
+	ctl = Control{PIDFD: -1, FD: -1}
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
-		return ctl, fmt.Errorf("control data: %w", err)
+		return ctl, nil, fmt.Errorf("control data: %w", err)
 	}
 	for _, m := range msgs {
 		if m.Header.Level != unix.SOL_SOCKET {
@@ -158,24 +165,19 @@ func parseControl(oob []byte) (Control, error) {
 		}
 		switch m.Header.Type {
 		case unix.SCM_CREDENTIALS:
-			u, err := unix.ParseUnixCredentials(&m)
-			if err != nil {
-				return ctl, fmt.Errorf("SCM_CREDENTIALS: %w", err)
+			u, perr := unix.ParseUnixCredentials(&m)
+			if perr != nil {
+				err = fmt.Errorf("SCM_CREDENTIALS: %w", perr)
+				continue
 			}
 			ctl.Cred = cred.UCred{PID: u.Pid, UID: u.Uid, GID: u.Gid}
 			ctl.HasCred = true
 		case unix.SCM_RIGHTS:
-			fds, perr := unix.ParseUnixRights(&m)
+			some, perr := unix.ParseUnixRights(&m)
 			if perr != nil {
-				return ctl, fmt.Errorf("SCM_RIGHTS: %w", perr)
+				err = fmt.Errorf("SCM_RIGHTS: %w", perr)
 			}
-			for _, fd := range fds {
-				closeFD(&ctl.FD)
-				ctl.FD = fd
-			}
-			if len(fds) > 1 {
-				err = ErrTruncated // after the pidfd, which comes behind it
-			}
+			fds = append(fds, some...)
 		case unix.SCM_PIDFD:
 			if len(m.Data) >= 4 {
 				fd := int32(binary.NativeEndian.Uint32(m.Data))
@@ -185,7 +187,7 @@ func parseControl(oob []byte) (Control, error) {
 			}
 		}
 	}
-	return ctl, err
+	return ctl, fds, err
 }
 
 // Credentials makes the peer's credentials of what came with its hello and of
@@ -230,6 +232,12 @@ func (c *Conn) Unsent() (int, error) {
 	return n, errors.Join(err, serr)
 }
 
+// idleOut reports whether the peer has received everything.
+func (c *Conn) idleOut() bool {
+	n, err := c.Unsent()
+	return err == nil && n == 0
+}
+
 // HungUp reports whether the peer has closed its socket.
 func (c *Conn) HungUp() bool {
 	fds := []unix.PollFd{{}}
@@ -243,6 +251,9 @@ func (c *Conn) HungUp() bool {
 // ClearReset reports whether the peer has closed without reading everything: what
 // Send or Receive would say next as ErrReset, and now do not.
 func (c *Conn) ClearReset() bool {
+	if c.reset.Swap(false) {
+		return true
+	}
 	pending := 0
 	err := c.rc.Control(func(fd uintptr) {
 		pending, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sealport/sealport/internal/link"
 )
 
@@ -39,9 +41,17 @@ func (l *Link) receive() {
 			l.reset.Store(true)
 		case errors.Is(err, os.ErrClosed):
 			return
+		case errors.Is(err, ErrDescriptor): // which is in the way of what follows
+			end(err)
+			l.hungUp()
+			return
 		case errors.Is(err, io.EOF), errors.Is(err, link.ErrProtocol), errors.Is(err, link.ErrPeerChanged):
 			end(err)
-		default: // the socket has ended
+		case errors.Is(err, link.ErrPeerGone):
+			end(err)
+			l.hungUp()
+			return
+		default: // the socket has failed
 			end(link.ErrPeerGone)
 			l.hungUp()
 			return
@@ -66,6 +76,9 @@ func (l *Link) handOver(frame []byte, look *time.Timer) bool {
 		case <-l.interrupted:
 			return false
 		case <-look.C:
+			if l.counts != nil && l.counts.peers.goAway.Load() != 0 {
+				l.peerAsks()
+			}
 			if l.sock.HungUp() {
 				l.hungUp()
 			} else {
@@ -87,29 +100,45 @@ func (l *Link) hungUp() {
 	}
 }
 
-// receiveFrame receives and checks one datagram. io.EOF is the peer's end, and
-// link.ErrPeerGone that of the socket.
+// receiveFrame receives and checks datagrams up to the next frame. io.EOF is the peer's
+// end, and link.ErrPeerGone that of the socket.
 func (l *Link) receiveFrame(buf []byte) ([]byte, error) {
+	for {
+		n, err := l.receiveChecked(buf)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case buf[0] == kindFrame:
+			return buf[1:n:n], nil
+		case buf[0] == kindEnd:
+			return nil, io.EOF
+		case buf[0] == kindGoAway && n == 1 && !l.heard: // once, so that no flood keeps us here
+			l.heard = true
+			l.peerAsks()
+			continue
+		}
+		return nil, fmt.Errorf("%w: datagram of kind %d with %d bytes", link.ErrProtocol, buf[0], n)
+	}
+}
+
+// receiveChecked receives a datagram of the peer's.
+func (l *Link) receiveChecked(buf []byte) (n int, err error) {
 	n, ctl, err := l.sock.Receive(context.Background(), buf)
 	switch {
 	case err == io.EOF:
-		return nil, link.ErrPeerGone
-	case errors.Is(err, ErrTruncated):
-		return nil, fmt.Errorf("%w: %w", link.ErrProtocol, err)
+		return 0, link.ErrPeerGone
+	case errors.Is(err, ErrTruncated), errors.Is(err, ErrDescriptor):
+		return 0, fmt.Errorf("%w: %w", link.ErrProtocol, err)
 	case err != nil:
-		return nil, err
+		return 0, err
 	}
 	defer ctl.Close()
-	if err := l.attest(&ctl); err != nil {
-		return nil, err
+	// GoAway leaves its datagram out if there is no room, so there is one before it.
+	if l.counts != nil && l.counts.peers.goAway.Load() != 0 {
+		l.peerAsks()
 	}
-	switch buf[0] {
-	case kindFrame:
-		return buf[1:n:n], nil
-	case kindEnd:
-		return nil, io.EOF
-	}
-	return nil, fmt.Errorf("%w: datagram of kind %d", link.ErrProtocol, buf[0])
+	return n, l.attest(&ctl)
 }
 
 // attest compares the credentials of a datagram with those of the hello.
@@ -121,7 +150,11 @@ func (l *Link) attest(ctl *Control) error {
 	if l.inode == 0 {
 		return nil // no pidfs: a pid is all there is
 	}
-	if ctl.NoPIDFD != nil { // such as EMFILE: then the sender is unknown
+	switch ctl.NoPIDFD {
+	case nil:
+	case unix.EMFILE, unix.ENFILE, unix.ENOMEM:
+		return l.attestAlive(ctl)
+	default:
 		return fmt.Errorf("%w, as far as can be told: receiving a pidfd: %w", link.ErrPeerChanged, ctl.NoPIDFD)
 	}
 	if ctl.PIDFD < 0 {
@@ -135,4 +168,22 @@ func (l *Link) attest(ctl *Control) error {
 		return fmt.Errorf("%w: pid %d was reused", link.ErrPeerChanged, ctl.Cred.PID)
 	}
 	return nil
+}
+
+// attestAlive is attest where this process had no descriptor left for the sender's pidfd,
+// and the sender has the pid of the peer.
+//
+// The pid is the peer's as long as the peer has not been waited for, and it can't be
+// waited for before all of its threads have ended, which its pidfd says (pidfd_open(2)):
+// an exec, or the end of its first thread alone, changes neither. The datagram came after
+// the hello in the same queue, so that the peer lived already when it was sent. If the
+// peer lives now, after it was received, it has had that pid all the time. So the pid is
+// as good as the pidfd that the kernel would have made of it.
+func (l *Link) attestAlive(ctl *Control) error {
+	fds := []unix.PollFd{{Fd: int32(l.cred.PIDFD), Events: unix.POLLIN}}
+	n, err := retry(func() (int, error) { return unix.Poll(fds, 0) })
+	if err == nil && n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: who sent its last frames cannot be told: receiving a pidfd: %w", link.ErrPeerGone, ctl.NoPIDFD)
 }

@@ -34,7 +34,7 @@ func attested(t *testing.T, change func(*socket.Control)) (l link.Link, own, pee
 	}
 	cred, err := sock.Credentials(&ctl)
 	require.NoError(t, err)
-	l, err = socket.New(sock, cred)
+	l, err = socket.New(sock, cred, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		l.Interrupt()

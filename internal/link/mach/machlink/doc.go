@@ -4,8 +4,8 @@
 // # Connection
 //
 // Each side of a connection has two ports of its own: data, for the peer's
-// frames, and control, for the peer's count of the frames it has drained and for
-// the kernel's notifications. Each side holds send rights to the peer's two ports
+// frames, and control, for the peer's count of the frames it has drained, its request to
+// end, and the kernel's notifications. Each side holds send rights to the peer's two ports
 // and one send-once right to the peer's data port, for its end. The client
 // passes its three rights in a connect message to the service's port; the host
 // answers on the client's data port, with three rights of its own or with a
@@ -18,6 +18,7 @@
 //     frames as well. So end of file and death come in order and never block.
 //   - Death of the peer's ports is a dead-name notification, on control.
 //   - A full queue is waited for by a send-possible notification, on control.
+//   - A request to end (GoAway) is a message to control, which passes the frames.
 //   - Nothing else is a message of this protocol. Any other message is destroyed,
 //     and the connection fails.
 //

@@ -21,6 +21,7 @@ const (
 	idFrame   int32 = 0x53500104
 	idEnd     int32 = 0x53500105
 	idDrained int32 = 0x53500106
+	idGoAway  int32 = 0x53500107
 )
 
 // attacker is a client that speaks the protocol by hand.
@@ -158,6 +159,15 @@ func TestHostileMessages(t *testing.T) {
 		}, link.ErrProtocol},
 		"frame larger than any": {func(a *attacker) error {
 			return a.sendTo(a.hostData, idFrame, nil, make([]byte, 1<<20))
+		}, link.ErrProtocol},
+		"go away with a body": {func(a *attacker) error {
+			return a.sendTo(a.hostControl, idGoAway, nil, word(1))
+		}, link.ErrProtocol},
+		"go away with a right": {func(a *attacker) error {
+			return a.sendTo(a.hostControl, idGoAway, []mach.Descriptor{right(a.receivePort(), mach.MakeSend)}, nil)
+		}, link.ErrProtocol},
+		"go away among frames": {func(a *attacker) error {
+			return a.sendTo(a.hostData, idGoAway, nil, nil)
 		}, link.ErrProtocol},
 		"unknown id": {func(a *attacker) error {
 			return a.sendTo(a.hostData, 4711, nil, nil)

@@ -208,6 +208,9 @@ func (c *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 			return c.popLocked(), nil
 		}
 		if in.ended {
+			if in.dealt != in.announced {
+				c.announceLocked() // the peer may wait for it before it goes
+			}
 			return nil, in.err
 		}
 		idle := in.idleTimer()

@@ -31,6 +31,8 @@ type Link struct {
 	interrupted chan struct{}
 	goneOnce    sync.Once
 	gone        chan struct{}
+	askedOnce   sync.Once
+	asked       chan struct{} // closed when the peer has asked for the end
 
 	closeOnce sync.Once
 	closeErr  error
@@ -48,7 +50,7 @@ type answer struct {
 // newLink makes the local half of a connection: both ports receive. On error
 // everything is given back. a is where Dial waits, nil for a host.
 func newLink(l *loop, a chan answer) (*Link, error) {
-	c := &Link{loop: l, answer: a, interrupted: make(chan struct{}), gone: make(chan struct{})}
+	c := &Link{loop: l, answer: a, interrupted: make(chan struct{}), gone: make(chan struct{}), asked: make(chan struct{})}
 	c.in.ready = make(chan struct{}, 1)
 	if err := c.open(); err != nil {
 		return nil, errors.Join(err, c.abandon())
@@ -124,6 +126,25 @@ func (c *Link) Credentials() *cred.Credentials { return c.cred }
 
 // Gone implements link.Link.
 func (c *Link) Gone() <-chan struct{} { return c.gone }
+
+// GoAway implements link.Link. It is lost if the peer's queue for control messages is
+// full, which takes a peer that does not receive at all.
+func (c *Link) GoAway() {
+	c.in.mu.Lock() // release waits for it
+	defer c.in.mu.Unlock()
+	c.out.mu.Lock()
+	to := c.out.rights.control
+	c.out.mu.Unlock()
+	if c.in.released || to == mach.Null {
+		return
+	}
+	var buf [mach.HeaderSize]byte
+	h := mach.Header{Remote: to, RemoteBits: mach.CopySend, ID: idGoAway}
+	_, _ = send(c.loop.k, mach.Compose(buf[:0], h, nil), 0)
+}
+
+// GoingAway implements link.Link.
+func (c *Link) GoingAway() <-chan struct{} { return c.asked }
 
 // HungUp implements link.Link: the kernel's notice is there as soon as the peer's
 // ports have died, after the peer's last acknowledgement.

@@ -78,7 +78,7 @@ func (p controlPort) message(m *mach.Message, n *mach.Notification) (kept bool) 
 	}
 	err := c.attest(m)
 	if err == nil {
-		err = c.acknowledged(m)
+		err = c.controlled(m)
 	}
 	if err != nil {
 		c.fail(err)
@@ -116,11 +116,20 @@ func (c *Link) room() {
 	c.out.changedLocked()
 }
 
+// controlled handles a control message of the peer's.
+func (c *Link) controlled(m *mach.Message) error {
+	switch {
+	case m.ID == idDrained:
+		return c.acknowledged(m)
+	case m.ID == idGoAway && !m.Complex && m.Remote == mach.Null && len(m.Body) == 0:
+		c.askedOnce.Do(func() { close(c.asked) })
+		return nil
+	}
+	return fmt.Errorf("%w: message id %#x of %d bytes", link.ErrProtocol, uint32(m.ID), len(m.Body))
+}
+
 // acknowledged handles the peer's count of frames that it has dealt with.
 func (c *Link) acknowledged(m *mach.Message) error {
-	if m.ID != idDrained {
-		return fmt.Errorf("%w: message id %#x", link.ErrProtocol, uint32(m.ID))
-	}
 	n, err := parseDrained(m)
 	if err != nil {
 		return fmt.Errorf("%w: %w", link.ErrProtocol, err)

@@ -27,6 +27,7 @@ const (
 	idFrame
 	idEnd
 	idDrained
+	idGoAway
 	idWake // to our own loop
 )
 

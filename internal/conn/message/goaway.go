@@ -1,0 +1,57 @@
+package message
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sealport/sealport/internal/link"
+)
+
+// ErrGoingAway is returned by Send after the peer has asked for the end of this side's
+// messages. What was sent before arrives, unless Unacknowledged says otherwise. It
+// answers errors.Is(err, link.ErrPeerGone).
+var ErrGoingAway = fmt.Errorf("%w: it is ending and takes no more messages", link.ErrPeerGone)
+
+// GoAway asks the peer to end its messages. If the peer's Config.FollowGoAway is set, it
+// flushes and ends them, and Receive returns all of them and then io.EOF. It does not
+// block. Idempotent.
+func (c *Conn) GoAway() {
+	c.amu.Lock()
+	defer c.amu.Unlock()
+	if !c.freed {
+		c.l.GoAway()
+	}
+}
+
+// follow ends this side's messages when the peer asks for that. NewConn starts it, and
+// Abort joins it.
+func (c *Conn) follow() {
+	select {
+	case <-c.l.GoingAway():
+	case <-c.ctx.Done():
+		return
+	}
+	if c.wmu.Lock(c.ctx) != nil {
+		return
+	}
+	defer c.wmu.Unlock()
+	if c.closed || c.werr != nil {
+		return
+	}
+	// The peer's buffer has room when it has handled more, and Abort interrupts this.
+	err := c.endLocked(c.ctx)
+	switch {
+	case err == nil:
+		c.werr = ErrGoingAway
+	case c.ctx.Err() == nil: // else this side has closed
+		c.werr = err
+	}
+}
+
+// endLocked pushes out what is coalesced and ends this side's messages.
+func (c *Conn) endLocked(ctx context.Context) error {
+	err := c.flushLocked(ctx)
+	c.werr = link.ErrClosed
+	return errors.Join(err, c.l.CloseWrite(ctx))
+}

@@ -1,0 +1,84 @@
+package socket
+
+import (
+	"context"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// stuck fills a closer with what does not end before end is called: something for each
+// goroutine, and n that wait.
+func stuck(t *testing.T, c *closer, n int) (end func()) {
+	t.Helper()
+	started, ended := make(chan struct{}), make(chan struct{})
+	for range maxClosers {
+		c.add(func() {
+			started <- struct{}{}
+			<-ended
+		})
+	}
+	for range maxClosers {
+		<-started
+	}
+	for range n {
+		c.add(func() { <-ended })
+	}
+	return sync.OnceFunc(func() { close(ended) })
+}
+
+// However much takes long to close, few goroutines wait for it, and everything else waits
+// its turn.
+func TestCloserIsBounded(t *testing.T) {
+	var c closer
+	end := stuck(t, &c, maxBacklog-1)
+	require.Equal(t, maxClosers, c.running)
+	require.False(t, c.full())
+	last := make(chan struct{})
+	c.add(func() { close(last) })
+	require.True(t, c.full())
+	select {
+	case <-last:
+		require.Fail(t, "it was not its turn")
+	default:
+	}
+	end()
+	<-last
+	require.False(t, c.full())
+}
+
+// There are no new connections while too much waits to be closed; then there are again.
+// Connections and listeners close nevertheless.
+func TestNoConnectionsBeforeOthersAreClosed(t *testing.T) {
+	ctx, path := t.Context(), filepath.Join(t.TempDir(), "s")
+	l, err := Listen(path, 0o600)
+	require.NoError(t, err)
+	waiting, err := Dial(ctx, path, true)
+	require.NoError(t, err)
+
+	end := stuck(t, &background, maxBacklog)
+	defer end()
+	_, err = l.Accept()
+	require.ErrorIs(t, err, ErrBacklog)
+	_, err = Dial(ctx, path, true)
+	require.ErrorIs(t, err, ErrBacklog)
+	end()
+	for background.full() {
+		runtime.Gosched()
+	}
+	server, err := l.Accept()
+	require.NoError(t, err)
+
+	end = stuck(t, &background, 0)
+	defer end()
+	require.NoError(t, server.Send(context.Background(), []byte("memory"), nil, unix.Stdin))
+	require.NoError(t, waiting.Close(), "with a descriptor that it has not received")
+	_, _, err = server.Receive(ctx, make([]byte, 1))
+	require.Error(t, err, "the peer sees the end meanwhile")
+	require.NoError(t, server.Close())
+	require.NoError(t, l.Close())
+}

@@ -1,0 +1,380 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sealport/sealport/internal/conn"
+	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/keys"
+	"github.com/sealport/sealport/peer"
+)
+
+// reconnector is what a [Client] is but for its handle, so that a Client which nobody holds
+// any more can be noticed although keep works on.
+type reconnector[T any] struct {
+	endpoint string
+	s        *settings
+	engine   *conn.Config
+	k        coder[T]
+
+	current atomic.Pointer[attachment[T]] // nil while there is no host
+	untold  atomic.Bool                   // losses is not empty
+
+	ctx    context.Context // ended by Close
+	cancel context.CancelFunc
+	kept   chan struct{} // closed when keep has ended
+
+	mu      sync.Mutex
+	made    uint64        // connections
+	changed chan struct{} // closed and replaced when current becomes non-nil
+	dialErr error         // of the last attempt to connect again
+	leaving []*attachment[T]
+	last    *attachment[T] // that Close closes; nil before and after
+	past    Stats
+	losses  []*DisconnectedError // ends of connections that were not told yet, at most maxLeaving
+
+	closing sync.Once
+}
+
+// attachment is one connection of a Client.
+type attachment[T any] struct {
+	*typed[T]
+	generation uint64
+	detached   chan struct{} // closed when it is no longer current
+
+	// Guarded by reconnector.mu:
+	received bool      // by Receive, which may have returned a slice of its memory
+	drained  bool      // Receive has returned how it ended
+	left     *leftover // what is to be received, of a connection that is freed
+	freed    bool
+}
+
+// maxLeaving is how many connections to ended hosts are kept for the replies
+// that arrived before.
+const maxLeaving = 4
+
+func (c *reconnector[T]) dial(ctx context.Context) (*typed[T], error) {
+	conn, err := conn.Dial(ctx, c.endpoint, c.engine)
+	if err != nil {
+		return nil, err
+	}
+	return newTyped(conn, c.k), nil
+}
+
+func (c *reconnector[T]) send(ctx context.Context, v T) error {
+	for {
+		if c.untold.Load() {
+			if err := c.tell(ctx, true); err != nil {
+				return err
+			}
+		}
+		a := c.current.Load()
+		if a == nil {
+			if err := c.await(ctx, true); err != nil {
+				return err
+			}
+			continue
+		}
+		err := a.send(ctx, v)
+		if err == nil || !isEnd(err) {
+			return err
+		}
+		if !errors.Is(err, message.ErrGoingAway) {
+			return c.ended(a, err, true)
+		}
+		if err := c.awaitEnd(ctx, a); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *reconnector[T]) sendBatch(ctx context.Context, vs []T) (sent int, err error) {
+	for {
+		if c.untold.Load() {
+			if err := c.tell(ctx, true); err != nil {
+				return 0, err
+			}
+		}
+		a := c.current.Load()
+		if a == nil {
+			if err := c.await(ctx, true); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		sent, err := a.sendBatch(ctx, vs)
+		if err == nil || !isEnd(err) {
+			return sent, err
+		}
+		if !errors.Is(err, message.ErrGoingAway) {
+			return sent, c.ended(a, err, true)
+		}
+		// Nothing was sent: a batch is not interrupted by the end.
+		if err := c.awaitEnd(ctx, a); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// ended handles a connection that ended with err and returns the error for the
+// caller of Send, SendBatch, Flush or Receive.
+func (c *reconnector[T]) ended(a *attachment[T], err error, notSent bool) error {
+	if c.ctx.Err() != nil {
+		return ErrClosed
+	}
+	err = c.detach(a, endOfHost(err))
+	c.mu.Lock()
+	lost := c.takeLossLocked(a.generation)
+	c.mu.Unlock()
+	if lost == nil { // it was told
+		lost = &DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, Err: err}
+	}
+	if err != ErrPeerGone {
+		lost.Err = err // it was received after the loss was noted
+	}
+	lost.NotSent = notSent
+	return lost
+}
+
+// tell returns ctx.Err(), or the oldest end of a connection that was not told yet.
+func (c *reconnector[T]) tell(ctx context.Context, notSent bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.losses) == 0 {
+		return nil
+	}
+	lost := c.takeLossLocked(c.losses[0].Generation)
+	lost.NotSent = notSent
+	return lost
+}
+
+// takeLossLocked returns the end of a connection if it was not told yet, and counts it as
+// told.
+func (c *reconnector[T]) takeLossLocked(generation uint64) *DisconnectedError {
+	for i, lost := range c.losses {
+		if lost.Generation == generation {
+			c.losses = slices.Delete(c.losses, i, i+1)
+			c.untold.Store(len(c.losses) > 0)
+			return lost
+		}
+	}
+	return nil
+}
+
+// awaitEnd waits until a host that is going away has handled everything and has ended:
+// what is sent to the next host is not handled before that.
+func (c *reconnector[T]) awaitEnd(ctx context.Context, a *attachment[T]) error {
+	select {
+	case <-a.detached:
+		return nil
+	case <-c.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// await waits for a host.
+func (c *reconnector[T]) await(ctx context.Context, notSent bool) error {
+	for {
+		c.mu.Lock()
+		changed := c.changed
+		c.mu.Unlock()
+		if c.current.Load() != nil {
+			return nil
+		}
+		// detach is done, so the loss is known.
+		if err := c.tell(ctx, notSent); err != nil && errors.Is(err, ErrDisconnected) {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-c.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			c.mu.Lock()
+			dialErr := c.dialErr
+			c.mu.Unlock()
+			if dialErr == nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("%w; the last attempt to connect again: %w", ctx.Err(), dialErr)
+		}
+	}
+}
+
+func (c *reconnector[T]) receive(ctx context.Context) (v T, err error) {
+	for {
+		a, err := c.reading(ctx)
+		if err != nil {
+			return v, err
+		}
+		if a == nil {
+			if err := c.await(ctx, false); err != nil {
+				return v, err
+			}
+			continue
+		}
+		if v, err = a.receiveNext(ctx); err == nil || !isEnd(err) {
+			return v, err
+		}
+		c.read(a)
+		return v, c.ended(a, err, false)
+	}
+}
+
+// reading returns the connection to receive from: the oldest one that may still
+// have messages. Ends of connections before that are told first.
+func (c *reconnector[T]) reading(ctx context.Context) (a *attachment[T], err error) {
+	c.mu.Lock()
+	leaving := len(c.leaving) > 0
+	if leaving {
+		a = c.leaving[0]
+	}
+	c.mu.Unlock()
+	if leaving {
+		return a, ctx.Err()
+	}
+	if err := c.tell(ctx, false); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a = c.current.Load(); a != nil {
+		a.received = true
+	}
+	return a, nil
+}
+
+// read is called when nothing more can be received from a connection. It interrupts
+// a Send that waits there: the host may still live, but it has ended its side or
+// violated the protocol, and detach needs the sender's lock.
+func (c *reconnector[T]) read(a *attachment[T]) {
+	a.Interrupt()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, b := range c.leaving {
+		if a == b {
+			c.leaving = append(c.leaving[:i], c.leaving[i+1:]...)
+			c.endLocked(a)
+			return
+		}
+	}
+	// It is still current: detach must not keep it for its replies.
+	a.drained = true
+}
+
+func (c *reconnector[T]) flush(ctx context.Context) error {
+	if err := c.tell(ctx, false); err != nil {
+		return err
+	}
+	a := c.current.Load()
+	if a == nil {
+		return c.await(ctx, false)
+	}
+	err := a.Flush(ctx)
+	if errors.Is(err, message.ErrGoingAway) {
+		return nil // it has flushed
+	}
+	if err == nil || !isEnd(err) {
+		return err
+	}
+	return c.ended(a, err, false)
+}
+
+func (c *reconnector[T]) generation() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.made
+}
+
+func (c *reconnector[T]) peer() *peer.Identity {
+	if a := c.current.Load(); a != nil {
+		return a.Peer()
+	}
+	return nil
+}
+
+func (c *reconnector[T]) peerKey() keys.PublicKey {
+	if a := c.current.Load(); a != nil {
+		return a.PeerKey()
+	}
+	return keys.PublicKey{}
+}
+
+func (c *reconnector[T]) stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.past
+	for _, a := range c.leaving {
+		if !a.freed {
+			s.add(statsOf(a.Counters()))
+		}
+	}
+	for _, a := range []*attachment[T]{c.current.Load(), c.last} {
+		if a != nil {
+			s.add(statsOf(a.Counters()))
+		}
+	}
+	return s
+}
+
+func (c *reconnector[T]) close() error {
+	c.cancel()
+	<-c.kept
+	err := c.closeLast()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.leaving {
+		c.endLocked(a)
+	}
+	c.leaving = nil
+	var lost *DisconnectedError
+	for _, l := range c.losses {
+		if l.matters() {
+			lost = l.after(lost)
+		}
+	}
+	c.losses = nil
+	if lost != nil {
+		return lost
+	}
+	return err
+}
+
+// closeLast closes the current connection: without the lock, since that may block.
+func (c *reconnector[T]) closeLast() error {
+	c.mu.Lock()
+	a := c.current.Swap(nil)
+	if a == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	c.last = a
+	// Before our own goodbye, which a host answers by going as well.
+	gone := a.HungUp()
+	cause := ErrPeerGone
+	var lost uint64
+	if gone {
+		cause = c.drainLocked(a, cause)
+		lost = c.noteLossLocked(a, cause)
+	}
+	c.mu.Unlock()
+	if gone {
+		c.logLoss(lost, cause)
+	}
+	err := a.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = nil
+	c.past.add(statsOf(a.Counters()))
+	return err
+}
