@@ -44,6 +44,7 @@ func (l *Link) receive() {
 		case errors.Is(err, ErrDescriptor): // which is in the way of what follows
 			end(err)
 			l.hungUp()
+			l.sock.Interrupt() // the peer may live, and a write wait
 			return
 		case errors.Is(err, io.EOF), errors.Is(err, link.ErrProtocol), errors.Is(err, link.ErrPeerChanged):
 			end(err)
@@ -54,6 +55,7 @@ func (l *Link) receive() {
 		default: // the socket has failed
 			end(link.ErrPeerGone)
 			l.hungUp()
+			l.sock.Interrupt()
 			return
 		}
 	}
