@@ -112,8 +112,10 @@ func TestContextEndsBetweenFragments(t *testing.T) {
 	for range 20 {
 		require.NoError(t, raw.WriteFrame(hung(t), first(megabyte, "unfinished"), nil))
 	}
-	_, err := b.Receive(&countdown{hung(t), 10})
+	ctx := &countdown{hung(t), 10}
+	_, err := b.Receive(ctx)
 	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, ctx.Context.Err(), "it did not wait")
 	require.NoError(t, raw.WriteFrame(hung(t), whole("next"), nil))
 	p, err := b.Receive(hung(t))
 	require.NoError(t, err)
@@ -124,7 +126,9 @@ func TestContextEndsBetweenFragments(t *testing.T) {
 // follows arrives.
 func TestContextEndsWithinAMessage(t *testing.T) {
 	a, b := pair(t, plain)
-	require.ErrorIs(t, a.Send(&countdown{hung(t), 2}, make([]byte, megabyte)), context.Canceled)
+	ctx := &countdown{hung(t), 2}
+	require.ErrorIs(t, a.Send(ctx, make([]byte, megabyte)), context.Canceled)
+	require.NoError(t, ctx.Context.Err(), "it did not wait")
 	require.NoError(t, a.Send(hung(t), []byte("next")))
 	p, err := b.Receive(hung(t))
 	require.NoError(t, err)
