@@ -2,6 +2,7 @@ package fair_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,12 +15,12 @@ import (
 
 const stall = time.Second
 
-// user of slots in a test.
+// applicant is a process that waits for a slot.
 type applicant struct {
 	slot    *fair.Slot
 	err     error
-	entered bool
-	dropped time.Duration // since the test's begin
+	entered atomic.Bool
+	dropped atomic.Int64 // a time.Duration, since the test's begin
 }
 
 // slots are Slots in a synctest bubble.
@@ -35,10 +36,10 @@ func (s *slots) apply(ctx context.Context, who fair.Process) *applicant {
 	a := &applicant{}
 	go func() {
 		a.slot, a.err = s.Enter(ctx, who, func() {
-			a.dropped = time.Since(s.begin)
+			a.dropped.Store(int64(time.Since(s.begin)))
 			go a.slot.Leave() // as who has to go does
 		})
-		a.entered = true
+		a.entered.Store(true)
 	}()
 	synctest.Wait()
 	return a
@@ -52,25 +53,25 @@ func TestSlotsAreShared(t *testing.T) {
 		s := newSlots(fair.Limits{Total: 3, PerUser: 2, Capacity: 100})
 		first, second := s.apply(ctx, flooder), s.apply(ctx, flooder)
 		flood := s.apply(ctx, flooder) // has two
-		require.True(t, first.entered && second.entered && !flood.entered)
+		require.True(t, first.entered.Load() && second.entered.Load() && !flood.entered.Load())
 		other := s.apply(ctx, another)
-		require.True(t, other.entered)
+		require.True(t, other.entered.Load())
 		others := s.apply(ctx, another) // three in all
 		same, last := s.apply(ctx, sibling), s.apply(ctx, third)
-		require.False(t, others.entered || same.entered || last.entered)
+		require.False(t, others.entered.Load() || same.entered.Load() || last.entered.Load())
 
 		first.slot.Leave()
 		synctest.Wait()
-		require.True(t, last.entered, "its user has none")
-		require.False(t, flood.entered || same.entered || others.entered)
+		require.True(t, last.entered.Load(), "its user has none")
+		require.False(t, flood.entered.Load() || same.entered.Load() || others.entered.Load())
 		last.slot.Leave()
 		synctest.Wait()
-		require.True(t, others.entered != same.entered || flood.entered, "one of two users with one each")
-		require.True(t, others.entered, "it has waited longer than the sibling")
+		require.True(t, others.entered.Load() != same.entered.Load() || flood.entered.Load(), "one of two users with one each")
+		require.True(t, others.entered.Load(), "it has waited longer than the sibling")
 		other.slot.Leave()
 		synctest.Wait()
-		require.True(t, same.entered, "its process has none")
-		require.False(t, flood.entered)
+		require.True(t, same.entered.Load(), "its process has none")
+		require.False(t, flood.entered.Load())
 		cancel()
 		synctest.Wait()
 		require.ErrorIs(t, flood.err, context.Canceled)
@@ -90,12 +91,12 @@ func TestKeptSlots(t *testing.T) {
 		ctx := t.Context()
 		s := newSlots(fair.Limits{Total: 2, PerUser: 1, Capacity: 2})
 		first, second := s.apply(ctx, flooder), s.apply(ctx, flooder)
-		require.False(t, second.entered)
+		require.False(t, second.entered.Load())
 		first.slot.Keep()
 		synctest.Wait()
-		require.True(t, second.entered)
+		require.True(t, second.entered.Load())
 		third := s.apply(ctx, another)
-		require.False(t, third.entered, "it may be the last")
+		require.False(t, third.entered.Load(), "it may be the last")
 		second.slot.Keep()
 		synctest.Wait()
 		require.ErrorIs(t, third.err, fair.ErrFull)
@@ -115,26 +116,26 @@ func TestStalledSlots(t *testing.T) {
 		first, second, more := s.apply(ctx, flooder), s.apply(ctx, flooder), s.apply(patience, flooder)
 		time.Sleep(2 * stall)
 		synctest.Wait()
-		require.Zero(t, first.dropped+second.dropped, "only its own process waits")
-		require.False(t, more.entered)
+		require.Zero(t, time.Duration(first.dropped.Load())+time.Duration(second.dropped.Load()), "only its own process waits")
+		require.False(t, more.entered.Load())
 
 		same := s.apply(ctx, sibling)
-		require.True(t, same.entered)
-		assert.Equal(t, 2*stall, first.dropped, "the oldest, at once")
-		require.Zero(t, second.dropped)
-		require.False(t, more.entered)
+		require.True(t, same.entered.Load())
+		assert.Equal(t, 2*stall, time.Duration(first.dropped.Load()), "the oldest, at once")
+		require.Zero(t, time.Duration(second.dropped.Load()))
+		require.False(t, more.entered.Load())
 
 		other, another := s.apply(ctx, another), s.apply(ctx, third)
-		require.True(t, other.entered)
-		require.True(t, another.entered, "of the user with the most")
-		assert.Equal(t, 2*stall, second.dropped)
+		require.True(t, other.entered.Load())
+		require.True(t, another.entered.Load(), "of the user with the most")
+		assert.Equal(t, 2*stall, time.Duration(second.dropped.Load()))
 
 		lose()
 		last := s.apply(ctx, third)
 		time.Sleep(stall)
 		synctest.Wait()
-		require.False(t, last.entered, "each user has one")
-		require.Zero(t, same.dropped+other.dropped+another.dropped)
+		require.False(t, last.entered.Load(), "each user has one")
+		require.Zero(t, time.Duration(same.dropped.Load())+time.Duration(other.dropped.Load())+time.Duration(another.dropped.Load()))
 		same.slot.Leave()
 	})
 }
@@ -146,11 +147,11 @@ func TestSlotsInTime(t *testing.T) {
 		first := s.apply(t.Context(), flooder)
 		time.Sleep(stall / 2)
 		other := s.apply(t.Context(), another)
-		require.False(t, other.entered)
+		require.False(t, other.entered.Load())
 		time.Sleep(stall)
 		synctest.Wait()
-		require.True(t, other.entered)
-		assert.Equal(t, stall, first.dropped)
+		require.True(t, other.entered.Load())
+		assert.Equal(t, stall, time.Duration(first.dropped.Load()))
 		other.slot.Keep()
 	})
 }
