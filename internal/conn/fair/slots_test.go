@@ -80,7 +80,7 @@ func TestSlotsAreShared(t *testing.T) {
 			a.slot.Leave() // counts once
 		}
 		for range 2 {
-			require.True(t, s.apply(t.Context(), flooder).entered, "all are free again")
+			require.True(t, s.apply(t.Context(), flooder).entered.Load(), "all are free again")
 		}
 	})
 }
