@@ -68,14 +68,15 @@ func (c *reconnector[T]) dial(ctx context.Context) (*typed[T], error) {
 
 func (c *reconnector[T]) send(ctx context.Context, v T) error {
 	for {
+		// In this order: what has ended before a was made is told before a is used.
+		a := c.current.Load()
 		if c.untold.Load() {
 			if err := c.tell(ctx, true); err != nil {
 				return err
 			}
 		}
-		a := c.current.Load()
 		if a == nil {
-			if err := c.await(ctx, true); err != nil {
+			if err := c.await(ctx, false); err != nil {
 				return err
 			}
 			continue
@@ -95,14 +96,15 @@ func (c *reconnector[T]) send(ctx context.Context, v T) error {
 
 func (c *reconnector[T]) sendBatch(ctx context.Context, vs []T) (sent int, err error) {
 	for {
+		// In this order: what has ended before a was made is told before a is used.
+		a := c.current.Load()
 		if c.untold.Load() {
 			if err := c.tell(ctx, true); err != nil {
 				return 0, err
 			}
 		}
-		a := c.current.Load()
 		if a == nil {
-			if err := c.await(ctx, true); err != nil {
+			if err := c.await(ctx, false); err != nil {
 				return 0, err
 			}
 			continue
@@ -148,6 +150,10 @@ func (c *reconnector[T]) tell(ctx context.Context, notSent bool) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.tellLocked(notSent)
+}
+
+func (c *reconnector[T]) tellLocked(notSent bool) error {
 	if len(c.losses) == 0 {
 		return nil
 	}
@@ -182,18 +188,16 @@ func (c *reconnector[T]) awaitEnd(ctx context.Context, a *attachment[T]) error {
 	}
 }
 
-// await waits for a host.
-func (c *reconnector[T]) await(ctx context.Context, notSent bool) error {
+// await waits for a host, and returns nil also if there is something to tell, or, for the
+// caller of Receive, to receive.
+func (c *reconnector[T]) await(ctx context.Context, receiving bool) error {
 	for {
 		c.mu.Lock()
 		changed := c.changed
+		news := len(c.losses) > 0 || receiving && len(c.leaving) > 0
 		c.mu.Unlock()
-		if c.current.Load() != nil {
+		if news || c.current.Load() != nil {
 			return nil
-		}
-		// detach is done, so the loss is known.
-		if err := c.tell(ctx, notSent); err != nil && errors.Is(err, ErrDisconnected) {
-			return err
 		}
 		select {
 		case <-changed:
@@ -218,7 +222,7 @@ func (c *reconnector[T]) receive(ctx context.Context) (v T, err error) {
 			return v, err
 		}
 		if a == nil {
-			if err := c.await(ctx, false); err != nil {
+			if err := c.await(ctx, true); err != nil {
 				return v, err
 			}
 			continue
@@ -232,22 +236,20 @@ func (c *reconnector[T]) receive(ctx context.Context) (v T, err error) {
 }
 
 // reading returns the connection to receive from: the oldest one that may still
-// have messages. Ends of connections before that are told first.
+// have messages. If there is none before the current one, ends that were not told are told
+// first; of the others, it is the last that is received.
 func (c *reconnector[T]) reading(ctx context.Context) (a *attachment[T], err error) {
-	c.mu.Lock()
-	leaving := len(c.leaving) > 0
-	if leaving {
-		a = c.leaving[0]
-	}
-	c.mu.Unlock()
-	if leaving {
-		return a, ctx.Err()
-	}
-	if err := c.tell(ctx, false); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.leaving) > 0 {
+		return c.leaving[0], nil
+	}
+	if err := c.tellLocked(false); err != nil {
+		return nil, err
+	}
 	if a = c.current.Load(); a != nil {
 		a.received = true
 	}
@@ -278,7 +280,10 @@ func (c *reconnector[T]) flush(ctx context.Context) error {
 	}
 	a := c.current.Load()
 	if a == nil {
-		return c.await(ctx, false)
+		if err := c.await(ctx, false); err != nil {
+			return err
+		}
+		return c.tell(ctx, false) // there is nothing to flush
 	}
 	err := a.Flush(ctx)
 	if errors.Is(err, message.ErrGoingAway) {
