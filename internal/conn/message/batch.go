@@ -13,7 +13,7 @@ func (c *Conn) SendBatch(ctx context.Context, messages [][]byte) (sent int, err 
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if err := c.wmu.Lock(ctx); err != nil {
+	if err := c.lockWriter(ctx); err != nil {
 		return 0, err
 	}
 	defer c.wmu.Unlock()

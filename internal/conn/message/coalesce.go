@@ -100,7 +100,7 @@ func (c *Conn) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil || !c.cfg.Coalesce {
 		return err
 	}
-	if err := c.wmu.Lock(ctx); err != nil {
+	if err := c.lockWriter(ctx); err != nil {
 		return err
 	}
 	defer c.wmu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealport/sealport/internal/ctxlock"
@@ -67,6 +68,9 @@ type Conn struct {
 	cancel context.CancelFunc
 	beside sync.WaitGroup
 
+	asked    atomic.Bool   // the peer has asked for the end
+	followed chan struct{} // closed when that is done
+
 	amu   sync.Mutex // held while GoAway uses the link
 	freed bool       // the link may be closed
 
@@ -107,6 +111,7 @@ func NewConn(l link.Link, cfg Config) *Conn {
 		c.startCoalescer()
 	}
 	if cfg.FollowGoAway {
+		c.followed = make(chan struct{})
 		c.beside.Go(c.follow)
 	}
 	return c
@@ -117,7 +122,7 @@ func (c *Conn) Send(ctx context.Context, p []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := c.wmu.Lock(ctx); err != nil {
+	if err := c.lockWriter(ctx); err != nil {
 		return err
 	}
 	err := c.sendLocked(ctx, p)
@@ -363,7 +368,7 @@ func (c *Conn) Gone() <-chan struct{} { return c.l.Gone() }
 // CloseWrite pushes out what is coalesced, as far as ctx allows, and ends this
 // side's messages. The peer reads them, then io.EOF.
 func (c *Conn) CloseWrite(ctx context.Context) error {
-	if err := c.wmu.Lock(ctx); err != nil {
+	if err := c.lockWriter(ctx); err != nil {
 		return err
 	}
 	defer c.wmu.Unlock()

@@ -47,7 +47,7 @@ func (c *Conn) SayGoodbye(ctx context.Context, reason string) error {
 }
 
 func (c *Conn) sendControl(ctx context.Context, what byte, data string) error {
-	if err := c.wmu.Lock(ctx); err != nil {
+	if err := c.lockWriter(ctx); err != nil {
 		return err
 	}
 	defer c.wmu.Unlock()

@@ -27,11 +27,13 @@ func (c *Conn) GoAway() {
 // follow ends this side's messages when the peer asks for that. NewConn starts it, and
 // Abort joins it.
 func (c *Conn) follow() {
+	defer close(c.followed)
 	select {
 	case <-c.l.GoingAway():
 	case <-c.ctx.Done():
 		return
 	}
+	c.asked.Store(true)
 	if c.wmu.Lock(c.ctx) != nil {
 		return
 	}
@@ -47,6 +49,19 @@ func (c *Conn) follow() {
 	case c.ctx.Err() == nil: // else this side has closed
 		c.werr = err
 	}
+}
+
+// lockWriter takes wmu for a call that sends. follow goes first: a program that sends
+// without a pause, on one processor, would otherwise never leave it the lock.
+func (c *Conn) lockWriter(ctx context.Context) error {
+	if c.asked.Load() {
+		select {
+		case <-c.followed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return c.wmu.Lock(ctx)
 }
 
 // endLocked pushes out what is coalesced and ends this side's messages.

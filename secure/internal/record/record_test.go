@@ -341,7 +341,7 @@ func FuzzOpen(f *testing.F) {
 		s, o := pair()
 		r := rand.New(rand.NewPCG(1, uint64(good)))
 		for range good % 8 {
-			plain := make([]byte, r.IntN(100))
+			plain := make([]byte, 1+r.IntN(100))
 			_, got, err := o.Open(nil, seal(t, s, record.Data, plain))
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(plain, got))
