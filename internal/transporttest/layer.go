@@ -281,6 +281,9 @@ func (v variant) tests(l Layer) []test {
 		return list
 	}
 	list = append(list, processTests...)
+	if long {
+		list = append(list, longProcessTests...)
+	}
 	if l.Secure && !long && v.name != variants[0].name {
 		// What comes before a handshake is the plain layer's, and the first
 		// variant shows that a handshake does not change it.
@@ -331,5 +334,6 @@ func (e *env) repeat(n int) int {
 // waits reports whether the test mostly waits for time to pass, so that it runs
 // beside others of its kind.
 func (c test) waits() bool {
-	return c.name == "Throughput" || c.name == "IdleCostsNothing" || c.name == "CloseGivesUpHandler"
+	return c.name == "Throughput" || c.name == "IdleCostsNothing" || c.name == "CloseGivesUpHandler" ||
+		c.name == "ShutdownWithAStoppedClient"
 }
