@@ -164,11 +164,12 @@ const endWait = 5 * time.Second
 // receive handles messages until there are no more. When the host shuts down, the client
 // is asked to end, and everything up to there is handled.
 func (h *Host[T]) receive(s *Session[T]) error {
-	for h.drain.Err() == nil {
-		err := h.handleNext(h.drain, s)
-		if err != nil && (h.drain.Err() == nil || !errors.Is(err, h.drain.Err())) {
-			return err
-		}
+	var err error
+	for err == nil {
+		err = h.handleNext(h.drain, s)
+	}
+	if h.drain.Err() == nil || !errors.Is(err, h.drain.Err()) {
+		return err
 	}
 	for {
 		ctx, cancel := context.WithTimeout(h.ctx, endWait)
