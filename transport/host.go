@@ -231,15 +231,15 @@ func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 // client to end, handles everything that the client has sent up to there, sends what was
 // published, and closes. Nothing is lost, however fast clients send: a [Client] or [Conn]
 // that is asked flushes, sends nothing more, and a Client goes on with the next host when
-// this one has closed. A client that does not end, and sends nothing for 5 seconds, is
+// this one has closed. A client that does not end, and completes no message for 5 seconds, is
 // disconnected; one that goes on sending, which sealport's do not, delays Shutdown until ctx
 // ends. So does a client whose buffer is full of replies that it does not receive.
 //
 // When ctx ends, Shutdown ends every session's context and connection and returns ctx.Err()
-// at once, whatever a handler does. No further handler is called then, except one that is just
-// being called, and clients learn how many were not ([DisconnectedError].Unconfirmed). The endpoint is released in any case:
-// another host can serve it when Shutdown has returned. A system's error in doing so is
-// returned.
+// at once, whatever a handler does. No further handler is called then, except one that is
+// just being called, and clients learn how many messages were not handled
+// ([DisconnectedError].Unconfirmed). The endpoint is released in any case: another host can
+// serve it when Shutdown has returned. A system's error in doing so is returned.
 //
 // In a handler, Shutdown waits for that handler, and so until ctx ends. It may be called
 // again, to wait again. Close is not needed afterwards; after ctx.Err() it waits for

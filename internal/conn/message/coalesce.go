@@ -87,7 +87,7 @@ func (c *Conn) flushLocked(ctx context.Context) error {
 	return nil
 }
 
-// coalesced is the number of messages that were not written yet. It may wait for a Send.
+// coalesced is the number of messages that were not written, after Abort.
 func (c *Conn) coalesced() int {
 	_ = c.wmu.Lock(context.Background())
 	defer c.wmu.Unlock()

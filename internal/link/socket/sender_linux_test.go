@@ -57,7 +57,7 @@ func TestFrameOfAReusedPID(t *testing.T) {
 		hello.PIDFD = other
 		if mine == theirs {
 			hello.Close()
-			t.Skip("needs pidfs, which came with Linux 6.9")
+			t.Skip("needs pidfs (Linux 6.9)")
 		}
 	})
 	require.NoError(t, unix.Send(peer, []byte("\x00frame"), 0))
