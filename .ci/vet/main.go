@@ -86,7 +86,9 @@ func vet(l *loader, dir string, patterns []string) error {
 	if err != nil {
 		return err
 	}
-	failed := packages.PrintErrors(initial)
+	if n := packages.PrintErrors(initial); n > 0 {
+		return fmt.Errorf("%s: %d errors, and nothing was vetted", dir, n)
+	}
 	graph, err := checker.Analyze(analyzers, initial, nil)
 	if err != nil {
 		return err
@@ -94,6 +96,7 @@ func vet(l *loader, dir string, patterns []string) error {
 	if err := graph.PrintText(os.Stderr, -1); err != nil {
 		return err
 	}
+	failed := 0
 	for _, action := range graph.Roots {
 		failed += len(action.Diagnostics)
 		if action.Err != nil {

@@ -26,9 +26,6 @@ var processTests = []test{
 	{"ManyConnections", testManyConnections},
 }
 
-// longProcessTests take seconds.
-var longProcessTests = []test{{"ShutdownWithAStoppedClient", testStoppedClient}}
-
 func init() {
 	parts["sender"] = numbersSender
 	parts["echo"] = echoHost
@@ -118,22 +115,6 @@ func testKilledHost(t *testing.T, e *env) {
 	_, err := c.Receive(ctx)
 	require.NoError(t, err)
 	assert.NotEqual(t, first, c.Peer().Token(), "it is another process")
-}
-
-// A client that does not end, here because its process is stopped, does not keep Shutdown
-// for more than 5 seconds. What it has sent is handled.
-func testStoppedClient(t *testing.T, e *env) {
-	handled, over := make(chan string, 1), make(chan error, 1)
-	h := serve(t, e.Strings, transport.Service[string]{
-		Handle:       func(_ context.Context, m transport.Message[string]) { handled <- m.Body },
-		OnDisconnect: func(_ *transport.Session[string], err error) { over <- err },
-	}, e.config())
-	p := e.start(t, "talker", "")
-	p.expect(t, "sent")
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGSTOP))
-	require.NoError(t, h.Shutdown(context30(t)))
-	assert.Equal(t, "hello", await(t, handled))
-	assert.ErrorIs(t, await(t, over), transport.ErrClosed)
 }
 
 // stuckHost never finishes with the first message.

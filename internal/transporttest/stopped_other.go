@@ -1,0 +1,6 @@
+//go:build !unix
+
+package transporttest
+
+// No signal stops a process here.
+var longProcessTests []test
