@@ -117,7 +117,8 @@ func (out *unixOutgoing) Link() (link.Link, error) {
 		if err != nil {
 			return nil, errors.Join(Explain(setupError(err)), out.Close())
 		}
-		out.closeMemory()
+		_ = socket.CloseFD(out.fd) // a memory file takes no time to close
+		out.fd = -1
 		return ring.New(m, ring.Client, out.sock, out.cred, ring.Options{PollThreshold: out.o.PollThreshold}), nil
 	}
 	return nil, errors.Join(fmt.Errorf("%w: refused", wire.ErrSetup), out.Close())
@@ -131,16 +132,9 @@ func (out *unixOutgoing) socketLink() (link.Link, error) {
 		if counts, err = socket.OpenCounts(out.fd); err != nil {
 			return nil, errors.Join(Explain(setupError(err)), out.Close())
 		}
-		out.closeMemory()
+		out.fd = -1
 	}
 	return socket.New(out.sock, out.cred, counts)
-}
-
-// closeMemory closes the descriptor when it is known to be of a memory file, which takes no
-// time.
-func (out *unixOutgoing) closeMemory() {
-	_ = socket.CloseFD(out.fd)
-	out.fd = -1
 }
 
 // Close implements Outgoing.

@@ -317,15 +317,12 @@ func (in *unixIncoming) ringSize() int {
 
 func (in *unixIncoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
 	answer := wire.Setup{Carrier: wire.CarrierSocket, Hello: hello}
-	counts, fd, err := socket.NewCounts()
+	counts, err := socket.NewCounts()
 	if IsExhausted(err) {
 		return nil, Explain(err)
 	}
 	// With another error there are no memory files here, and the socket works without.
-	err = in.sock.Send(ctx, answer.Append(nil), nil, fd)
-	if fd >= 0 {
-		_ = socket.CloseFD(fd)
-	}
+	err = in.sock.Send(ctx, answer.Append(nil), nil, counts.FD())
 	if err != nil {
 		return nil, errors.Join(in.notAccepted(err), counts.Close())
 	}

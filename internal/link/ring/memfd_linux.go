@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sealport/sealport/internal/link/memfd"
 )
 
@@ -14,9 +16,13 @@ func Create(size int) (*Mapping, int, error) {
 	if !ValidSize(size) {
 		return nil, -1, fmt.Errorf("%w: %d bytes for one direction", ErrMapping, size)
 	}
-	mem, fd, err := memfd.Create(FileSize(size))
+	fd, err := memfd.Create(FileSize(size))
 	if err != nil {
 		return nil, -1, err
+	}
+	mem, err := memfd.Map(fd, FileSize(size))
+	if err != nil {
+		return nil, -1, errors.Join(err, unix.Close(fd))
 	}
 	return &Mapping{mem: mem, size: size}, fd, nil
 }
@@ -27,10 +33,10 @@ func Open(fd, size int) (*Mapping, error) {
 	if !ValidSize(size) {
 		return nil, fmt.Errorf("%w: %d bytes for one direction", ErrMapping, size)
 	}
-	mem, err := memfd.Open(fd, FileSize(size))
-	if errors.Is(err, memfd.ErrNotSealed) {
+	if err := memfd.Check(fd, FileSize(size)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMapping, err)
 	}
+	mem, err := memfd.Map(fd, FileSize(size))
 	if err != nil {
 		return nil, err
 	}

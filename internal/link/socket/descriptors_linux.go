@@ -67,6 +67,10 @@ func (c *Conn) RefuseDescriptors() error {
 // holdsDescriptors looks for a datagram with descriptors among those that wait to be
 // received. No other call may receive meanwhile.
 func (c *Conn) holdsDescriptors(fd int) (found bool, err error) {
+	waits := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if _, err := retry(func() (int, error) { return unix.Poll(waits, 0) }); err == nil && waits[0].Revents == 0 {
+		return false, nil // the queue is empty
+	}
 	// With credentials and room for just these: then there are credentials exactly if
 	// there is a datagram, also an empty one, and MSG_CTRUNC exactly if it has more.
 	restore, err := onlyCredentials(fd)

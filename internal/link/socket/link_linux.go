@@ -160,9 +160,7 @@ func (l *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 		case l.dealt <- struct{}{}:
 			l.holding = false
 			l.read++
-			if l.counts != nil {
-				l.counts.own.dealt.Store(l.read)
-			}
+			l.counts.setDealt(l.read)
 		case <-l.interrupted:
 			return nil, link.ErrClosed
 		}
@@ -259,7 +257,7 @@ func (l *Link) Unacknowledged() uint64 {
 		return l.lost
 	case l.counts != nil:
 		// A peer that claims more than was written counts as having dealt with all.
-		return l.sent - min(l.counts.peers.dealt.Load(), l.sent)
+		return l.sent - min(l.counts.peerDealt(), l.sent)
 	case l.endRead(): // the peer has ended gracefully
 		if !l.reset.Load() {
 			return 0
@@ -309,9 +307,7 @@ func (l *Link) HungUp() bool {
 
 // GoAway implements link.Link.
 func (l *Link) GoAway() {
-	if l.counts != nil {
-		l.counts.own.goAway.Store(1)
-	}
+	l.counts.askToEnd()
 	// If there is no room the peer has datagrams to receive, and looks at its Counts then.
 	l.asking.Do(func() { _ = l.sock.trySend([]byte{kindGoAway}) })
 }

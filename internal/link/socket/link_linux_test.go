@@ -22,11 +22,7 @@ type pairs struct {
 
 func (p pairs) pair(t testing.TB) (a, b link.Link) {
 	t.Helper()
-	host, fd, err := socket.NewCounts()
-	require.NoError(t, err)
-	defer func() { require.NoError(t, socket.CloseFD(fd)) }()
-	client, err := socket.OpenCounts(fd)
-	require.NoError(t, err)
+	host, client := twoCounts(t)
 	return p.pairWith(t, host, client)
 }
 
@@ -87,11 +83,7 @@ func TestConformance(t *testing.T) {
 func TestOpenCountsRefuses(t *testing.T) {
 	for name, make := range map[string]func() (int, error){
 		"another size": func() (int, error) {
-			mem, fd, err := memfd.Create(2 * socket.CountsSize)
-			if err == nil {
-				err = memfd.Unmap(mem)
-			}
-			return fd, err
+			return memfd.Create(2 * socket.CountsSize)
 		},
 		"not sealed": func() (int, error) {
 			fd, err := unix.MemfdCreate("sealport", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)

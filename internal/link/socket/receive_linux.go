@@ -78,7 +78,7 @@ func (l *Link) handOver(frame []byte, look *time.Timer) bool {
 		case <-l.interrupted:
 			return false
 		case <-look.C:
-			if l.counts != nil && l.counts.peers.goAway.Load() != 0 {
+			if l.counts.peerAsks() {
 				l.peerAsks()
 			}
 			if l.sock.HungUp() {
@@ -137,7 +137,7 @@ func (l *Link) receiveChecked(buf []byte) (n int, err error) {
 	}
 	defer ctl.Close()
 	// GoAway leaves its datagram out if there is no room, so there is one before it.
-	if l.counts != nil && l.counts.peers.goAway.Load() != 0 {
+	if l.counts.peerAsks() {
 		l.peerAsks()
 	}
 	return n, l.attest(&ctl)
