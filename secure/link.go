@@ -297,7 +297,7 @@ func (l *sealed) Unacknowledged() uint64 {
 }
 
 // Gone implements link.Link.
-func (l *sealed) Gone() <-chan struct{} { return l.lower.Gone() }
+func (l *sealed) Gone() context.Context { return l.lower.Gone() }
 
 // HungUp implements link.Link.
 func (l *sealed) HungUp() bool { return l.lower.HungUp() }
@@ -307,7 +307,7 @@ func (l *sealed) HungUp() bool { return l.lower.HungUp() }
 func (l *sealed) GoAway() { l.lower.GoAway() }
 
 // GoingAway implements link.Link.
-func (l *sealed) GoingAway() <-chan struct{} { return l.lower.GoingAway() }
+func (l *sealed) GoingAway() context.Context { return l.lower.GoingAway() }
 
 // Credentials implements link.Link.
 func (l *sealed) Credentials() *cred.Credentials { return l.lower.Credentials() }

@@ -92,7 +92,7 @@ func stall(dir string) {
 				l, err := out.Link()
 				must(err)
 				begun <- struct{}{}
-				<-l.Gone()
+				<-l.Gone().Done()
 				_ = l.Close()
 			}
 		}()

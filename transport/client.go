@@ -46,8 +46,9 @@ import (
 // All methods may be called concurrently, except that Receive and Messages must be used
 // by one goroutine at a time.
 type Client[T any] struct {
-	_ noCopy
-	r *reconnector[T]
+	_       noCopy
+	r       *reconnector[T]
+	cleanup runtime.Cleanup // until Close
 }
 
 // noCopy has go vet complain about copies.
@@ -77,7 +78,6 @@ func NewClientWithCodec[T any](ctx context.Context, endpoint string, codec Codec
 	}
 	r := &reconnector[T]{
 		endpoint: endpoint, s: s, engine: s.engine(content), k: k,
-		kept:    make(chan struct{}),
 		changed: make(chan struct{}),
 	}
 	first, err := r.dial(ctx)
@@ -85,10 +85,9 @@ func NewClientWithCodec[T any](ctx context.Context, endpoint string, codec Codec
 		return nil, err
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.attach(first)
-	go r.keep()
+	r.attach(first, firstPause)
 	c := &Client[T]{r: r}
-	runtime.AddCleanup(c, (*reconnector[T]).abandoned, r)
+	c.cleanup = runtime.AddCleanup(c, (*reconnector[T]).abandoned, r)
 	return c, nil
 }
 
@@ -190,6 +189,7 @@ func (c *Client[T]) Stats() Stats { return c.r.stats() }
 // case, and later calls of Close return nil.
 func (c *Client[T]) Close() (err error) {
 	defer runtime.KeepAlive(c)
+	c.cleanup.Stop()
 	c.r.closing.Do(func() { err = c.r.close() })
 	return err
 }

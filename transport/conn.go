@@ -130,7 +130,7 @@ func (c *Conn) GoAway() { c.c.GoAway() }
 
 // Gone returns a channel that is closed when the peer has died or closed. Messages
 // that it sent before may still wait for Receive.
-func (c *Conn) Gone() <-chan struct{} { return c.c.Gone() }
+func (c *Conn) Gone() <-chan struct{} { return c.c.Gone().Done() }
 
 // Stats returns what the connection has carried. Each number is exact while its
 // direction is idle and lags by at most 255 messages while it is busy.

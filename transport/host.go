@@ -109,7 +109,7 @@ func (h *Host[T]) serve(c *conn.Conn) {
 		}
 	})
 	defer unask()
-	h.wg.Go(s.watch)
+	defer context.AfterFunc(c.Gone(), s.cancel)()
 	if !h.admit(s) {
 		return
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -10,36 +11,38 @@ import (
 	"github.com/sealport/sealport/internal/conn"
 )
 
-// keep replaces the connection whenever its host is gone. NewClient starts it, and Close
-// joins it.
-func (c *reconnector[T]) keep() {
-	defer close(c.kept)
-	for pause := conn.FirstPause; ; {
-		begun := time.Now()
-		a := c.current.Load()
-		if a != nil {
-			select {
-			case <-a.Gone():
-				_ = c.detach(a, ErrPeerGone)
-			case <-a.detached:
-			case <-c.ctx.Done():
-				return
-			}
-		}
-		// A host that ends each session at once, perhaps because it fails, is not
-		// tried again at once.
-		if time.Since(begun) >= conn.LongestPause {
-			pause = conn.FirstPause
-		} else {
-			if !c.sleep(pause) {
-				return
-			}
-			pause = min(2*pause, conn.LongestPause)
-		}
-		if !c.redial() {
+const firstPause = conn.FirstPause
+
+// watch is called, in a goroutine of its own, when the host of a connection is gone.
+func (c *reconnector[T]) watch(a *attachment[T]) {
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return
+	}
+	c.beside.Add(1)
+	c.mu.Unlock()
+	defer c.beside.Done()
+	_ = c.detach(a, ErrPeerGone)
+}
+
+// replace finds the next host after that of a. It runs in a goroutine of its own, which
+// detach starts and Close joins.
+func (c *reconnector[T]) replace(a *attachment[T]) {
+	pause := firstPause
+	// A host that ends each session at once, perhaps because it fails, is not
+	// tried again at once.
+	if time.Since(a.begun) < conn.LongestPause {
+		if !c.sleep(a.pause) {
 			return
 		}
+		pause = min(2*a.pause, conn.LongestPause)
 	}
+	next := c.redial()
+	if next == nil {
+		return
+	}
+	c.s.log.Info("reconnected", "endpoint", c.endpoint, "generation", c.attach(next, pause))
 }
 
 // sleep waits for d, shortened by up to half at random, so that the clients of a host that
@@ -55,13 +58,12 @@ func (c *reconnector[T]) sleep(d time.Duration) bool {
 	}
 }
 
-// redial tries until there is a host (true) or the Client is closed (false).
-func (c *reconnector[T]) redial() bool {
-	for pause := conn.FirstPause; ; {
+// redial tries until there is a host, or the Client is closed (nil).
+func (c *reconnector[T]) redial() *typed[T] {
+	for pause := firstPause; ; {
 		next, err := c.dial(c.ctx)
 		if err == nil {
-			c.s.log.Info("reconnected", "endpoint", c.endpoint, "generation", c.attach(next))
-			return true
+			return next
 		}
 		c.mu.Lock()
 		c.dialErr = err
@@ -70,19 +72,21 @@ func (c *reconnector[T]) redial() bool {
 			c.s.log.Warn("reconnecting failed", "endpoint", c.endpoint, "err", err)
 		}
 		if !c.sleep(pause) {
-			return false
+			return nil
 		}
 		pause = c.engine.NextPause(pause, err)
 	}
 }
 
-// attach makes a connection current.
-func (c *reconnector[T]) attach(next *typed[T]) (generation uint64) {
+// attach makes a connection current. pause is that of the attachment.
+func (c *reconnector[T]) attach(next *typed[T], pause time.Duration) (generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dialErr = nil
 	c.made++
-	c.current.Store(&attachment[T]{typed: next, generation: c.made, detached: make(chan struct{})})
+	a := &attachment[T]{typed: next, generation: c.made, begun: time.Now(), pause: pause, detached: make(chan struct{})}
+	c.current.Store(a)
+	a.unwatch = context.AfterFunc(next.Gone(), func() { c.watch(a) })
 	close(c.changed)
 	c.changed = make(chan struct{})
 	return c.made
@@ -99,6 +103,10 @@ func (c *reconnector[T]) detach(a *attachment[T], cause error) error {
 		return cause
 	}
 	close(a.detached)
+	a.unwatch()
+	if !c.over {
+		c.beside.Go(func() { c.replace(a) })
+	}
 	cause = c.drainLocked(a, cause)
 	lost := c.noteLossLocked(a, cause)
 	if a.left != nil || a.drained {

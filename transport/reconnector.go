@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/conn/message"
@@ -15,7 +16,7 @@ import (
 )
 
 // reconnector is what a [Client] is but for its handle, so that a Client which nobody holds
-// any more can be noticed although keep works on.
+// any more can be noticed although there is a connection.
 type reconnector[T any] struct {
 	endpoint string
 	s        *settings
@@ -27,9 +28,10 @@ type reconnector[T any] struct {
 
 	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
-	kept   chan struct{} // closed when keep has ended
+	beside sync.WaitGroup // goroutines of its own; none begins once over is set
 
 	mu      sync.Mutex
+	over    bool          // Close was called
 	made    uint64        // connections
 	changed chan struct{} // closed and replaced when current becomes non-nil
 	dialErr error         // of the last attempt to connect again
@@ -45,12 +47,15 @@ type reconnector[T any] struct {
 type attachment[T any] struct {
 	*typed[T]
 	generation uint64
+	begun      time.Time
+	pause      time.Duration // before the next attempt to connect, if this ends soon
 	detached   chan struct{} // closed when it is no longer current
 
 	// Guarded by reconnector.mu:
-	received bool      // by Receive, which may have returned a slice of its memory
-	drained  bool      // Receive has returned how it ended
-	left     *leftover // what is to be received, of a connection that is freed
+	unwatch  func() bool // of watch
+	received bool        // by Receive, which may have returned a slice of its memory
+	drained  bool        // Receive has returned how it ended
+	left     *leftover   // what is to be received, of a connection that is freed
 	freed    bool
 }
 
@@ -334,7 +339,10 @@ func (c *reconnector[T]) stats() Stats {
 
 func (c *reconnector[T]) close() error {
 	c.cancel()
-	<-c.kept
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.beside.Wait()
 	err := c.closeLast()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -364,6 +372,7 @@ func (c *reconnector[T]) closeLast() error {
 		return nil
 	}
 	c.last = a
+	a.unwatch()
 	// Before our own goodbye, which a host answers by going as well.
 	gone := a.HungUp()
 	cause := ErrPeerGone

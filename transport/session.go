@@ -128,16 +128,6 @@ func (s *Session[T]) Close(reason string) error {
 	return s.c.CloseWithReason(*s.reason.Load())
 }
 
-// watch ends the session's context when the client is gone. Host.serve starts it;
-// it ends with the context.
-func (s *Session[T]) watch() {
-	select {
-	case <-s.c.Gone():
-		s.cancel()
-	case <-s.ctx.Done():
-	}
-}
-
 // why returns the error that OnDisconnect gets when receiving has ended with err.
 func (s *Session[T]) why(err error) error {
 	over := s.h.drain.Err() != nil // so the client was asked to end

@@ -62,7 +62,7 @@ func (c *Conn) CloseWithReason(reason string) error {
 func (c *Conn) Refuse(ctx context.Context, reason string) error {
 	if c.SayGoodbye(ctx, reason) == nil {
 		select {
-		case <-c.Gone():
+		case <-c.Gone().Done():
 		case <-ctx.Done():
 		}
 	}

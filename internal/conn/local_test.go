@@ -161,7 +161,7 @@ func TestLocalAnswerAndLeave(t *testing.T) {
 		}
 		select {
 		case theirs := <-accepted:
-			await(t, theirs.Gone())
+			await(t, theirs.Gone().Done())
 			assert.NoError(t, theirs.Close())
 			if err != nil {
 				answered++

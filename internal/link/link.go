@@ -105,21 +105,21 @@ type Link interface {
 	// may return 1 for any number. Writer's side.
 	Unacknowledged() uint64
 
-	// Gone is closed when the peer is known to be dead or to have closed its
+	// Gone is a context that ends when the peer is known to be dead or to have closed its
 	// end. Frames may still wait to be read then.
-	Gone() <-chan struct{}
+	Gone() context.Context
 
 	// HungUp reports whether the peer is dead or has closed its end, like Gone, but
 	// asks the system where Gone lags behind it. Writer's side.
 	HungUp() bool
 
-	// GoAway asks the peer to end its frames: its GoingAway is closed. It reaches a peer
+	// GoAway asks the peer to end its frames: its GoingAway ends. It reaches a peer
 	// that reads no frames too. It does not block. A peer may not react to it.
 	// Idempotent.
 	GoAway()
 
-	// GoingAway is closed when the peer has asked this side to end its frames.
-	GoingAway() <-chan struct{}
+	// GoingAway is a context that ends when the peer has asked this side to end its frames.
+	GoingAway() context.Context
 
 	// Credentials are what the kernel attached to the peer's hello. The Link owns
 	// them and closes their descriptors in Close. Nil if there are none, as

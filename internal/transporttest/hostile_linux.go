@@ -307,7 +307,7 @@ func announcer(e *env, _ string) {
 		must(err)
 		// The first fragment of a message, of four bytes.
 		must(l.WriteFrame(ctx, binary.LittleEndian.AppendUint64([]byte{4, 0, 0, 1 << 6}, total), []byte("four")))
-		<-l.Gone()
+		<-l.Gone().Done()
 		must(l.Close())
 	}
 	say("done")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"sync"
 )
 
 // coalesceLimit is how many bytes of small messages share a frame at most: enough to
@@ -13,19 +14,22 @@ const coalesceLimit = 16 << 10
 // coalescer collects small messages while the peer is backlogged. A goroutine of its
 // own, the flusher, pushes them out when the peer has caught up and nobody sends.
 type coalescer struct {
-	buf      []byte // items; guarded by wmu
+	buf      []byte // items; nil before there are any; guarded by wmu
 	messages int    // in buf
 
-	kick chan struct{} // something is coalesced
+	flusher sync.WaitGroup
+	kick    chan struct{} // something is coalesced
 }
 
-// startCoalescer is called by NewConn.
+// startCoalescer is called when the first message is coalesced.
 func (c *Conn) startCoalescer() {
 	q := &c.coalescing
 	q.kick = make(chan struct{}, 1)
-	q.buf = make([]byte, 0, min(coalesceLimit, c.l.MaxFrame()))
-	c.beside.Go(c.flusher)
+	q.buf = make([]byte, 0, c.coalesceLimit())
+	q.flusher.Go(c.flusher)
 }
+
+func (c *Conn) coalesceLimit() int { return min(coalesceLimit, c.l.MaxFrame()) }
 
 // flusher ends with Abort, which joins it.
 func (c *Conn) flusher() {
@@ -46,11 +50,14 @@ func (c *Conn) flusher() {
 func (c *Conn) sendCoalesced(ctx context.Context, p []byte) error {
 	q := &c.coalescing
 	backlogged := c.l.Backlogged()
-	if itemWord+len(p) > cap(q.buf) || (q.messages == 0 && !backlogged) {
+	if itemWord+len(p) > c.coalesceLimit() || (q.messages == 0 && !backlogged) {
 		if err := c.flushLocked(ctx); err != nil {
 			return err
 		}
 		return c.writeItem(ctx, kindWhole, p, 1)
+	}
+	if q.buf == nil {
+		c.startCoalescer()
 	}
 	if len(q.buf)+itemWord+len(p) > cap(q.buf) {
 		if err := c.flushLocked(ctx); err != nil {

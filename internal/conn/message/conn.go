@@ -66,8 +66,8 @@ type Conn struct {
 	// Of the goroutines that work beside the callers.
 	ctx    context.Context // ended by Abort
 	cancel context.CancelFunc
-	beside sync.WaitGroup
 
+	unfollow func() bool
 	asked    atomic.Bool   // the peer has asked for the end
 	followed chan struct{} // closed when that is done
 
@@ -107,12 +107,9 @@ func NewConn(l link.Link, cfg Config) *Conn {
 		rmu:         ctxlock.New(),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	if cfg.Coalesce {
-		c.startCoalescer()
-	}
 	if cfg.FollowGoAway {
 		c.followed = make(chan struct{})
-		c.beside.Go(c.follow)
+		c.unfollow = context.AfterFunc(l.GoingAway(), c.follow)
 	}
 	return c
 }
@@ -362,8 +359,8 @@ func (c *Conn) HungUp() bool {
 	return !c.closed && c.l.HungUp()
 }
 
-// Gone is closed when the peer is known to be dead or to have closed.
-func (c *Conn) Gone() <-chan struct{} { return c.l.Gone() }
+// Gone is a context that ends when the peer is known to be dead or to have closed.
+func (c *Conn) Gone() context.Context { return c.l.Gone() }
 
 // CloseWrite pushes out what is coalesced, as far as ctx allows, and ends this
 // side's messages. The peer reads them, then io.EOF.
@@ -417,7 +414,6 @@ var ended = func() context.Context {
 func (c *Conn) Abort() error {
 	c.l.Interrupt()
 	c.cancel()
-	c.beside.Wait()
 	_ = c.wmu.Lock(context.Background())
 	defer c.wmu.Unlock()
 	_ = c.rmu.Lock(context.Background())
@@ -429,6 +425,11 @@ func (c *Conn) Abort() error {
 	if c.werr == nil || c.werr == ErrGoingAway {
 		c.werr = link.ErrClosed
 	}
+	// These wait for the locks no longer than ctx.
+	if c.unfollow != nil && !c.unfollow() {
+		<-c.followed
+	}
+	c.coalescing.flusher.Wait()
 	c.amu.Lock()
 	c.freed = true
 	c.amu.Unlock()

@@ -113,7 +113,7 @@ func TestEndOfFileAfterClose(t *testing.T) {
 		}
 		require.NoError(t, a.Close())
 		require.NoError(t, a.Close())
-		await(t, b.Gone())
+		await(t, b.Gone().Done())
 		for i := range 5 {
 			p, err := b.Receive(ctx)
 			require.NoError(t, err)

@@ -24,15 +24,10 @@ func (c *Conn) GoAway() {
 	}
 }
 
-// follow ends this side's messages when the peer asks for that. NewConn starts it, and
-// Abort joins it.
+// follow ends this side's messages. It runs in a goroutine of its own when the peer has
+// asked for that, and Abort joins it.
 func (c *Conn) follow() {
 	defer close(c.followed)
-	select {
-	case <-c.l.GoingAway():
-	case <-c.ctx.Done():
-		return
-	}
 	c.asked.Store(true)
 	if c.wmu.Lock(c.ctx) != nil {
 		return

@@ -194,7 +194,7 @@ func TestMachOutgoingClose(t *testing.T) {
 	require.NoError(t, err)
 	defer host.Close()
 	require.NoError(t, out.Close())
-	<-host.Gone()
+	<-host.Gone().Done()
 }
 
 // A peer that goes is no peer that breaks rules, on either side.

@@ -48,7 +48,7 @@ func testCloseWrite(t *testing.T, c Carrier) {
 	b.mustWrite([]byte("answer"))
 	a.mustRead([]byte("answer"))
 	select {
-	case <-b.Gone():
+	case <-b.Gone().Done():
 		t.Error("half-closed is not gone")
 	default:
 	}
@@ -155,7 +155,7 @@ func testCloseDrains(t *testing.T, c Carrier) {
 	}
 	_, err := b.ReadFrame(background)
 	require.Equal(t, io.EOF, err)
-	<-b.Gone()
+	<-b.Gone().Done()
 	require.ErrorIs(t, b.write(background, nil), link.ErrPeerGone)
 	finish(t, b)
 }
@@ -174,7 +174,7 @@ func testDeathDrains(t *testing.T, c Carrier) {
 		_, err := b.ReadFrame(background)
 		require.ErrorIs(t, err, link.ErrPeerGone)
 	}
-	<-b.Gone()
+	<-b.Gone().Done()
 	require.ErrorIs(t, b.write(background, nil), link.ErrPeerGone)
 	require.ErrorIs(t, b.WaitDrained(background), link.ErrPeerGone)
 	_ = a.Close()

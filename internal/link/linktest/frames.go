@@ -217,7 +217,7 @@ func testUnacknowledged(t *testing.T, c Carrier) {
 		b.mustRead(pattern(i, 10)) // the fourth is not dealt with yet
 	}
 	c.Kill(b.Link)
-	<-a.Gone()
+	<-a.Gone().Done()
 	require.ErrorIs(t, a.write(background, nil), link.ErrPeerGone)
 	if c.CountsUnacknowledged {
 		// What lay in the reader's private memory with the first counts too.

@@ -16,7 +16,7 @@ const hangLimit = 30 * time.Second
 func (e *end) heard() {
 	e.t.Helper()
 	select {
-	case <-e.GoingAway():
+	case <-e.GoingAway().Done():
 	case <-time.After(hangLimit):
 		e.t.Fatal("GoAway was not heard")
 	}
@@ -26,7 +26,7 @@ func (e *end) heard() {
 func (e *end) unheard() {
 	e.t.Helper()
 	select {
-	case <-e.GoingAway():
+	case <-e.GoingAway().Done():
 		e.t.Fatal("nobody has asked for the end")
 	default:
 	}

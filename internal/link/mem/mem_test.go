@@ -31,7 +31,7 @@ func TestUnacknowledgedIsExact(t *testing.T) {
 	}
 	require.EqualValues(t, 1, a.Unacknowledged())
 	require.NoError(t, b.Close())
-	<-a.Gone()
+	<-a.Gone().Done()
 	assert.True(t, a.HungUp())
 	assert.EqualValues(t, 1, a.Unacknowledged(), "the last one was not dealt with")
 	require.NoError(t, a.Close())

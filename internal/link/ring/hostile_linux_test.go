@@ -226,7 +226,7 @@ func TestDoorbellWithDescriptor(t *testing.T) {
 		require.ErrorIs(t, err, link.ErrProtocol)
 		require.ErrorIs(t, l.WriteFrame(t.Context(), nil, []byte("after")), link.ErrProtocol)
 	}
-	<-l.Gone()
+	<-l.Gone().Done()
 	require.NoError(t, l.Close())
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
 
 	"github.com/sealport/sealport/internal/cred"
@@ -47,10 +46,11 @@ type Link struct {
 	writable chan struct{} // for WriteFrame
 	drained  chan struct{} // for WaitDrained
 
-	gone        chan struct{} // closed with stateGone
-	broken      error         // why, if the peer broke the protocol; written before
-	askedOnce   sync.Once
-	asked       chan struct{} // closed when the peer has asked for the end
+	gone        context.Context
+	leave       func() // ends gone, after stateGone
+	broken      error  // why, if the peer broke the protocol; written before
+	asked       context.Context
+	ask         func()        // ends asked, when the peer has asked for the end
 	interrupted chan struct{} // closed by Interrupt
 	closed      bool
 }
@@ -67,21 +67,22 @@ type peer interface {
 // newLink makes a Link of the two ends of a mapping, without its peer.
 func newLink(m *Mapping, side Side, c *cred.Credentials, p poller) *Link {
 	out, in := m.Ends(side)
-	return &Link{
+	l := &Link{
 		out: out, in: in, poll: p, cred: c,
 		readable:    make(chan struct{}, 1),
 		writable:    make(chan struct{}, 1),
 		drained:     make(chan struct{}, 1),
-		gone:        make(chan struct{}),
-		asked:       make(chan struct{}),
 		interrupted: make(chan struct{}),
 	}
+	l.gone, l.leave = context.WithCancel(context.Background())
+	l.asked, l.ask = context.WithCancel(context.Background())
+	return l
 }
 
 // rung is called when the peer has rung: the caller owns no part of the Link.
 func (l *Link) rung() {
 	if l.out.GoingAway() {
-		l.askedOnce.Do(func() { close(l.asked) })
+		l.ask()
 	}
 	poke(l.readable)
 	poke(l.writable)
@@ -91,7 +92,7 @@ func (l *Link) rung() {
 // left is called when the peer is dead or has closed its end.
 func (l *Link) left() {
 	if l.state.Or(stateGone)&stateGone == 0 {
-		close(l.gone)
+		l.leave()
 	}
 }
 
@@ -177,7 +178,7 @@ func (l *Link) waitRoom(ctx context.Context, n int) error {
 	}
 	select {
 	case <-l.writable:
-	case <-l.gone:
+	case <-l.gone.Done():
 	case <-l.interrupted:
 	case <-ctx.Done():
 		return ctx.Err()
@@ -259,7 +260,7 @@ func (l *Link) waitData(ctx context.Context) error {
 	var err error
 	select {
 	case <-l.readable:
-	case <-l.gone:
+	case <-l.gone.Done():
 	case <-l.interrupted:
 	case <-ctx.Done():
 		// What came before the end of ctx goes first, and its doorbell may be on
@@ -298,7 +299,7 @@ func (l *Link) WaitDrained(ctx context.Context) error {
 		}
 		select {
 		case <-l.drained:
-		case <-l.gone:
+		case <-l.gone.Done():
 		case <-l.interrupted:
 		case <-ctx.Done():
 			return ctx.Err()
@@ -310,7 +311,7 @@ func (l *Link) WaitDrained(ctx context.Context) error {
 func (l *Link) Unacknowledged() uint64 { return l.out.Unacknowledged() }
 
 // Gone implements link.Link.
-func (l *Link) Gone() <-chan struct{} { return l.gone }
+func (l *Link) Gone() context.Context { return l.gone }
 
 // HungUp implements link.Link.
 func (l *Link) HungUp() bool { return l.state.Load()&stateGone != 0 || l.peer.hungUp() }
@@ -322,7 +323,7 @@ func (l *Link) GoAway() {
 }
 
 // GoingAway implements link.Link.
-func (l *Link) GoingAway() <-chan struct{} { return l.asked }
+func (l *Link) GoingAway() context.Context { return l.asked }
 
 // Credentials implements link.Link.
 func (l *Link) Credentials() *cred.Credentials { return l.cred }

@@ -175,7 +175,7 @@ func TestOtherProcessWithoutDescriptors(t *testing.T) {
 		require.ErrorIs(t, err, link.ErrPeerGone)
 		require.NotErrorIs(t, err, link.ErrPeerChanged)
 		require.ErrorIs(t, err, unix.EMFILE)
-		await(t, l.Gone())
+		await(t, l.Gone().Done())
 	})
 }
 

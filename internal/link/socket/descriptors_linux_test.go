@@ -238,5 +238,5 @@ func TestFrameWithDescriptor(t *testing.T) {
 		_, err = l.ReadFrame(hung(t))
 		require.ErrorIs(t, err, link.ErrProtocol)
 	}
-	await(t, l.Gone())
+	await(t, l.Gone().Done())
 }

@@ -77,11 +77,12 @@ type Link struct {
 	writeEnded  atomic.Bool
 	handing     atomic.Bool // the receiver has a frame that has not been dealt with
 	reset       atomic.Bool // the peer closed without reading everything
-	gone        chan struct{}
+	gone        context.Context
+	leave       func()    // ends gone
 	asking      sync.Once // this side
 	heard       bool      // the receiver has got a kindGoAway
-	askedOnce   sync.Once
-	asked       chan struct{} // closed when the peer has asked for the end
+	asked       context.Context
+	ask         func()        // ends asked, when the peer has asked for the end
 	received    chan struct{} // closed when the receiver has ended
 	closed      bool
 }
@@ -98,10 +99,10 @@ func New(sock *Conn, c *cred.Credentials, counts *Counts) (*Link, error) {
 		dealt:       make(chan struct{}),
 		readEnd:     make(chan struct{}),
 		interrupted: make(chan struct{}),
-		gone:        make(chan struct{}),
-		asked:       make(chan struct{}),
 		received:    make(chan struct{}),
 	}
+	l.gone, l.leave = context.WithCancel(context.Background())
+	l.asked, l.ask = context.WithCancel(context.Background())
 	if err := l.prepare(); err != nil {
 		return nil, errors.Join(err, sock.Close(), c.Close(), counts.Close())
 	}
@@ -225,7 +226,7 @@ func (l *Link) WaitDrained(ctx context.Context) error {
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
-		case <-l.gone:
+		case <-l.gone.Done():
 			t.Stop()
 			return link.ErrPeerGone
 		case <-l.interrupted:
@@ -280,7 +281,7 @@ func (l *Link) endRead() bool {
 
 // Gone implements link.Link. A peer is noticed to be gone when its last frame
 // has been read, by a write, or within hangUpLook.
-func (l *Link) Gone() <-chan struct{} { return l.gone }
+func (l *Link) Gone() context.Context { return l.gone }
 
 // HungUp implements link.Link. It also finds out whether the peer has left
 // something unread, for Unacknowledged.
@@ -296,7 +297,7 @@ func (l *Link) HungUp() bool {
 	// to say so and to end.
 	for !l.handing.Load() && !l.stopped.Load() {
 		select {
-		case <-l.gone:
+		case <-l.gone.Done():
 			return true
 		default:
 			runtime.Gosched()
@@ -314,10 +315,7 @@ func (l *Link) GoAway() {
 
 // GoingAway implements link.Link. A peer's request is noticed when it is received, or,
 // while frames wait to be read, within hangUpLook.
-func (l *Link) GoingAway() <-chan struct{} { return l.asked }
-
-// peerAsks notes that the peer has asked for the end.
-func (l *Link) peerAsks() { l.askedOnce.Do(func() { close(l.asked) }) }
+func (l *Link) GoingAway() context.Context { return l.asked }
 
 // Credentials implements link.Link.
 func (l *Link) Credentials() *cred.Credentials { return l.cred }

@@ -79,7 +79,7 @@ func (l *Link) handOver(frame []byte, look *time.Timer) bool {
 			return false
 		case <-look.C:
 			if l.counts.peerAsks() {
-				l.peerAsks()
+				l.ask()
 			}
 			if l.sock.HungUp() {
 				l.hungUp()
@@ -92,14 +92,13 @@ func (l *Link) handOver(frame []byte, look *time.Timer) bool {
 
 // hungUp is called by the receiver when the socket has ended.
 func (l *Link) hungUp() {
-	select {
-	case <-l.gone:
-	default:
-		if l.sock.ClearReset() {
-			l.reset.Store(true)
-		}
-		close(l.gone)
+	if l.gone.Err() != nil {
+		return
 	}
+	if l.sock.ClearReset() {
+		l.reset.Store(true)
+	}
+	l.leave()
 }
 
 // receiveFrame receives and checks datagrams up to the next frame. io.EOF is the peer's
@@ -117,7 +116,7 @@ func (l *Link) receiveFrame(buf []byte) ([]byte, error) {
 			return nil, io.EOF
 		case buf[0] == kindGoAway && n == 1 && !l.heard: // once, so that no flood keeps us here
 			l.heard = true
-			l.peerAsks()
+			l.ask()
 			continue
 		}
 		return nil, fmt.Errorf("%w: datagram of kind %d with %d bytes", link.ErrProtocol, buf[0], n)
@@ -138,7 +137,7 @@ func (l *Link) receiveChecked(buf []byte) (n int, err error) {
 	defer ctl.Close()
 	// GoAway leaves its datagram out if there is no room, so there is one before it.
 	if l.counts.peerAsks() {
-		l.peerAsks()
+		l.ask()
 	}
 	return n, l.attest(&ctl)
 }

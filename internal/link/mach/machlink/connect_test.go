@@ -246,7 +246,7 @@ func TestSelfConnection(t *testing.T) {
 			host, client = client, host
 		}
 		require.NoError(t, host.Close())
-		<-client.Gone()
+		<-client.Gone().Done()
 	}
 }
 

@@ -50,7 +50,7 @@ func session(ctx context.Context, m machine, wanted int) (frames int, clean bool
 		}
 		select {
 		case <-full:
-		case <-l.Gone():
+		case <-l.Gone().Done():
 		case <-ctx.Done():
 		}
 		ended, end := context.WithCancel(ctx)

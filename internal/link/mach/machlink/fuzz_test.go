@@ -61,7 +61,7 @@ func FuzzMessages(f *testing.F) {
 			}
 		}
 		host.task.Kill()
-		<-l.Gone()
+		<-l.Gone().Done()
 		for err == nil {
 			_, err = l.ReadFrame(t.Context())
 		}

@@ -282,7 +282,7 @@ func TestRightsGivenUp(t *testing.T) {
 			_, err := host.ReadFrame(ctx)
 			assert.ErrorIs(t, err, link.ErrPeerGone)
 			select {
-			case <-host.Gone():
+			case <-host.Gone().Done():
 				assert.Fail(t, "the attacker's ports live")
 			default:
 			}

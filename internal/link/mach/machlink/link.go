@@ -1,6 +1,7 @@
 package machlink
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -29,10 +30,10 @@ type Link struct {
 
 	stopped     atomic.Bool
 	interrupted chan struct{}
-	goneOnce    sync.Once
-	gone        chan struct{}
-	askedOnce   sync.Once
-	asked       chan struct{} // closed when the peer has asked for the end
+	gone        context.Context
+	leave       func() // ends gone
+	asked       context.Context
+	ask         func() // ends asked, when the peer has asked for the end
 
 	closeOnce sync.Once
 	closeErr  error
@@ -50,7 +51,9 @@ type answer struct {
 // newLink makes the local half of a connection: both ports receive. On error
 // everything is given back. a is where Dial waits, nil for a host.
 func newLink(l *loop, a chan answer) (*Link, error) {
-	c := &Link{loop: l, answer: a, interrupted: make(chan struct{}), gone: make(chan struct{}), asked: make(chan struct{})}
+	c := &Link{loop: l, answer: a, interrupted: make(chan struct{})}
+	c.gone, c.leave = context.WithCancel(context.Background())
+	c.asked, c.ask = context.WithCancel(context.Background())
 	c.in.ready = make(chan struct{}, 1)
 	if err := c.open(); err != nil {
 		return nil, errors.Join(err, c.abandon())
@@ -125,7 +128,7 @@ func (c *Link) SyscallPerFrame() bool { return true }
 func (c *Link) Credentials() *cred.Credentials { return c.cred }
 
 // Gone implements link.Link.
-func (c *Link) Gone() <-chan struct{} { return c.gone }
+func (c *Link) Gone() context.Context { return c.gone }
 
 // GoAway implements link.Link. It is lost if the peer's queue for control messages is
 // full, which takes a peer that does not receive at all.
@@ -144,7 +147,7 @@ func (c *Link) GoAway() {
 }
 
 // GoingAway implements link.Link.
-func (c *Link) GoingAway() <-chan struct{} { return c.asked }
+func (c *Link) GoingAway() context.Context { return c.asked }
 
 // HungUp implements link.Link: the kernel's notice is there as soon as the peer's
 // ports have died, after the peer's last acknowledgement.
@@ -154,7 +157,7 @@ func (c *Link) HungUp() bool {
 		c.loop.leave()
 	}
 	select {
-	case <-c.gone:
+	case <-c.gone.Done():
 		return true
 	default:
 		return false
@@ -274,6 +277,6 @@ func (c *Link) fail(err error) {
 
 // died is told that the peer's ports are gone.
 func (c *Link) died() {
-	c.goneOnce.Do(func() { close(c.gone) })
+	c.leave()
 	c.out.fail(link.ErrPeerGone)
 }

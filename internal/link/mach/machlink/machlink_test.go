@@ -237,7 +237,7 @@ func TestPeerDeath(t *testing.T) {
 		require.NoError(t, client.WriteFrame(ctx, nil, fmt.Appendf(nil, "%d", i)))
 	}
 	m.client.Kill()
-	<-host.Gone()
+	<-host.Gone().Done()
 	for i := range frames {
 		f, err := host.ReadFrame(ctx)
 		require.NoError(t, err)
@@ -277,7 +277,7 @@ func TestCloseDeliversAndEnds(t *testing.T) {
 	// Fill the queue: the end needs no room in it.
 	n := fill(t, client, host, 2000, func(uint32) []byte { return []byte{1} })
 	require.NoError(t, client.Close())
-	<-host.Gone()
+	<-host.Gone().Done()
 	for range n {
 		_, err := host.ReadFrame(ctx)
 		require.NoError(t, err)

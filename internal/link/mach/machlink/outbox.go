@@ -122,7 +122,7 @@ func (c *Link) controlled(m *mach.Message) error {
 	case m.ID == idDrained:
 		return c.acknowledged(m)
 	case m.ID == idGoAway && !m.Complex && m.Remote == mach.Null && len(m.Body) == 0:
-		c.askedOnce.Do(func() { close(c.asked) })
+		c.ask()
 		return nil
 	}
 	return fmt.Errorf("%w: message id %#x of %d bytes", link.ErrProtocol, uint32(m.ID), len(m.Body))
@@ -203,7 +203,7 @@ func (c *Link) tryWrite(head, body []byte) (<-chan struct{}, error) {
 		out.full = true
 		return out.changeLocked(), nil
 	case errors.Is(err, mach.SendInvalidDest):
-		c.goneOnce.Do(func() { close(c.gone) })
+		c.leave()
 		out.failLocked(link.ErrPeerGone)
 	default:
 		out.failLocked(fmt.Errorf("sending a frame: %w", err))
@@ -248,7 +248,7 @@ func (c *Link) WaitDrained(ctx context.Context) error {
 		}
 		select {
 		case <-change:
-		case <-c.gone:
+		case <-c.gone.Done():
 			return link.ErrPeerGone
 		case <-c.interrupted:
 		case <-ctx.Done():
