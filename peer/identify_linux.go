@@ -96,8 +96,11 @@ func identifyNumbered(pid, fd int) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("peer: %w", err)
 	}
-	// The number is that of /proc, which is all there is before Linux 6.13.
-	number, err := pidfd.Number(own)
+	var number int
+	if _, err = pidfd.Inode(own); err == nil {
+		// The number is that of /proc, which is all there is before Linux 6.13.
+		number, err = pidfd.Number(own)
+	}
 	if errors.Is(err, pidfd.ErrNotPidfd) {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrNoIdentity, err), pidfd.Close(own))
 	}

@@ -178,6 +178,25 @@ func TestForeignProcIsNotTrusted(t *testing.T) {
 	assert.Equal(t, program(t), exe.Path)
 }
 
+// TestProcIsReplaced has /proc show another pid namespace after a while.
+func TestProcIsReplaced(t *testing.T) {
+	needRoot(t)
+	if !inside() {
+		runInside(t, pidNamespace)
+		return
+	}
+	for _, change := range []func(){
+		func() { mountProc(t) },
+		func() { require.NoError(t, syscall.Unmount("/proc", syscall.MNT_DETACH)) },
+	} {
+		change()
+		_, id := newSite(t).connect(nil)
+		exe, err := id.Executable()
+		require.NoError(t, err)
+		assert.Equal(t, program(t), exe.Path)
+	}
+}
+
 // TestPeerInAnotherUserNamespace has a peer that is root in a namespace of its
 // own, and 1234 here.
 func TestPeerInAnotherUserNamespace(t *testing.T) {

@@ -135,8 +135,8 @@ func (l *Link) receiveChecked(buf []byte) (n int, err error) {
 		return 0, err
 	}
 	defer ctl.Close()
-	// GoAway leaves its datagram out if there is no room, so there is one before it.
-	if l.counts.peerAsks() {
+	// GoAway leaves its datagram out if there is no room, so there is a frame before it.
+	if buf[0] == kindFrame && l.counts.peerAsks() {
 		l.ask()
 	}
 	return n, l.attest(&ctl)

@@ -29,6 +29,15 @@ func ParseFdinfo(b []byte) (int, error) {
 	return int(n), nil
 }
 
+// IsOwnProc takes from /proc/self/status whether that /proc is one of the pid namespace that
+// this process is in: NSpid has a number for each namespace from that of the /proc down
+// to that of the process.
+func IsOwnProc(status []byte) bool {
+	v, ok := field(status, "NSpid:")
+	ids, err := numbers(v)
+	return ok && err == nil && len(ids) == 1
+}
+
 // ParseStatus takes ids and groups from /proc/PID/status (proc_pid_status(5)).
 // The process chooses its Name: line, but the kernel escapes line ends in it.
 func ParseStatus(b []byte) (Status, error) {

@@ -32,6 +32,20 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
+func TestIsOwnProc(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Name:\tx\nPid:\t4\nNSpid:\t4\n": true,
+		"Name:\tx\nNSpid:\t4711\t1\n":    false,
+		"NSpid:\t4 4 4\n":                false,
+		"NSpid:\t\n":                     false,
+		"NSpid:\tx\n":                    false,
+		"Name:\tNSpid:\t4\n":             false,
+		"":                               false,
+	} {
+		assert.Equal(t, want, pidfd.IsOwnProc([]byte(text)), "%q", text)
+	}
+}
+
 func TestParseFdinfo(t *testing.T) {
 	for text, want := range map[string]int{
 		"pos:\t0\nflags:\t02000002\nPid:\t4711\nNSpid:\t4711\n": 4711,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,8 +35,44 @@ func OverflowUID() (uint32, error) { return readNumber("/proc/sys/kernel/overflo
 // OverflowGID is OverflowUID for groups.
 func OverflowGID() (uint32, error) { return readNumber("/proc/sys/kernel/overflowgid") }
 
+// mount is a mounted file system: another one has another number, or was mounted later.
+type mount struct {
+	dev   uint64
+	ctime unix.Timespec
+}
+
+// lastProc is the /proc that procIsOurs saw last.
+var lastProc atomic.Pointer[struct {
+	mount
+	ours bool
+}]
+
+// procIsOurs reports whether the /proc that is mounted here is that of our pid namespace,
+// so that it knows processes by the numbers that the kernel tells us. It costs one system
+// call, where fdinfo costs four and makes an inode.
+func procIsOurs() bool {
+	var st unix.Stat_t
+	if unix.Stat("/proc", &st) != nil {
+		return false
+	}
+	now := mount{uint64(st.Dev), st.Ctim}
+	last := lastProc.Load()
+	if last == nil || last.mount != now {
+		b, err := readFile("/proc/self/status", statusFile)
+		if err != nil {
+			return false
+		}
+		last = &struct {
+			mount
+			ours bool
+		}{now, IsOwnProc(b)}
+		lastProc.Store(last)
+	}
+	return last.ours
+}
+
 // dir returns "/proc/N" where N is the number that the process has in the pid
-// namespace of the /proc that is mounted here, which need not be ours. Only
+// namespace of the /proc that is mounted here, which need not be ours. Unless it is, only
 // /proc's own view of the pidfd can tell that number. It is the process's own
 // until Alive says otherwise: check it after what was read by it.
 func dir(fd int) (string, error) {
@@ -49,6 +86,11 @@ func dir(fd int) (string, error) {
 // Number returns the pid of the process in the pid namespace of the /proc that is
 // mounted here. Errors: ErrNotPidfd, ErrExited once it was reaped, ErrForeign.
 func Number(fd int) (int, error) {
+	if procIsOurs() {
+		if info, err := GetInfo(fd); err == nil {
+			return int(info.PID), nil
+		}
+	}
 	b, err := readFile("/proc/self/fdinfo/"+strconv.Itoa(fd), smallFile)
 	if err != nil {
 		return 0, err
