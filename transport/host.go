@@ -31,6 +31,7 @@ type Host[T any] struct {
 
 	ctx    context.Context // ended by Close: sessions end at once
 	cancel context.CancelFunc
+	over   atomic.Bool     // ctx has ended, or is about to: cheaper for each message
 	drain  context.Context // ended by Shutdown and Close: clients are asked to end
 	stop   context.CancelFunc
 
@@ -184,7 +185,7 @@ func (h *Host[T]) receive(s *Session[T]) error {
 // handleNext handles the next message. An error is the end of the session, or of ctx.
 func (h *Host[T]) handleNext(ctx context.Context, s *Session[T]) error {
 	v, err := s.c.receive(ctx)
-	if h.ctx.Err() != nil || s.reason.Load() != nil {
+	if h.over.Load() || s.reason.Load() != nil {
 		return ErrClosed // what was sent and not handled is lost
 	}
 	if bad, ok := err.(*MessageError); ok {
@@ -256,13 +257,19 @@ func (h *Host[T]) Shutdown(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
-		h.cancel()
+		h.end()
 		return err
 	case <-ctx.Done():
 		h.l.Interrupt()
-		h.cancel()
+		h.end()
 		return ctx.Err()
 	}
+}
+
+// end ends every session at once.
+func (h *Host[T]) end() {
+	h.over.Store(true)
+	h.cancel()
 }
 
 // Close stops serving the endpoint and ends every session at once. Messages that were
@@ -274,7 +281,7 @@ func (h *Host[T]) Shutdown(ctx context.Context) error {
 // endpoint is released and the sessions have ended in any case. A later call waits again
 // for handlers that still run.
 func (h *Host[T]) Close() error {
-	h.cancel()
+	h.end()
 	err := h.l.Release()
 	h.l.Interrupt()
 	done := make(chan struct{})
