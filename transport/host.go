@@ -158,8 +158,8 @@ func (h *Host[T]) admit(s *Session[T]) bool {
 	return true
 }
 
-// endWait is how long Shutdown waits for the next message of a client that was asked to
-// end, or for its end.
+// endWait is how long Shutdown waits for a client that was asked to end: for the next
+// frame, or for the end.
 const endWait = 5 * time.Second
 
 // receive handles messages until there are no more. When the host shuts down, the client
@@ -173,10 +173,12 @@ func (h *Host[T]) receive(s *Session[T]) error {
 		return err
 	}
 	for {
+		before := s.c.FramesRead()
 		ctx, cancel := context.WithTimeout(h.ctx, endWait)
 		err := h.handleNext(ctx, s)
 		cancel()
-		if err != nil {
+		arriving := s.c.FramesRead() != before && errors.Is(err, context.DeadlineExceeded)
+		if err != nil && !arriving {
 			return err
 		}
 	}
@@ -232,7 +234,7 @@ func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 // client to end, handles everything that the client has sent up to there, sends what was
 // published, and closes. Nothing is lost, however fast clients send: a [Client] or [Conn]
 // that is asked flushes, sends nothing more, and a Client goes on with the next host when
-// this one has closed. A client that does not end, and completes no message for 5 seconds, is
+// this one has closed. A client that does not end, and sends nothing for 5 seconds, is
 // disconnected; one that goes on sending, which sealport's do not, delays Shutdown until ctx
 // ends. So does a client whose buffer is full of replies that it does not receive.
 //

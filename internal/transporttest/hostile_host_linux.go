@@ -49,6 +49,7 @@ var answers = map[string]struct {
 	"a pipe":                {data: ringAnswer(ringSize), file: pipe},
 	"write-sealed memory":   {data: ringAnswer(ringSize), file: readOnly},
 	"slow to close":         {data: ringAnswer(ringSize), file: slowToClose},
+	"counts slow to close":  {data: func() []byte { return setupBytes(2, 0, goodHello) }, file: slowToClose},
 	"two descriptors":       {data: ringAnswer(ringSize), file: func() int { return -2 }},
 	"eight descriptors":     {data: ringAnswer(ringSize), file: func() int { return -8 }},
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/leaktest"
+	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/transport"
 )
 
@@ -46,6 +47,9 @@ var wireTests = []test{
 // fuzz target of package message.
 var plainWireTests = []test{{"AnnouncesTooMuch", testAnnouncesTooMuch}}
 
+// longPlainWireTests take seconds.
+var longPlainWireTests = []test{{"ShutdownWithASlowMessage", testSlowMessage}}
+
 // attestedTests are for plain attested connections: shared memory does not tell who
 // writes it, and a process that gets a secure connection has no key to write records.
 var attestedTests = []test{{"PassedOn", testPassedOn}}
@@ -55,6 +59,7 @@ func init() {
 	parts["hostile host"] = hostileHost
 	parts["never reads"] = neverReads
 	parts["announcer"] = announcer
+	parts["slow sender"] = slowSender
 	parts["passer"] = passer
 	parts["heir"] = heir
 }
@@ -299,12 +304,7 @@ func testNeverReads(t *testing.T, e *env) {
 func announcer(e *env, _ string) {
 	ctx := context.Background()
 	for _, total := range []uint64{1 << 63, ^uint64(0), transport.DefaultMaxMessageSize + 1} {
-		carrier, err := rendezvous.System()
-		must(err)
-		out, err := carrier.Dial(ctx, e.endpoint, goodHello, rendezvous.Options{Dir: e.dir, Attested: e.config().Attested})
-		must(err)
-		l, err := out.Link()
-		must(err)
+		l := e.dialLink()
 		// The first fragment of a message, of four bytes.
 		must(l.WriteFrame(ctx, binary.LittleEndian.AppendUint64([]byte{4, 0, 0, 1 << 6}, total), []byte("four")))
 		<-l.Gone().Done()
@@ -312,6 +312,44 @@ func announcer(e *env, _ string) {
 	}
 	say("done")
 	hear()
+}
+
+// dialLink connects to write frames by hand.
+func (e *env) dialLink() link.Link {
+	carrier, err := rendezvous.System()
+	must(err)
+	out, err := carrier.Dial(context.Background(), e.endpoint, goodHello, rendezvous.Options{Dir: e.dir, Attested: e.config().Attested})
+	must(err)
+	l, err := out.Link()
+	must(err)
+	return l
+}
+
+// slowSender sends a message of three fragments, the second and the third 3 seconds after
+// the one before, and then ends.
+func slowSender(e *env, _ string) {
+	ctx, l := context.Background(), e.dialLink()
+	must(l.WriteFrame(ctx, binary.LittleEndian.AppendUint64([]byte{1, 0, 0, 1 << 6}, 3), []byte("a")))
+	say("begun")
+	hear()
+	for _, fragment := range []string{"b", "c"} {
+		time.Sleep(3 * time.Second)
+		must(l.WriteFrame(ctx, []byte{1, 0, 0, 2 << 6}, []byte(fragment)))
+	}
+	must(l.CloseWrite(ctx))
+	hear()
+}
+
+// A message that takes longer than 5 seconds to arrive, but never pauses for as long, is
+// handled in Shutdown.
+func testSlowMessage(t *testing.T, e *env) {
+	handled := make(chan string, 1)
+	h := serve(t, e.Bytes, service(func(_ context.Context, m transport.Message[[]byte]) { handled <- string(m.Body) }), e.config())
+	p := e.start(t, "slow sender", "")
+	p.expect(t, "begun")
+	p.tell(t, "go on")
+	require.NoError(t, h.Shutdown(context30(t)))
+	assert.Equal(t, "abc", await(t, handled))
 }
 
 // A peer that announces 2^63 bytes gets an error, not memory.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -292,6 +293,9 @@ func (v variant) tests(l Layer) []test {
 	list = slices.Concat(list, wireTests, idleTests)
 	if !l.Secure {
 		list = append(list, plainWireTests...)
+		if long {
+			list = append(list, longPlainWireTests...)
+		}
 	}
 	if !l.Secure && isAttested {
 		list = append(list, attestedTests...)
@@ -335,5 +339,5 @@ func (e *env) repeat(n int) int {
 // beside others of its kind.
 func (c test) waits() bool {
 	return c.name == "Throughput" || c.name == "IdleCostsNothing" || c.name == "CloseGivesUpHandler" ||
-		c.name == "ShutdownWithAStoppedClient"
+		strings.HasPrefix(c.name, "ShutdownWithA")
 }

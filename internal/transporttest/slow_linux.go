@@ -91,10 +91,8 @@ func slowHost(e *env, how string) {
 	}), e.config(func(c *transport.Config) { c.OnError = func(err error) { report <- err } }))
 	must(err)
 	say("serving")
-	for {
-		if hear() == "close" {
-			break
-		}
+	end := hear()
+	for ; end == "report"; end = hear() {
 		wrong := 0
 		for range slowReports {
 			if err := <-report; !errors.Is(err, transport.ErrProtocol) {
@@ -102,6 +100,9 @@ func slowHost(e *env, how string) {
 			}
 		}
 		say("threads %d, errors %d", max(0, threads()-before-fewThreads), wrong)
+	}
+	if end == "shutdown" {
+		must(h.Shutdown(context.Background()))
 	}
 	must(h.Close())
 	say("closed")
@@ -135,10 +136,11 @@ func testSlowDescriptors(t *testing.T, e *env) {
 	for _, row := range []struct {
 		host, client string
 		refused      int // by the kernel
+		end          string
 	}{
-		{"own", "with the hello", byKernel},
-		{"own", "after the answer", byKernel},
-		{"adopted", "with the hello", 0},
+		{"own", "with the hello", byKernel, "close"},
+		{"own", "after the answer", byKernel, "shutdown"},
+		{"adopted", "with the hello", 0, "shutdown"},
 	} {
 		t.Run(row.host+" "+row.client, func(t *testing.T) {
 			alone(t) // so many descriptors are in flight
@@ -168,7 +170,7 @@ func testSlowDescriptors(t *testing.T, e *env) {
 				p.tell(t, "report")
 				p.expect(t, "threads 0, errors 0")
 			}
-			p.tell(t, "close")
+			p.tell(t, row.end)
 			p.expect(t, "closed")
 		})
 	}

@@ -89,6 +89,7 @@ type Conn struct {
 	buffered bool          // the link has a frame in private memory
 	assembly []byte        // the fragments of a large message
 	total    int           // its size; 0 if there is none
+	read     uint64        // frames
 	rerr     error         // final
 	accepted bool          // Accept has come
 	goodbye  error         // of the peer, with its reason
@@ -249,6 +250,7 @@ func (c *Conn) readFrame(ctx context.Context) (err error) {
 	case err == nil && len(c.rest) == 0:
 		err = fmt.Errorf("%w: empty frame", link.ErrProtocol)
 	case err == nil:
+		c.read++
 		return nil
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return err
@@ -259,6 +261,10 @@ func (c *Conn) readFrame(ctx context.Context) (err error) {
 	c.rerr = c.endOf(err)
 	return c.rerr
 }
+
+// FramesRead is the number of frames that Receive has read: it grows while a large message
+// arrives. Only for the goroutine that receives.
+func (c *Conn) FramesRead() uint64 { return c.read }
 
 // kindOf is the kind of the first item in b, which holds its word.
 func kindOf(b []byte) uint32 { return binary.LittleEndian.Uint32(b) >> kindShift }
