@@ -325,15 +325,15 @@ func (e *env) dialLink() link.Link {
 	return l
 }
 
-// slowSender sends a message of three fragments, the second and the third 3 seconds after
-// the one before, and then ends.
+// slowSender sends a message of four fragments, each 2 seconds after the one before, and
+// then ends.
 func slowSender(e *env, _ string) {
 	ctx, l := context.Background(), e.dialLink()
-	must(l.WriteFrame(ctx, binary.LittleEndian.AppendUint64([]byte{1, 0, 0, 1 << 6}, 3), []byte("a")))
+	must(l.WriteFrame(ctx, binary.LittleEndian.AppendUint64([]byte{1, 0, 0, 1 << 6}, 4), []byte("a")))
 	say("begun")
 	hear()
-	for _, fragment := range []string{"b", "c"} {
-		time.Sleep(3 * time.Second)
+	for _, fragment := range []string{"b", "c", "d"} {
+		time.Sleep(2 * time.Second)
 		must(l.WriteFrame(ctx, []byte{1, 0, 0, 2 << 6}, []byte(fragment)))
 	}
 	must(l.CloseWrite(ctx))
@@ -349,7 +349,7 @@ func testSlowMessage(t *testing.T, e *env) {
 	p.expect(t, "begun")
 	p.tell(t, "go on")
 	require.NoError(t, h.Shutdown(context30(t)))
-	assert.Equal(t, "abc", await(t, handled))
+	assert.Equal(t, "abcd", await(t, handled))
 }
 
 // A peer that announces 2^63 bytes gets an error, not memory.
