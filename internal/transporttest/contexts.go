@@ -21,7 +21,10 @@ var contextTests = []test{
 }
 
 // longTests take seconds.
-var longTests = []test{{"CloseGivesUpHandler", testCloseGivesUp}}
+var longTests = []test{
+	{"CloseGivesUpHandler", testCloseGivesUp},
+	{"CloseOfAStuckConnection", testStuckClose},
+}
 
 func init() { parts["talker"] = talker }
 

@@ -338,6 +338,6 @@ func (e *env) repeat(n int) int {
 // waits reports whether the test mostly waits for time to pass, so that it runs
 // beside others of its kind.
 func (c test) waits() bool {
-	return c.name == "Throughput" || c.name == "IdleCostsNothing" || c.name == "CloseGivesUpHandler" ||
+	return c.name == "Throughput" || c.name == "IdleCostsNothing" || c.name == "CloseGivesUpHandler" || c.name == "CloseOfAStuckConnection" ||
 		strings.HasPrefix(c.name, "ShutdownWithA")
 }
