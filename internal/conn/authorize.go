@@ -3,9 +3,11 @@ package conn
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/cred"
+	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/peer"
 )
 
@@ -13,20 +15,28 @@ import (
 type candidate interface{ Credentials() *cred.Credentials }
 
 // authorize identifies a process and has the policy decide on it. A policy that
-// could not be evaluated because this process is out of a resource has not
-// refused: that error is returned as it is.
+// could not be evaluated because this process is out of a resource, or because that one has
+// exited, has not refused: the error says so instead.
 func authorize(ctx context.Context, from candidate, c *Config) (*peer.Identity, error) {
 	id, err := identify(from, c)
 	if rendezvous.IsExhausted(err) {
 		return nil, rendezvous.Explain(err)
+	}
+	if errors.Is(err, peer.ErrGone) {
+		return nil, fmt.Errorf("%w: %w", link.ErrPeerGone, err)
 	}
 	if err != nil {
 		return nil, &peer.RefusedError{Rule: c.Peer.String(), Reason: err}
 	}
 	if err := peer.Check(ctx, c.Peer, id); err != nil {
 		var refused *peer.RefusedError
-		if rendezvous.IsExhausted(err) && errors.As(err, &refused) {
-			err = rendezvous.Explain(refused.Reason)
+		if errors.As(err, &refused) {
+			switch {
+			case rendezvous.IsExhausted(err):
+				err = rendezvous.Explain(refused.Reason)
+			case errors.Is(err, peer.ErrGone):
+				err = fmt.Errorf("%w: %w", link.ErrPeerGone, refused.Reason)
+			}
 		}
 		_ = id.Close()
 		return nil, err

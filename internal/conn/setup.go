@@ -87,7 +87,7 @@ func (s *setUp) admit(heard context.Context, silence context.CancelCauseFunc) (*
 	id, err := s.authorize()
 	switch {
 	case err == nil:
-	case s.Listener.ctx.Err() != nil: // not the policy's decision
+	case s.Listener.ctx.Err() != nil, errors.Is(err, link.ErrPeerGone): // not the policy's decision
 		return nil, nil, errors.Join(err, s.in.Close())
 	case rendezvous.IsExhausted(err):
 		return nil, nil, s.refuse(refusal(wire.Exhausted), err)
