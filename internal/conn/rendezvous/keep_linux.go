@@ -98,9 +98,9 @@ func (l *unixListener) Watch() error {
 	return os.ErrClosed
 }
 
-// attempts is how often keep tries again at once: a directory may be removed between two
-// steps.
-const attempts = 3
+// attempts is how often keep looks and takes at once: more may be removed meanwhile, as by
+// a program that removes the whole directory.
+const attempts = 4
 
 // keep makes the endpoint's name lead to the listener again, if it no longer does. It
 // returns what there is to report, or nil.
@@ -120,13 +120,15 @@ func (l *unixListener) keep() *LostError {
 		if l.lost == "" {
 			l.lost = s.what(l.owned)
 		}
-		if err = l.retake(s); !errors.Is(err, fs.ErrNotExist) {
+		if err = l.retake(s); err != nil && !errors.Is(err, fs.ErrNotExist) && err != errBack {
 			break
 		}
 	}
-	if l.lost == "" {
+	if err == nil {
 		l.owned.shield()
 		l.owned.refresh()
+	}
+	if l.lost == "" {
 		return nil
 	}
 	lost := &LostError{What: l.lost, Err: Explain(err)}
@@ -136,7 +138,7 @@ func (l *unixListener) keep() *LostError {
 		l.lost, l.told = "", false
 	case errors.As(err, &taken):
 		lost.Ended = true
-	case l.told || errors.Is(err, ErrInUse):
+	case l.told || errors.Is(err, ErrInUse) || err == errBack:
 		// The process that holds the lock may be about to listen, or to fail.
 		return nil
 	default:
@@ -151,7 +153,7 @@ func (l *unixListener) retake(s loss) error {
 	if s.dir {
 		// As when the listener was made: the default directory may be another one now,
 		// for clients too.
-		next, sock, err := take(l.endpoint, l.o, true)
+		next, sock, err := take(l.endpoint, l.o, w)
 		if err != nil {
 			return err
 		}

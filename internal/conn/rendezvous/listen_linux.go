@@ -67,7 +67,7 @@ func listenUnix(endpoint string, o Options) (*unixListener, error) {
 			return &unixListener{endpoint: endpoint, o: o, sock: sock}, nil
 		}
 	}
-	own, sock, err := take(endpoint, o, false)
+	own, sock, err := take(endpoint, o, nil)
 	if err != nil {
 		return nil, err
 	}

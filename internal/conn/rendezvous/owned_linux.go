@@ -58,15 +58,18 @@ func identifyOpen(fd int) (fileID, error) {
 	return fileID{uint64(st.Dev), st.Ino}, nil
 }
 
-// take makes an endpoint's files, and the socket that listens there. With ask, a
-// *takenError says who listens there if the lock is held.
-func take(endpoint string, o Options, ask bool) (*owned, *socket.Listener, error) {
+// errBack is take's error if the directory is not another one.
+var errBack = errors.New("the directory is in its place again")
+
+// take makes an endpoint's files, and the socket that listens there, in another directory
+// than before's. With before, a *takenError says who listens there if the lock is held.
+func take(endpoint string, o Options, before *owned) (*owned, *socket.Listener, error) {
 	dir, err := openDir(o, true)
 	if err != nil {
 		return nil, nil, err
 	}
 	w := &owned{dir: dir, name: fileName(endpoint)}
-	if err := w.enter(ask); err != nil {
+	if err := w.enter(before); err != nil {
 		dir.close()
 		return nil, nil, err
 	}
@@ -78,19 +81,22 @@ func take(endpoint string, o Options, ask bool) (*owned, *socket.Listener, error
 }
 
 // enter takes the lock.
-func (w *owned) enter(ask bool) error {
+func (w *owned) enter(before *owned) error {
 	err := w.openForReading()
 	if err != nil {
 		return err
 	}
-	w.shield()
 	if w.dirID, err = identifyOpen(w.dir.fd); err != nil {
 		return fmt.Errorf("checking %s: %w", w.dir.path, err)
+	}
+	if before != nil && w.dirID == before.dirID {
+		return errBack // its lock is before's
 	}
 	if w.rootID, err = identify(unix.AT_FDCWD, "/"); err != nil {
 		return fmt.Errorf("checking /: %w", err)
 	}
-	w.lock, err = w.lockFile(ask)
+	w.shield()
+	w.lock, err = w.lockFile(before != nil)
 	return err
 }
 
