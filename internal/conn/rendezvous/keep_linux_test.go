@@ -21,6 +21,7 @@ import (
 func init() {
 	parts["lose the socket without inotify"] = loseWithoutEvents
 	parts["lose the directory below a mount"] = loseBelowMount
+	parts["lose nothing in another root"] = loseNothing
 }
 
 // watched has a listener keep its name. It returns what Watch reports, until the test
@@ -379,4 +380,37 @@ func TestLostNameBelowMount(t *testing.T) {
 	require.NoFileExists(t, lockOf(o))
 	_, err := carrier.Listen(endpoint, inside)
 	require.ErrorIs(t, err, rendezvous.ErrInUse)
+}
+
+// loseNothing listens, and changes its root directory to one that is empty.
+func loseNothing() {
+	o := childOptions()
+	l, err := carrier.Listen(endpoint, o)
+	must(err)
+	must(unix.Chroot(os.Getenv("SEALPORT_TEST_ROOT")))
+	say(nil)
+	sayReports(l)
+}
+
+// A listener that cannot see its directory any more, because its process has another root
+// directory now, keeps to it.
+func TestNameInAnotherRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: chroot")
+	}
+	o := inDir(t)
+	p := start(t, "lose nothing in another root", o, func(cmd *exec.Cmd) {
+		cmd.Env = append(cmd.Env, "SEALPORT_TEST_ROOT="+t.TempDir())
+	})
+	p.expect(t, "ok")
+	before, err := os.Lstat(socketOf(o))
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(lockOf(o)))
+	p.goOn(t)
+	p.expect(t, "ok") // it has looked, and taken the lock again
+	start(t, "listen", o, nil).expect(t, "ErrInUse")
+	after, err := os.Lstat(socketOf(o))
+	require.NoError(t, err)
+	require.True(t, os.SameFile(before, after))
+	require.FileExists(t, lockOf(o))
 }
