@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -156,6 +157,24 @@ func shortDir(t *testing.T) string {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
 	return dir
+}
+
+// The kernel tells a listener that its files are removed. Looks by time are seconds apart,
+// and each that reports begins such a time.
+func TestLostNameIsNoticedAtOnce(t *testing.T) {
+	t.Parallel()
+	o := inDir(t)
+	l := listen(t, endpoint, o)
+	reports := watched(t, l)
+	for range 8 {
+		begin := time.Now()
+		require.NoError(t, os.Remove(socketOf(o)))
+		servedAgain(t, reports)
+		if time.Since(begin) < 2*time.Second {
+			return
+		}
+	}
+	t.Error("it was noticed by looking")
 }
 
 // While a name cannot be taken again, that is reported once, and then that it was taken.
