@@ -46,12 +46,12 @@ type Config struct {
 	Peer peer.Policy
 
 	// Logger logs what calls do not return: refused peers, connections that failed,
-	// reconnects, throughput. It never gets payloads. Clients that do not get in are
+	// endpoints that were lost, reconnects, throughput. It never gets payloads. Clients that do not get in are
 	// logged as OnError describes. By default nothing is logged.
 	Logger *slog.Logger
 
-	// OnError is called with each [*MessageError] and [*ConnError], and with a
-	// [*ConnError] or [*peer.RefusedError] for clients that do not get in: in sequence
+	// OnError is called with each [*MessageError], [*ConnError] and [*EndpointError], and
+	// with a [*ConnError] or [*peer.RefusedError] for clients that do not get in: in sequence
 	// for one connection, concurrently for several. It must not block. Of the clients of
 	// one user that do not get in it gets the first 8, and after that one
 	// [*OmittedError] every 10 seconds, with their number, until there were none for 10
@@ -284,7 +284,11 @@ func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
 	var omitted *conn.OmittedError
 	var refused *peer.RefusedError
 	var untrusted *keys.UntrustedError
+	var lost *rendezvous.LostError
 	switch {
+	case errors.As(err, &lost):
+		err = &EndpointError{Endpoint: endpoint, Ended: lost.Ended, Served: lost.Err == nil, Err: lost}
+		s.logLost(endpoint, lost)
 	case errors.As(err, &omitted):
 		err = &OmittedError{UID: omitted.UID, Others: omitted.Others, Count: omitted.Count, Err: omitted.Err}
 		s.log.Warn("clients refused or failed, not logged one by one",
@@ -302,6 +306,19 @@ func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
 	}
 	if s.OnError != nil {
 		s.OnError(err)
+	}
+}
+
+// logLost logs that an endpoint's name has led elsewhere.
+func (s *settings) logLost(endpoint string, lost *rendezvous.LostError) {
+	switch {
+	case lost.Ended:
+		s.log.Error("endpoint lost to another process; this host accepts no more clients",
+			"endpoint", endpoint, "lost", lost.What, "err", lost.Err)
+	case lost.Err != nil:
+		s.log.Error("endpoint not served until its files can be made again", "endpoint", endpoint, "lost", lost.What, "err", lost.Err)
+	default:
+		s.log.Warn("endpoint's files were removed or replaced; made again", "endpoint", endpoint, "lost", lost.What)
 	}
 }
 

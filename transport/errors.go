@@ -204,6 +204,31 @@ func (e *ConnError) Error() string {
 	return fmt.Sprintf("connection with %v: %v", e.Peer, e.Err)
 }
 
+// EndpointError is what [Config.OnError] gets when the name of an endpoint no longer led
+// to its host: something has removed or replaced its socket, its lock file or its
+// directory, such as a program that cleans /tmp. The host takes the name again at once,
+// unless another one has it. Connections are not affected. Linux only.
+type EndpointError struct {
+	Endpoint string
+
+	// Ended means that another process serves the endpoint, and that this host accepts
+	// no more clients. errors.Is holds for [ErrEndpointInUse], and the error's text has
+	// the process if it is known. The host still has to be closed.
+	Ended bool
+
+	// Served means that clients find the host again. Without Ended and Served they do
+	// not yet: the host goes on trying, and reports when it has succeeded.
+	Served bool
+
+	// Err says what was removed or replaced, and why the endpoint is not served.
+	Err error
+}
+
+func (e *EndpointError) Error() string { return fmt.Sprintf("endpoint %q: %v", e.Endpoint, e.Err) }
+
+// Unwrap returns Err.
+func (e *EndpointError) Unwrap() error { return e.Err }
+
 // OmittedError is what [Config.OnError] gets for many clients of one user that the host
 // refused, or that failed to connect.
 type OmittedError struct {

@@ -53,7 +53,9 @@ func (l *Listener) Endpoint() string { return l.l.Endpoint() }
 
 // Accept waits for the next connection whose set-up is complete and whose peer
 // [Config.Peer] has accepted. It returns ctx.Err() if ctx ends first, after which it may
-// be called again, and [ErrClosed] after Close. The caller closes the Conn.
+// be called again, and [ErrClosed] after Close. When another process has taken the
+// endpoint, it returns an error for which errors.Is holds for [ErrEndpointInUse]; see
+// [EndpointError]. The caller closes the Conn.
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	c, err := l.l.Accept(ctx)
 	if err != nil {

@@ -38,6 +38,8 @@ func (a *arrivals) Accept() (rendezvous.Incoming, error) {
 	}
 }
 
+func (a *arrivals) Watch() error { return os.ErrClosed }
+
 func (a *arrivals) Close() error {
 	a.once.Do(func() { close(a.closed) })
 	return nil

@@ -31,9 +31,10 @@ type Listener struct {
 	ctx       context.Context // ended by Release: no more clients
 	cancel    context.CancelFunc
 	over      context.Context // ended by Interrupt: nobody accepts any more
-	interrupt context.CancelFunc
+	interrupt context.CancelCauseFunc
 	ready     chan *Conn     // accepted, not yet fetched
 	wg        sync.WaitGroup // accept loop and set-ups
+	watching  sync.WaitGroup // watch
 	once      sync.Once
 	err       error // of Release
 
@@ -58,13 +59,13 @@ func Listen(endpoint string, c *Config) (*Listener, error) {
 		}
 	}
 	l := &Listener{c: c, endpoint: endpoint, ready: make(chan *Conn)}
-	l.over, l.interrupt = context.WithCancel(context.Background())
+	l.over, l.interrupt = context.WithCancelCause(context.Background())
 	l.ctx, l.cancel = context.WithCancel(l.over)
 	o := c.Options
 	o.MakeRoom = l.makeRoom
 	var err error
 	if l.l, err = c.Carrier.Listen(endpoint, o); err != nil {
-		l.interrupt()
+		l.Interrupt()
 		return nil, fmt.Errorf("serving %q: %w", endpoint, rendezvous.Explain(err))
 	}
 	l.pending = fair.NewPending(pendingLimits())
@@ -76,6 +77,7 @@ func Listen(endpoint string, c *Config) (*Listener, error) {
 	}
 	l.wg.Add(1)
 	go l.acceptLoop()
+	l.watching.Go(l.watch)
 	return l, nil
 }
 
@@ -86,14 +88,15 @@ func (l *Listener) Endpoint() string { return l.endpoint }
 func (l *Listener) Refused() uint64 { return l.refused.Load() }
 
 // Accept waits for the next connection whose peer has said hello and was
-// authorized. It returns link.ErrClosed after Close, and ctx.Err(). It may be
-// called by several goroutines.
+// authorized. It returns link.ErrClosed after Close, ctx.Err(), and a
+// *rendezvous.LostError when another process has taken the endpoint. It may be called by
+// several goroutines.
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	select {
 	case c := <-l.ready:
 		return c, nil
 	case <-l.over.Done():
-		return nil, link.ErrClosed
+		return nil, context.Cause(l.over)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -128,12 +131,38 @@ func (l *Listener) Release() error {
 }
 
 // Interrupt ends every Accept, and handshakes under way. It does not block.
-func (l *Listener) Interrupt() { l.interrupt() }
+func (l *Listener) Interrupt() { l.interrupt(link.ErrClosed) }
 
 // Wait waits, after Release, for the set-ups under way, while somebody goes on
 // accepting. A handshake delays it by HandshakeTimeout at most, or until Interrupt; a
 // Trust that does not obey its context, by more.
-func (l *Listener) Wait() { l.wg.Wait() }
+func (l *Listener) Wait() {
+	l.wg.Wait()
+	l.watching.Wait()
+}
+
+// watch reports when the name of the endpoint has led elsewhere. If another process has
+// it, the listener ends; those that have been told that they are accepted still come out of
+// Accept. Listen starts it, Wait joins it.
+func (l *Listener) watch() {
+	for {
+		err := l.l.Watch()
+		if errors.Is(err, os.ErrClosed) {
+			return
+		}
+		var lost *rendezvous.LostError
+		ended := errors.As(err, &lost) && lost.Ended
+		if ended {
+			_ = l.Release() // Close returns its error
+		}
+		l.reports.now(nil, err)
+		if ended {
+			l.wg.Wait()
+			l.interrupt(err)
+			return
+		}
+	}
+}
 
 // acceptLoop takes clients from the system and sets each up in a goroutine of its
 // own, so that one that stalls delays no other. Listen starts it, Wait joins it.

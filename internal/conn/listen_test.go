@@ -46,6 +46,8 @@ func (s *scripted) Accept() (rendezvous.Incoming, error) {
 	return silentClient{}, nil
 }
 
+func (s *scripted) Watch() error { return os.ErrClosed }
+
 func (s *scripted) Close() error {
 	s.once.Do(func() { close(s.closed) })
 	return nil

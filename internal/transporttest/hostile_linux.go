@@ -41,6 +41,7 @@ var wireTests = []test{
 	{"SilentHost", testSilentHost},
 	{"NeverReads", testNeverReads},
 	{"PlainSocket", testPlainSocket},
+	{"LostName", testLostName},
 }
 
 // plainWireTests write frames by hand. Those of a secure layer are records; see the

@@ -7,7 +7,7 @@ import "math"
 const perClient = 3
 
 // otherDescriptors is what a program needs beside those: standard files, the runtime's
-// poller, the endpoint, its directory, its lock file and its reserve, the memory files of
+// poller, the endpoint, its directory, its lock file, its watch and its reserve, the memory files of
 // rings that are being set up, and a few files of its own.
 const otherDescriptors = 32
 

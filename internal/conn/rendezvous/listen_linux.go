@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -25,17 +24,17 @@ import (
 
 // unixListener is a Listener on a socket.
 type unixListener struct {
-	o       Options
-	sock    *socket.Listener
-	owned   *owned // nil for an adopted socket
-	reserve *reserve
-}
+	endpoint string
+	o        Options
+	reserve  *reserve
+	watch    *watch // nil for an adopted socket
 
-// owned is what a listener that made its own socket removes in the end.
-type owned struct {
-	dir  *directory
-	name string
-	lock *os.File
+	mu     sync.Mutex
+	sock   *socket.Listener // another one when the name had to be taken again
+	owned  *owned           // nil for an adopted socket
+	closed bool
+	lost   string // what is, until the name leads here again
+	told   bool   // that it is lost
 }
 
 // Listen implements Carrier: it adopts the socket that systemd has passed under this
@@ -65,100 +64,32 @@ func listenUnix(endpoint string, o Options) (*unixListener, error) {
 			return nil, fmt.Errorf("%w: the socket that systemd passed for %s: %w", ErrNotEndpoint, endpoint, err)
 		}
 		if sock != nil {
-			return &unixListener{o: o, sock: sock}, nil
+			return &unixListener{endpoint: endpoint, o: o, sock: sock}, nil
 		}
 	}
-	dir, err := openDir(o, true)
+	own, sock, err := take(endpoint, o, nil)
 	if err != nil {
 		return nil, err
 	}
-	name := fileName(endpoint)
-	lock, err := dir.lock(name + ".lock")
-	if err != nil {
-		dir.close()
-		return nil, err
-	}
-	own := &owned{dir: dir, name: name, lock: lock}
-	sock, err := own.bind(o)
-	if err != nil {
-		return nil, errors.Join(err, own.release())
-	}
-	return &unixListener{o: o, sock: sock, owned: own}, nil
-}
-
-// bind makes the socket under another name and moves it to its place when it
-// listens, over what a crashed host has left there.
-func (w *owned) bind(o Options) (*socket.Listener, error) {
-	place, building := w.name+".sock", w.name+".new"
-	if err := w.vacant(place); err != nil {
-		return nil, err
-	}
-	if err := w.dir.remove(building); err != nil {
-		return nil, err
-	}
-	mode := socketMode
-	if o.Shared {
-		mode = socketModeShared
-	}
-	sock, err := socket.Listen(w.dir.socketPath(building), mode)
-	if err != nil {
-		return nil, err
-	}
-	if o.Shared {
-		// The umask may have taken more than was asked for.
-		err = unix.Fchmodat(w.dir.fd, building, uint32(mode), 0)
-	}
-	if err == nil {
-		err = w.dir.rename(building, place)
-	}
-	if err != nil {
-		return nil, errors.Join(err, sock.Close(), w.dir.remove(building))
-	}
-	return sock, nil
-}
-
-// vacant makes sure that nobody listens at place. A host that holds the lock is
-// never met here; a socket of systemd's, or one made by hand, has no lock.
-func (w *owned) vacant(place string) error {
-	err := w.dir.isSocket(place)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // a full backlog is a living host too
-	c, err := socket.Dial(ctx, w.dir.socketPath(place), false)
-	if err == nil {
-		_ = c.Close()
-		return errForeign
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
-		return errForeign
-	}
-	if IsExhausted(err) || errors.Is(err, socket.ErrBacklog) { // nobody was asked
-		return err
-	}
-	return nil
-}
-
-// errForeign is for a host that listens without the lock.
-var errForeign = fmt.Errorf("%w: another program listens there; stop it, or choose another name", ErrInUse)
-
-// release removes the endpoint's files, the socket first, and gives up the lock.
-func (w *owned) release() error {
-	defer w.dir.close()
-	return errors.Join(w.dir.remove(w.name+".lock"), w.lock.Close())
+	l := &unixListener{endpoint: endpoint, o: o, sock: sock, owned: own, watch: newWatch()}
+	l.watch.on(own.files()...)
+	return l, nil
 }
 
 // Close implements Listener.
 func (l *unixListener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return os.ErrClosed
+	}
+	l.closed = true
 	defer l.reserve.close()
 	if l.owned == nil {
 		return l.sock.Close()
 	}
-	err := l.owned.dir.remove(l.owned.name + ".sock")
-	return errors.Join(err, l.sock.Close(), l.owned.release())
+	l.watch.close()
+	return l.owned.release(l.sock)
 }
 
 // activated returns the descriptor that systemd has passed for an endpoint
@@ -201,12 +132,29 @@ func adopt(fd int) (*socket.Listener, error) {
 	return sock, err
 }
 
-// Accept implements Listener. Out of descriptors, it accepts one client at a time
-// by the reserve, to be refused.
+// Accept implements Listener.
 func (l *unixListener) Accept() (Incoming, error) {
-	sock, err := l.sock.Accept()
+	for {
+		sock := l.current()
+		in, err := l.acceptFrom(sock)
+		if !errors.Is(err, os.ErrClosed) || sock == l.current() {
+			return in, err
+		}
+	}
+}
+
+func (l *unixListener) current() *socket.Listener {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sock
+}
+
+// acceptFrom waits for the next client of a socket. Out of descriptors, it accepts one
+// client at a time by the reserve, to be refused.
+func (l *unixListener) acceptFrom(from *socket.Listener) (Incoming, error) {
+	sock, err := from.Accept()
 	for noDescriptor(err) && l.o.MakeRoom != nil && l.o.MakeRoom() {
-		sock, err = l.sock.Accept()
+		sock, err = from.Accept()
 	}
 	if err == nil {
 		l.reserve.restore() // unless it is there
@@ -215,7 +163,7 @@ func (l *unixListener) Accept() (Incoming, error) {
 	if !noDescriptor(err) || !l.reserve.lend() {
 		return nil, Explain(err)
 	}
-	sock, again := l.sock.Accept()
+	sock, again := from.Accept()
 	if again != nil {
 		l.reserve.restore()
 		return nil, Explain(again)

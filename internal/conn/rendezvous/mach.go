@@ -92,6 +92,9 @@ func (l *machListener) Accept() (Incoming, error) {
 	return &machIncoming{p: p}, nil
 }
 
+// Watch implements Listener: a service's name leads to its receive right, whatever happens.
+func (l *machListener) Watch() error { return os.ErrClosed }
+
 // Close implements Listener.
 func (l *machListener) Close() error { return l.l.Close() }
 

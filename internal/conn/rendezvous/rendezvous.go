@@ -39,7 +39,13 @@ type Listener interface {
 	// other errors, such as too many open files, pass.
 	Accept() (Incoming, error)
 
-	// Close ends Accept and gives the endpoint up.
+	// Watch waits until the endpoint's name no longer leads to this listener, takes
+	// the name again if nobody has it, and returns a *LostError with what came of it.
+	// It is called again for the next, unless LostError.Ended. It returns os.ErrClosed
+	// after Close, and at once if the name cannot be lost, or is not this listener's.
+	Watch() error
+
+	// Close ends Accept and Watch and gives the endpoint up.
 	Close() error
 }
 

@@ -1,0 +1,242 @@
+package rendezvous
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/link/socket"
+)
+
+// owned are the files by which an endpoint's name leads to a listener that made its own
+// socket. Only the process that holds the lock of the file at the lock's name touches the
+// socket at the socket's name, and each removes only files that it has made or locked.
+type owned struct {
+	dir    *directory
+	dirID  fileID
+	rootID fileID // of the root directory from which the directory's path leads to it
+	name   string // of the files, without suffix
+	lock   *os.File
+	sock   fileID // of the socket's file; it is not used again while the socket is open
+
+	shielded  bool      // see shield
+	refreshed time.Time // see refresh
+}
+
+func (w *owned) lockName() string { return w.name + ".lock" }
+func (w *owned) sockName() string { return w.name + ".sock" }
+
+// files are what the endpoint's name leads through.
+func (w *owned) files() []string {
+	return []string{w.dir.path, w.dir.path + "/" + w.lockName(), w.dir.path + "/" + w.sockName()}
+}
+
+// fileID tells files apart.
+type fileID struct{ dev, ino uint64 }
+
+// identify returns the file that a name in an open directory leads to.
+func identify(at int, name string) (fileID, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fileID{}, err
+	}
+	return fileID{uint64(st.Dev), st.Ino}, nil
+}
+
+// identifyOpen returns the file that is open as fd.
+func identifyOpen(fd int) (fileID, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fileID{}, err
+	}
+	return fileID{uint64(st.Dev), st.Ino}, nil
+}
+
+// errBack is take's error if the directory is not another one.
+var errBack = errors.New("the directory is in its place again")
+
+// take makes an endpoint's files, and the socket that listens there, in another directory
+// than before's. With before, a *takenError says who listens there if the lock is held.
+func take(endpoint string, o Options, before *owned) (*owned, *socket.Listener, error) {
+	dir, err := openDir(o, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := &owned{dir: dir, name: fileName(endpoint)}
+	if err := w.enter(before); err != nil {
+		dir.close()
+		return nil, nil, err
+	}
+	sock, err := w.bind(o)
+	if err != nil {
+		return nil, nil, errors.Join(err, w.release(nil))
+	}
+	return w, sock, nil
+}
+
+// enter takes the lock.
+func (w *owned) enter(before *owned) error {
+	err := w.openForReading()
+	if err != nil {
+		return err
+	}
+	if w.dirID, err = identifyOpen(w.dir.fd); err != nil {
+		return fmt.Errorf("checking %s: %w", w.dir.path, err)
+	}
+	if before != nil && w.dirID == before.dirID {
+		return errBack // its lock is before's
+	}
+	if w.rootID, err = identify(unix.AT_FDCWD, "/"); err != nil {
+		return fmt.Errorf("checking /: %w", err)
+	}
+	w.shield()
+	w.lock, err = w.lockFile(before != nil)
+	return err
+}
+
+// lockFile takes the lock of the file at the lock's name.
+func (w *owned) lockFile(ask bool) (*os.File, error) {
+	f, err := w.dir.lock(w.lockName())
+	if ask && errors.Is(err, ErrInUse) {
+		if taken := (*takenError)(nil); errors.As(w.vacant(), &taken) {
+			err = taken
+		}
+	}
+	return f, err
+}
+
+// bind makes the socket under another name and moves it to its place when it
+// listens, over what a crashed host has left there.
+func (w *owned) bind(o Options) (*socket.Listener, error) {
+	building := w.name + ".new"
+	if err := w.vacant(); err != nil {
+		return nil, err
+	}
+	if err := w.dir.remove(building); err != nil {
+		return nil, err
+	}
+	mode := socketMode
+	if o.Shared {
+		mode = socketModeShared
+	}
+	sock, err := socket.Listen(w.dir.socketPath(building), mode)
+	if err != nil {
+		return nil, err
+	}
+	if o.Shared {
+		// The umask may have taken more than was asked for.
+		err = unix.Fchmodat(w.dir.fd, building, uint32(mode), 0)
+	}
+	var made fileID
+	if err == nil {
+		made, err = identify(w.dir.fd, building)
+	}
+	if err == nil {
+		err = w.dir.rename(building, w.sockName())
+	}
+	if err != nil {
+		return nil, errors.Join(err, sock.Close(), w.dir.remove(building))
+	}
+	w.sock = made
+	return sock, nil
+}
+
+// vacant makes sure that nobody listens at the socket's name, else it returns a
+// *takenError. A host that holds the lock is met here only if this process does not; a
+// socket of systemd's, or one made by hand, has no lock.
+func (w *owned) vacant() error {
+	place := w.sockName()
+	err := w.dir.isSocket(place)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	taken := &takenError{path: w.dir.path + "/" + place}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // a full backlog is a living host too
+	c, err := socket.Dial(ctx, w.dir.socketPath(place), false)
+	if err == nil {
+		if k, err := c.PeerCred(); err == nil {
+			taken.pid = k.PID
+		}
+		_ = c.Close()
+		return taken
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
+		return taken
+	}
+	if IsExhausted(err) || errors.Is(err, socket.ErrBacklog) { // nobody was asked
+		return err
+	}
+	return nil
+}
+
+// takenError is ErrInUse with who listens at an endpoint's socket.
+type takenError struct {
+	path string
+	pid  int32 // 0: not known, such as in another pid namespace
+}
+
+func (e *takenError) Error() string {
+	who := "another process"
+	if e.pid > 0 {
+		who = fmt.Sprintf("process %d", e.pid)
+	}
+	return fmt.Sprintf("%v: %s listens on %s; stop it, or choose another name", ErrInUse, who, e.path)
+}
+
+func (e *takenError) Unwrap() error { return ErrInUse }
+
+// release closes the socket, unless it is nil, removes those of the endpoint's files that
+// are still this host's, the socket first, and gives up the lock.
+func (w *owned) release(sock io.Closer) error {
+	defer w.dir.close()
+	mine, err := w.mine(w.sockName(), w.sock)
+	locked, lerr := w.locked()
+	err = errors.Join(err, lerr)
+	if mine && !locked && lerr == nil {
+		// Nobody else may touch it meanwhile. If another host has the lock, that host
+		// replaces the socket.
+		if again, err := w.lockFile(false); err == nil {
+			_ = w.lock.Close()
+			w.lock, locked = again, true
+		}
+	}
+	if mine && locked {
+		err = errors.Join(err, w.dir.remove(w.sockName()))
+	}
+	if sock != nil {
+		err = errors.Join(err, sock.Close())
+	}
+	if locked {
+		err = errors.Join(err, w.dir.remove(w.lockName()))
+	}
+	return errors.Join(err, w.lock.Close())
+}
+
+// locked reports whether the lock is that of the file at the lock's name.
+func (w *owned) locked() (bool, error) {
+	id, err := identifyOpen(int(w.lock.Fd()))
+	if err != nil {
+		return false, fmt.Errorf("checking the lock file: %w", err)
+	}
+	return w.mine(w.lockName(), id)
+}
+
+// mine reports whether a name in the directory leads to a file.
+func (w *owned) mine(name string, id fileID) (bool, error) {
+	there, err := identify(w.dir.fd, name)
+	if err == unix.ENOENT {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("checking %s/%s: %w", w.dir.path, name, err)
+	}
+	return there == id, nil
+}
