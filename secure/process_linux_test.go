@@ -35,6 +35,7 @@ var roles = map[string]func(dir string){
 	"secure attested": func(dir string) { secureEcho(&transport.Config{Dir: dir, Attested: true}) },
 	"staller":         stall,
 	"unknown client":  unknownClient,
+	"chrooted": chrooted,
 }
 
 func echoMessage(_ context.Context, m transport.Message[[]byte]) {

@@ -100,15 +100,11 @@ func (w *owned) bind(o Options) (*socket.Listener, error) {
 	if o.Shared {
 		mode = socketModeShared
 	}
-	sock, err := socket.Listen(w.dir.socketPath(building), mode)
+	sock, err := w.dir.listen(building, mode)
 	if err != nil {
 		return nil, err
 	}
-	if o.Shared {
-		// The umask may have taken more than was asked for.
-		err = unix.Fchmodat(w.dir.fd, building, uint32(mode), 0)
-	}
-	if err == nil {
+	if err = w.dir.setMode(building, mode); err == nil {
 		err = w.dir.rename(building, place)
 	}
 	if err != nil {
@@ -128,7 +124,7 @@ func (w *owned) vacant(place string) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // a full backlog is a living host too
-	c, err := socket.Dial(ctx, w.dir.socketPath(place), false)
+	c, err := w.dir.dial(ctx, place, false)
 	if err == nil {
 		_ = c.Close()
 		return errForeign
@@ -136,7 +132,7 @@ func (w *owned) vacant(place string) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
 		return errForeign
 	}
-	if IsExhausted(err) || errors.Is(err, socket.ErrBacklog) { // nobody was asked
+	if IsExhausted(err) || errors.Is(err, socket.ErrBacklog) || errors.Is(err, errNoProc) { // nobody was asked
 		return err
 	}
 	return nil
