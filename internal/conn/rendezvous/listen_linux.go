@@ -132,7 +132,7 @@ func (w *owned) vacant(place string) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
 		return errForeign
 	}
-	if IsExhausted(err) || errors.Is(err, socket.ErrBacklog) || errors.Is(err, errNoProc) { // nobody was asked
+	if IsExhausted(err) || errors.Is(err, socket.ErrBacklog) { // nobody was asked
 		return err
 	}
 	return nil
