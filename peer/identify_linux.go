@@ -256,8 +256,12 @@ func oneOf(n uint32, of ...uint32) bool {
 
 var bootID = remember.Success(pidfd.BootID)
 
+// bindingOf is nil without an error where the boot id can't be read, such as without /proc.
 func bindingOf(inode uint64) ([]byte, error) {
 	boot, err := bootID()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("peer: %w", err)
 	}

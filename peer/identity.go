@@ -77,7 +77,9 @@ func (id *Identity) Token() Token { return id.token }
 //	Darwin               "darwin-audit/1" ‖ Token.Bytes
 //
 // A container manager that hides the machine's boot id (systemd-nspawn) makes
-// the bindings unequal, so that a handshake across its border fails.
+// the bindings unequal, so that a handshake across its border fails. Where
+// /proc/sys/kernel/random/boot_id can't be read, as without /proc, Binding returns nil,
+// and package secure neither serves nor connects.
 func (id *Identity) Binding() []byte { return bytes.Clone(id.binding) }
 
 // Connector returns which process made the peer's end of the socket. It is zero for

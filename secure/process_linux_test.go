@@ -29,12 +29,14 @@ const (
 )
 
 var roles = map[string]func(dir string){
-	"plain echo":      func(dir string) { plainEcho(&transport.Config{Dir: dir}) },
-	"attested echo":   func(dir string) { plainEcho(&transport.Config{Dir: dir, Attested: true}) },
-	"secure echo":     func(dir string) { secureEcho(&transport.Config{Dir: dir}) },
-	"secure attested": func(dir string) { secureEcho(&transport.Config{Dir: dir, Attested: true}) },
-	"staller":         stall,
-	"unknown client":  unknownClient,
+	"plain echo":           func(dir string) { plainEcho(&transport.Config{Dir: dir}) },
+	"attested echo":        func(dir string) { plainEcho(&transport.Config{Dir: dir, Attested: true}) },
+	"secure echo":          func(dir string) { secureEcho(&transport.Config{Dir: dir}) },
+	"secure attested":      func(dir string) { secureEcho(&transport.Config{Dir: dir, Attested: true}) },
+	"staller":              stall,
+	"unknown client":       unknownClient,
+	"in an empty root":     inEmptyRoot,
+	"with /proc unmounted": procUnmounted,
 }
 
 func echoMessage(_ context.Context, m transport.Message[[]byte]) {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealport/sealport/internal/conn"
@@ -59,22 +60,39 @@ type Config struct {
 	// return its errors. By default errors are only logged.
 	OnError func(error)
 
-	// Dir is the directory of endpoints on Linux. The default is
-	// $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
-	// /tmp/sealport-UID. It must be an absolute path. Its parent must exist and, for a
-	// host, belong to root or this user, and be writable by no others, except by the
-	// process's own group, or if it has the sticky bit, as /tmp has.
+	// Dir is the directory of endpoints on Linux. Both sides must use the same one. It
+	// must be an absolute path. A host creates it if it does not exist. It must belong to
+	// the host's user, and be writable by nobody else. Its parent must exist and belong
+	// to root or this user, and be writable by no others, except by the process's own
+	// group, or if it has the sticky bit, as /tmp has.
+	//
+	// The default is $XDG_RUNTIME_DIR/sealport, or, if that variable is not set, or does
+	// not name an existing directory of the process's effective user, /run/sealport
+	// for root and /tmp/sealport-UID for other users. Logger logs the latter, with the
+	// reason. A directory there that belongs to another user is not used: the error is
+	// [ErrUnsafeDir], with that user's id. The default of a host with Shared is another one.
+	//
 	// On Darwin endpoints are names that launchd manages, and constructors return
 	// [errors.ErrUnsupported] if Dir is set.
 	Dir string
 
-	// Shared lets other users reach a host: the socket has mode 0666, and the
-	// directory, if the host creates it, 0755, and only Peer decides. The mode of a
-	// directory that exists is checked and not changed. Hosts only. By default the
-	// directory has mode 0700 and the socket 0600. The default of Dir differs from
-	// user to user, so set Dir on both sides, and Peer, whose default accepts no other
-	// user but root. On Darwin Shared changes nothing: launchd decides which processes
-	// can look a name up, and Peer which ones are accepted.
+	// Shared lets other users connect to a host, and only Peer, whose default accepts no
+	// other user but root, decides which ones it accepts. Hosts only. By default only
+	// processes of the host's user, and root, can connect: the socket has mode 0600, and
+	// a directory that the host creates 0700.
+	//
+	// With Shared the socket has mode 0666, and a directory that the host creates 0755. The
+	// mode of a directory that exists is not changed: if it, or one above it, keeps all
+	// other users out, the error is [ErrPermission]. Endpoints with and without
+	// Shared may be in one directory. The default of Dir is /run/sealport-shared
+	// for root and /tmp/sealport-shared-UID for other users, where UID is the host's.
+	// Clients, of the same user too, set Dir to the host's directory:
+	//
+	//	transport.Config{Shared: true, Peer: peer.Anyone()}                  // a host of root's
+	//	transport.Config{Dir: "/run/sealport-shared", Peer: peer.Root()}     // its clients
+	//
+	// On Darwin Shared changes nothing: launchd decides which processes can look a name
+	// up, and Peer which ones are accepted.
 	Shared bool
 
 	// BufferSize is the size in bytes of each direction's ring in shared
@@ -197,6 +215,9 @@ func (c *Config) resolve(r role) (*settings, error) {
 		if s.Carrier, err = rendezvous.System(); err != nil {
 			return nil, err
 		}
+		if s.Shared && s.Dir == "" {
+			s.Dir = rendezvous.SharedDir()
+		}
 	}
 	return s, nil
 }
@@ -263,6 +284,7 @@ func (s *settings) engine(content string) *conn.Config {
 		Security: s.Security,
 		Options: rendezvous.Options{
 			Dir:           s.Dir,
+			Fallback:      s.logFallback(),
 			Shared:        s.Shared,
 			Attested:      s.Attested,
 			BufferSize:    s.BufferSize,
@@ -275,6 +297,17 @@ func (s *settings) engine(content string) *conn.Config {
 		HandshakeTimeout: s.HandshakeTimeout,
 		InProcess:        !s.NoInProcess,
 		Closed:           func(reason string) error { return &CloseError{reason} },
+	}
+}
+
+// logFallback returns what logs that endpoints are not in XDG_RUNTIME_DIR, and why: once,
+// although a client that reconnects finds out again and again.
+func (s *settings) logFallback() func(dir, reason string) {
+	var last atomic.Value
+	return func(dir, reason string) {
+		if what := [2]string{dir, reason}; last.Swap(what) != what {
+			s.log.Info("the directory of endpoints is not that of XDG_RUNTIME_DIR", "dir", dir, "reason", reason)
+		}
 	}
 }
 

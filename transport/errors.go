@@ -26,7 +26,8 @@ var (
 	ErrNoHost = rendezvous.ErrNotFound
 
 	// ErrPermission means that the system does not let this process serve or
-	// reach the endpoint. errors.Is holds for [io/fs.ErrPermission] too.
+	// reach the endpoint, or does not let other users reach a host with
+	// [Config.Shared]. errors.Is holds for [io/fs.ErrPermission] too.
 	ErrPermission = rendezvous.ErrPermission
 
 	// ErrNotEndpoint means that there is something else in the place of the
@@ -34,7 +35,7 @@ var (
 	ErrNotEndpoint = rendezvous.ErrNotEndpoint
 
 	// ErrUnsafeDir means that other users could tamper with the directory of the
-	// endpoints.
+	// endpoints, or that it belongs to one of them.
 	ErrUnsafeDir = rendezvous.ErrUnsafeDir
 
 	// ErrConfig means that a setting of [Config] is invalid, contradicts another one

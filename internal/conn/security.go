@@ -3,6 +3,7 @@ package conn
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link"
@@ -55,6 +56,10 @@ func (c *Config) handshake(ctx context.Context, l link.Link, endpoint string, id
 		return nil, Proof{}, errors.Join(err, l.Close())
 	}
 	side := Side{Endpoint: endpoint, Self: self, Peer: id.Binding(), Identity: id}
+	if side.Peer == nil {
+		l.Interrupt()
+		return nil, Proof{}, errors.Join(errNoBinding, l.Close())
+	}
 	if host {
 		return c.Security.Host(ctx, l, side)
 	}
@@ -94,5 +99,11 @@ func bindingOf(id *peer.Identity, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return id.Binding(), id.Close()
+	if b := id.Binding(); b != nil {
+		return b, id.Close()
+	}
+	return nil, errors.Join(errNoBinding, id.Close())
 }
+
+// errNoBinding means that there is nothing that a handshake could bind of a process.
+var errNoBinding = fmt.Errorf("%w: the boot id, which secure connections bind; they need /proc/sys/kernel/random/boot_id: mount /proc, or use package transport", peer.ErrUnavailable)

@@ -35,13 +35,13 @@ func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Op
 		return nil, Explain(err)
 	}
 	defer dir.close()
-	place := fileName(endpoint) + ".sock"
-	if err := dir.isSocket(place); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: no host serves it in %s; %s", ErrNotFound, dir.path, notFoundAdvice)
+	file := fileName(endpoint) + ".sock"
+	if err := dir.isSocket(file); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: no host serves it in %v; %s", ErrNotFound, dir.place, notFoundAdvice)
 	} else if err != nil {
 		return nil, err
 	}
-	sock, err := socket.Dial(ctx, dir.socketPath(place), true)
+	sock, err := dir.dial(ctx, file, true)
 	switch {
 	case err == nil:
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
@@ -49,7 +49,7 @@ func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Op
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return nil, fmt.Errorf("%w: this user may not connect to the endpoint in %s; to allow other users, the host must set Config.Shared", ErrPermission, dir.path)
 	case errors.Is(err, unix.EPROTOTYPE), errors.Is(err, unix.ENOTSOCK):
-		return nil, fmt.Errorf("%w: %s/%s is a socket of another type; remove it, or choose another name", ErrNotEndpoint, dir.path, place)
+		return nil, fmt.Errorf("%w: %s/%s is a socket of another type; remove it, or choose another name", ErrNotEndpoint, dir.path, file)
 	default:
 		return nil, Explain(err)
 	}

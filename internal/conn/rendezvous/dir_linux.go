@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,20 +17,8 @@ import (
 // check, and so that the limit of 108 bytes for a socket's path does not apply
 // to the directory's.
 type directory struct {
-	path string
-	fd   int
-}
-
-// defaultDir is $XDG_RUNTIME_DIR/sealport, else /run/sealport for root, else
-// /tmp/sealport-UID.
-func defaultDir() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "sealport")
-	}
-	if uid := os.Geteuid(); uid != 0 {
-		return "/tmp/sealport-" + strconv.Itoa(uid)
-	}
-	return "/run/sealport"
+	place
+	fd int
 }
 
 // Permission bits of the directory and of sockets in it.
@@ -43,62 +30,73 @@ const (
 )
 
 // notFoundAdvice is what to do about ErrNotFound.
-const notFoundAdvice = "start the host, or make sure that both sides use the same Config.Dir or XDG_RUNTIME_DIR"
+const notFoundAdvice = "start the host, or make sure that both sides use the same Config.Dir or XDG_RUNTIME_DIR; the clients of a host with Config.Shared must set Config.Dir to its directory"
 
 // openDir opens and checks the directory for a host (serve) or a client. A host
 // creates it if it does not exist.
 func openDir(o Options, serve bool) (*directory, error) {
-	path := o.Dir
-	if path == "" {
-		path = defaultDir()
+	p, err := choose(o)
+	if err != nil {
+		return nil, err
 	}
-	at, name, made := unix.AT_FDCWD, path, false
-	if serve {
-		parent, err := openParent(path)
+	if p.why != "" && o.Fallback != nil {
+		o.Fallback(p.path, p.why)
+	}
+	at, name := unix.AT_FDCWD, p.path
+	if serve || o.Dir == "" {
+		parent, err := openParent(p)
 		if err != nil {
 			return nil, err
 		}
 		defer unix.Close(parent)
-		at, name = parent, filepath.Base(path)
-		if made, err = makeDir(parent, path); err != nil {
-			return nil, err
+		at, name = parent, filepath.Base(p.path)
+		if serve && o.Shared {
+			if err := checkReachable(filepath.Dir(p.path)); err != nil {
+				return nil, err
+			}
+		}
+		if serve {
+			if err := makeDir(parent, name, p, o.Shared); err != nil {
+				return nil, err
+			}
 		}
 	}
 	fd, err := unix.Openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch err {
 	case nil:
 	case unix.ENOENT:
-		return nil, fmt.Errorf("%w: the directory %s does not exist; %s", ErrNotFound, path, notFoundAdvice)
+		return nil, fmt.Errorf("%w: the directory %v does not exist; %s", ErrNotFound, p, notFoundAdvice)
 	case unix.ENOTDIR, unix.ELOOP:
-		return nil, fmt.Errorf("%w: %s is not a directory, and symbolic links are not followed; use a directory", ErrUnsafeDir, path)
+		return nil, fmt.Errorf("%w: %v%s is not a directory, and symbolic links are not followed; remove it, or use a directory", ErrUnsafeDir, p, ownerOf(at, name))
 	case unix.EACCES, unix.EPERM:
-		return nil, fmt.Errorf("%w: opening %s: %w", ErrPermission, path, err)
+		return nil, fmt.Errorf("%w: opening %v: %w", ErrPermission, p, err)
 	default:
-		return nil, fmt.Errorf("opening %s: %w", path, err)
+		return nil, fmt.Errorf("opening %v: %w", p, err)
 	}
-	f := &directory{path: path, fd: fd}
-	err = f.check(o, serve)
-	if err == nil && made && o.Shared {
-		err = f.share()
-	}
-	if err != nil {
+	f := &directory{place: p, fd: fd}
+	if err := f.check(o, serve); err != nil {
 		f.close()
 		return nil, err
 	}
 	return f, nil
 }
 
-// openParent opens the directory above path, in which only this user and root may
-// replace what is there: otherwise another user could make this process serve in, or
-// share, a directory of its own or of its choice. The group of this process may too: on
-// many systems it is the user's own, and may write what the user creates.
-func openParent(path string) (fd int, err error) {
-	parent := filepath.Dir(path)
+// openParent opens the directory above one of endpoints. In it only this user and root may
+// replace what is there: otherwise another user could make this process serve in a
+// directory of its choice. The group of this process may too: on many systems it is
+// the user's own, and may write what the user creates.
+//
+// In a user namespace the owner may be any user of the system that does not exist there,
+// as / and /tmp belong to one. If that is not root, it can rename the directory of
+// endpoints, and so cut clients off. It can't have one of its own used: check wants
+// this process's user as its owner.
+func openParent(p place) (fd int, err error) {
+	parent := filepath.Dir(p.path)
 	fd, err = unix.Open(parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	switch err {
 	case nil:
 	case unix.ENOENT:
-		return -1, fmt.Errorf("%w: the directory above %s does not exist; create it, or set XDG_RUNTIME_DIR", ErrNotFound, path)
+		return -1, fmt.Errorf("%w: the directory above %v does not exist; create it, or set XDG_RUNTIME_DIR", ErrNotFound, p)
 	case unix.EACCES, unix.EPERM:
 		return -1, fmt.Errorf("%w: opening %s: %w", ErrPermission, parent, err)
 	default:
@@ -106,13 +104,13 @@ func openParent(path string) (fd int, err error) {
 	}
 	var st unix.Stat_t
 	err = unix.Fstat(fd, &st)
-	switch uid := uint32(os.Geteuid()); {
+	switch {
 	case err != nil:
 		err = fmt.Errorf("checking %s: %w", parent, err)
-	case st.Uid != uid && st.Uid != 0:
-		err = fmt.Errorf("%w: %s belongs to uid %d, who could replace %s; use a directory whose parent belongs to uid %d or to root", ErrUnsafeDir, parent, st.Uid, path, uid)
+	case !trusted(st.Uid):
+		err = fmt.Errorf("%w: %s belongs to uid %d, who could replace %v; use a directory whose parent belongs to uid %d or to root", ErrUnsafeDir, parent, st.Uid, p, os.Geteuid())
 	case (st.Mode&0o002 != 0 || st.Mode&0o020 != 0 && st.Gid != uint32(os.Getegid())) && st.Mode&unix.S_ISVTX == 0:
-		err = fmt.Errorf("%w: %s has mode %#o, so that other users could replace %s; run chmod go-w on it", ErrUnsafeDir, parent, st.Mode&0o777, path)
+		err = fmt.Errorf("%w: %s has mode %#o, so that other users could replace %v; run chmod go-w on it", ErrUnsafeDir, parent, st.Mode&0o777, p)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -121,56 +119,58 @@ func openParent(path string) (fd int, err error) {
 	return fd, nil
 }
 
-// makeDir makes the directory, strict from the first moment, unless it exists.
-func makeDir(parent int, path string) (made bool, err error) {
-	switch err := unix.Mkdirat(parent, filepath.Base(path), uint32(dirMode)); err {
-	case nil:
-		return true, nil
-	case unix.EEXIST:
-		return false, nil
+// makeDir makes the directory, with its final mode from the first moment, unless it
+// exists.
+func makeDir(parent int, name string, p place, shared bool) error {
+	var err error
+	if shared {
+		err = makeShared(parent, name)
+	} else {
+		err = unix.Mkdirat(parent, name, uint32(dirMode))
+	}
+	switch err {
+	case nil, unix.EEXIST:
+		return nil
 	case unix.EACCES, unix.EPERM, unix.EROFS:
-		return false, fmt.Errorf("%w: creating %s: %w", ErrPermission, path, err)
+		return fmt.Errorf("%w: creating %v: %w", ErrPermission, p, err)
 	default:
-		return false, fmt.Errorf("creating %s: %w", path, err)
+		return fmt.Errorf("creating %v: %w", p, err)
 	}
 }
 
-// share lets other users into a directory that this process has made.
-func (f *directory) share() error {
-	if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", f.fd), uint32(dirModeShared)); err != nil {
-		return fmt.Errorf("sharing %s: %w", f.path, err)
+// ownerOf says in an error whom something belongs to, if that can be seen.
+func ownerOf(at int, name string) string {
+	var st unix.Stat_t
+	if unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return ""
 	}
-	return nil
+	return fmt.Sprintf(", which belongs to uid %d,", st.Uid)
 }
 
 // check refuses a directory in which somebody else could replace what a host puts
-// there. A client that was given a directory accepts any owner: its peer policy
-// decides on the host that it finds there.
+// there. Others may enter it: the modes of what is in it decide who can connect, so that
+// hosts with and without Shared can use one directory. A client that was given a
+// directory accepts any owner: its peer policy decides on the host that it finds there.
 func (f *directory) check(o Options, serve bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(f.fd, &st); err != nil {
-		return fmt.Errorf("checking %s: %w", f.path, err)
+		return fmt.Errorf("checking %v: %w", f.place, err)
 	}
-	if (serve || o.Dir == "") && st.Uid != uint32(os.Geteuid()) {
-		return fmt.Errorf("%w: %s belongs to uid %d, not to uid %d; remove it, or use another directory", ErrUnsafeDir, f.path, st.Uid, os.Geteuid())
+	if (serve || o.Dir == "") && !ours(st.Uid) {
+		return fmt.Errorf("%w: %v belongs to uid %d, not to this process's uid %d, and is not used; "+
+			"that user or root must remove it, or both sides must use another directory (Config.Dir, XDG_RUNTIME_DIR)",
+			ErrUnsafeDir, f.place, st.Uid, os.Geteuid())
 	}
-	forbidden := uint32(0o077)
-	if o.Shared || !serve {
-		forbidden = 0o022
+	if st.Mode&0o022 != 0 {
+		return fmt.Errorf("%w: %v has mode %#o, so that other users could replace what is in it; run chmod go-w on it", ErrUnsafeDir, f.place, st.Mode&0o777)
 	}
-	if st.Mode&forbidden != 0 {
-		return fmt.Errorf("%w: %s has mode %#o; run chmod go-%s on it", ErrUnsafeDir, f.path, st.Mode&0o777, map[uint32]string{0o077: "rwx", 0o022: "w"}[forbidden])
+	if serve && o.Shared {
+		return checkPassable(f.path, &st)
 	}
 	return nil
 }
 
 func (f *directory) close() { _ = unix.Close(f.fd) }
-
-// socketPath is a path by which bind(2) and connect(2) reach a file in the
-// directory. It is at most 20 bytes longer than the file's name.
-func (f *directory) socketPath(file string) string {
-	return fmt.Sprintf("/proc/self/fd/%d/%s", f.fd, file)
-}
 
 // fileName is the name of an endpoint's files, without suffix. Names that would
 // not fit into a socket's path are cut and made unique again by their hash; "~"

@@ -31,27 +31,6 @@ func TestListenMakesDirectoryAndLeavesItEmpty(t *testing.T) {
 	require.ErrorIs(t, err, rendezvous.ErrNotFound)
 }
 
-func TestDefaultDirectory(t *testing.T) {
-	run := t.TempDir()
-	t.Setenv("XDG_RUNTIME_DIR", run)
-	l := listen(t, endpoint, rendezvous.Options{})
-	assert.FileExists(t, filepath.Join(run, "sealport", endpoint+".lock"))
-	reach(t, l, endpoint, rendezvous.Options{})
-	reach(t, l, endpoint, rendezvous.Options{Dir: filepath.Join(run, "sealport")})
-}
-
-func TestSharedDirectory(t *testing.T) {
-	o := inDir(t)
-	o.Shared = true
-	old := unix.Umask(0o077) // takes more than was asked for
-	l := listen(t, endpoint, o)
-	unix.Umask(old)
-	assert.EqualValues(t, 0o755, modeOf(t, o.Dir))
-	assert.EqualValues(t, 0o666, modeOf(t, filepath.Join(o.Dir, endpoint+".sock")))
-	assert.EqualValues(t, 0o600, modeOf(t, filepath.Join(o.Dir, endpoint+".lock")))
-	reach(t, l, endpoint, o)
-}
-
 // Whoever can write to the parent directory could replace ours, or put a link to a file
 // of ours in its place before it is shared.
 func TestParentThatOthersCanWrite(t *testing.T) {
@@ -63,8 +42,8 @@ func TestParentThatOthersCanWrite(t *testing.T) {
 		safe  bool
 	}{
 		"everybody":             {0o777, -1, false},
-		"own group":             {0o770, -1, true},
-		"another group":         {0o770, 0, false},
+		"own group":             {0o771, -1, true},
+		"another group":         {0o771, 0, false},
 		"everybody, but sticky": {0o777 | os.ModeSticky, -1, true},
 		"another user":          {0o755, 65534, false},
 		"another user's sticky": {0o755 | os.ModeSticky, 65534, false},
@@ -73,9 +52,7 @@ func TestParentThatOthersCanWrite(t *testing.T) {
 			if parent.owner >= 0 && os.Geteuid() != 0 {
 				t.Skip("needs root, to own a directory as another user")
 			}
-			o := inDir(t)
-			o.Shared = true
-			o.Dir = filepath.Join(filepath.Dir(o.Dir), "parent", "dir")
+			o := rendezvous.Options{Dir: filepath.Join(publicDir(t), "parent", "dir"), Shared: true}
 			above := filepath.Dir(o.Dir)
 			require.NoError(t, os.Mkdir(above, 0o700))
 			require.NoError(t, os.Chmod(above, parent.mode))
@@ -181,16 +158,17 @@ func TestUnsafeDirectoriesAreRefused(t *testing.T) {
 			func(t *testing.T, p string) error { return os.WriteFile(p, nil, 0o600) },
 			rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir,
 		},
-		"writable by all":   {ofMode(0o777), rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir},
-		"sticky like /tmp":  {ofMode(0o777 | os.ModeSticky), rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir},
-		"writable by group": {ofMode(0o770), rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir},
-		"readable by all":   {ofMode(0o755), rendezvous.ErrUnsafeDir, rendezvous.ErrNotFound, nil},
-		"passable for all":  {ofMode(0o711), rendezvous.ErrUnsafeDir, rendezvous.ErrNotFound, nil},
-		"as it should be":   {ofMode(0o700), nil, rendezvous.ErrNotFound, nil},
+		"writable by all":    {ofMode(0o777), rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir},
+		"sticky like /tmp":   {ofMode(0o777 | os.ModeSticky), rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir},
+		"writable by group":  {ofMode(0o770), rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir, rendezvous.ErrUnsafeDir},
+		"readable by all":    {ofMode(0o755), nil, rendezvous.ErrNotFound, nil},
+		"passable for all":   {ofMode(0o711), nil, rendezvous.ErrNotFound, nil},
+		"passable for group": {ofMode(0o750), nil, rendezvous.ErrNotFound, nil},
+		"as it should be":    {ofMode(0o700), nil, rendezvous.ErrNotFound, rendezvous.ErrPermission},
 	}
 	for name, row := range table {
 		t.Run(name, func(t *testing.T) {
-			o := inDir(t)
+			o := rendezvous.Options{Dir: filepath.Join(publicDir(t), "endpoints")}
 			require.NoError(t, row.make(t, o.Dir))
 			_, err := carrier.Dial(hung(t), endpoint, nil, o)
 			assert.ErrorIs(t, err, row.client)
@@ -254,11 +232,7 @@ func TestOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs CAP_SETUID")
 	}
-	// t.TempDir is for its owner alone.
-	parent, err := os.MkdirTemp("", "sealport-test-")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(parent) })
-	require.NoError(t, os.Chmod(parent, 0o755))
+	parent := publicDir(t)
 
 	t.Run("are kept out", func(t *testing.T) {
 		o := rendezvous.Options{Dir: filepath.Join(parent, "own")}

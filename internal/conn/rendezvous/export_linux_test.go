@@ -8,7 +8,7 @@ func LockOpen(dir string, fd int, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	f := &directory{path: dir, fd: at}
+	f := &directory{place: place{path: dir}, fd: at}
 	defer f.close()
 	return f.lockOpen(fd, name)
 }

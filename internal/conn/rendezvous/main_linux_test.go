@@ -74,6 +74,41 @@ var parts = map[string]func(){
 		say(err)
 	},
 	"activated": activated,
+	"swap":      swap,
+	"where":     where,
+	"set-user-ID": func() {
+		if err := unix.Setresuid(stranger, 0, 0); err != nil {
+			panic(err)
+		}
+		where()
+	},
+}
+
+// where serves and dials by the default directory, and says which that is.
+func where() {
+	var dirs []string
+	o := rendezvous.Options{Fallback: func(dir, _ string) { dirs = append(dirs, dir) }}
+	l, err := carrier.Listen(endpoint, o)
+	if err != nil {
+		say(err)
+		return
+	}
+	_, err = carrier.Dial(canceled(), endpoint, nil, o)
+	if !errors.Is(err, context.Canceled) { // it has found the host
+		say(err)
+		return
+	}
+	if len(dirs) == 0 {
+		dirs = []string{"XDG_RUNTIME_DIR", "XDG_RUNTIME_DIR"}
+	}
+	fmt.Println(strings.Join(dirs, " "))
+	say(l.Close())
+}
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }
 
 func childOptions() rendezvous.Options {
@@ -155,6 +190,42 @@ func (c *child) kill(t *testing.T) {
 	t.Helper()
 	require.NoError(t, c.cmd.Process.Signal(syscall.SIGKILL))
 	_, _ = c.cmd.Process.Wait()
+}
+
+// insideVariable tells a test that it runs in the namespaces that it asked for.
+const insideVariable = "SEALPORT_TEST_INSIDE"
+
+// withOwnRun has the calling test run in a process that has a /run and a /tmp of its
+// own. It returns false in this process, when the test has passed there.
+func withOwnRun(t *testing.T) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root (CAP_SYS_ADMIN, CAP_SETUID)")
+	}
+	if os.Getenv(insideVariable) != "" {
+		require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+		require.NoError(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"))
+		require.NoError(t, unix.Mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777"))
+		return true
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), insideVariable+"=1", "GORACE=atexit_sleep_ms=0")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	// A test that was not run, or skipped, passes too.
+	require.Contains(t, string(out), "--- PASS: "+t.Name()+" ")
+	return false
+}
+
+// publicDir is a directory that other users can enter, which t.TempDir is not.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "sealport-test-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
 }
 
 func hung(t *testing.T) context.Context {

@@ -3,7 +3,11 @@
 package rendezvous_test
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -18,25 +22,12 @@ import (
 // thread ends with it.
 func withoutSocketMemory(t *testing.T, f func()) {
 	t.Helper()
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the system call's number
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_SENDMSG},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOBUFS)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
 	installed := make(chan error, 1)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked
-		err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-		if err == nil {
-			program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-			_, _, errno := unix.Syscall(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)))
-			if errno != 0 {
-				err = errno
-			}
-		}
+		err := fail(unix.SYS_SENDMSG, unix.ENOBUFS, 0)
 		installed <- err
 		if err == nil {
 			f()
@@ -46,6 +37,69 @@ func withoutSocketMemory(t *testing.T, f func()) {
 	<-done
 	if err != nil {
 		t.Skipf("needs seccomp filters: %v", err)
+	}
+}
+
+// fail has a system call return an error, on this thread, or with the flag
+// SECCOMP_FILTER_FLAG_TSYNC on all.
+func fail(call uint32, with unix.Errno, flags uintptr) error {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the system call's number
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: call},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(with)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func init() { parts["without /proc and unshare"] = withoutUnshare }
+
+// withoutUnshare has neither of the ways to reach a socket in a directory, and then one.
+func withoutUnshare() {
+	err := unix.Chroot(os.Getenv("SEALPORT_TEST_DIR"))
+	if err == nil {
+		err = fail(unix.SYS_UNSHARE, unix.EPERM, unix.SECCOMP_FILTER_FLAG_TSYNC)
+	}
+	if err != nil {
+		fmt.Println("needs seccomp filters:", err)
+		return
+	}
+	o := rendezvous.Options{Dir: "/endpoints"}
+	_, err = carrier.Listen(endpoint, o)
+	fmt.Println(err)
+	// As if there were a host.
+	if f, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0); err == nil {
+		_ = unix.Bind(f, &unix.SockaddrUnix{Name: "/endpoints/" + endpoint + ".sock"})
+		_ = unix.Listen(f, 1)
+	}
+	_, err = carrier.Dial(context.Background(), endpoint, nil, o)
+	fmt.Println(err)
+	_, err = carrier.Listen(endpoint, o)
+	fmt.Println(err)
+}
+
+// TestNoWayToTheSocket: the error says what is missing, and no living host is replaced.
+func TestNoWayToTheSocket(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root (CAP_SYS_CHROOT)")
+	}
+	p := start(t, "without /proc and unshare", rendezvous.Options{Dir: publicDir(t)}, nil)
+	for range 3 {
+		line, err := p.out.ReadString('\n')
+		require.NoError(t, err)
+		if strings.HasPrefix(line, "needs") {
+			t.Skip("needs seccomp filters: " + line)
+		}
+		assert.Contains(t, line, "/proc is not mounted")
+		assert.Contains(t, line, "unshare")
 	}
 }
 

@@ -125,16 +125,12 @@ func (w *owned) bind(o Options) (*socket.Listener, error) {
 	if o.Shared {
 		mode = socketModeShared
 	}
-	sock, err := socket.Listen(w.dir.socketPath(building), mode)
+	sock, err := w.dir.listen(building, mode)
 	if err != nil {
 		return nil, err
 	}
-	if o.Shared {
-		// The umask may have taken more than was asked for.
-		err = unix.Fchmodat(w.dir.fd, building, uint32(mode), 0)
-	}
 	var made fileID
-	if err == nil {
+	if err = w.dir.setMode(building, mode); err == nil {
 		made, err = identify(w.dir.fd, building)
 	}
 	if err == nil {
@@ -161,7 +157,7 @@ func (w *owned) vacant() error {
 	taken := &takenError{path: w.dir.path + "/" + place}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // a full backlog is a living host too
-	c, err := socket.Dial(ctx, w.dir.socketPath(place), false)
+	c, err := w.dir.dial(ctx, place, false)
 	if err == nil {
 		if k, err := c.PeerCred(); err == nil {
 			taken.pid = k.PID

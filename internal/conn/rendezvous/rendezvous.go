@@ -149,8 +149,13 @@ type Options struct {
 	// Dir holds the endpoints; "" is the default of the user. Linux only.
 	Dir string
 
-	// Shared lets other users connect; without it only the owner can reach the
-	// directory and the socket. Hosts on Linux only.
+	// Fallback is told the directory that is used, if Dir is "" and that of
+	// XDG_RUNTIME_DIR is not this process's, and why not: at each Listen and Dial. Linux
+	// only; it may be nil.
+	Fallback func(dir, reason string)
+
+	// Shared lets other users connect; without it only the owner can. Set Dir with it,
+	// such as to SharedDir. Hosts on Linux only.
 	Shared bool
 
 	// Attested asks for a carrier on which each frame carries its sender's
