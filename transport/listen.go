@@ -37,6 +37,10 @@ func Listen(endpoint string, cfg *Config) (*Listener, error) {
 // all clients need.
 func (s *settings) listen(endpoint string, c *conn.Config) (*conn.Listener, error) {
 	c.Report = func(id *peer.Identity, err error) { s.reportConn(endpoint, id, err) }
+	c.NoMemory = func(err error) {
+		s.log.Warn("cannot create memory files: clients get a Unix socket, which is slower; check RLIMIT_FSIZE and the seccomp profile",
+			"endpoint", endpoint, "err", err)
+	}
 	l, err := conn.Listen(endpoint, c)
 	if err != nil {
 		return nil, err

@@ -290,8 +290,8 @@ func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, er
 		return nil, Explain(err)
 	}
 	if err != nil {
-		// No memory files here: the socket works everywhere.
-		return in.acceptSocket(ctx, hello)
+		in.noMemory(err)
+		return in.answerSocket(ctx, hello, nil) // which works everywhere
 	}
 	// Before the answer, after which nothing may fail that Refuse could report.
 	err = in.sock.StopCredentials()
@@ -306,6 +306,13 @@ func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, er
 	return ring.New(m, ring.Host, in.sock, in.cred, ring.Options{PollThreshold: in.o.PollThreshold}), nil
 }
 
+// noMemory reports why this process could not make a memory file.
+func (in *unixIncoming) noMemory(err error) {
+	if in.o.NoMemory != nil {
+		in.o.NoMemory(err)
+	}
+}
+
 // ringSize is the smaller of what both sides ask for.
 func (in *unixIncoming) ringSize() int {
 	ours, theirs := cmp.Or(in.o.BufferSize, DefaultBufferSize), int(in.setup.Ring)
@@ -316,13 +323,20 @@ func (in *unixIncoming) ringSize() int {
 }
 
 func (in *unixIncoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
-	answer := wire.Setup{Carrier: wire.CarrierSocket, Hello: hello}
 	counts, err := socket.NewCounts()
 	if IsExhausted(err) {
 		return nil, Explain(err)
 	}
-	// With another error there are no memory files here, and the socket works without.
-	err = in.sock.Send(ctx, answer.Append(nil), nil, counts.FD())
+	if err != nil {
+		in.noMemory(err)
+	}
+	return in.answerSocket(ctx, hello, counts)
+}
+
+// answerSocket is acceptSocket with counts, which may be nil.
+func (in *unixIncoming) answerSocket(ctx context.Context, hello []byte, counts *socket.Counts) (link.Link, error) {
+	answer := wire.Setup{Carrier: wire.CarrierSocket, Hello: hello}
+	err := in.sock.Send(ctx, answer.Append(nil), nil, counts.FD())
 	if err != nil {
 		return nil, errors.Join(in.notAccepted(err), counts.Close())
 	}
