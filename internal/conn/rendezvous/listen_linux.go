@@ -8,9 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
-	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -27,7 +24,8 @@ import (
 type unixListener struct {
 	o       Options
 	sock    *socket.Listener
-	owned   *owned // nil for an adopted socket
+	owned   *owned   // nil for an adopted socket
+	adopted *adopted // nil for an own one
 	reserve *reserve
 }
 
@@ -44,7 +42,6 @@ func (unixCarrier) Listen(endpoint string, o Options) (Listener, error) {
 	if err := CheckName(endpoint); err != nil {
 		return nil, err
 	}
-	// First: a socket of systemd's can be adopted once.
 	r, err := openReserve()
 	if err != nil {
 		return nil, Explain(err)
@@ -59,14 +56,8 @@ func (unixCarrier) Listen(endpoint string, o Options) (Listener, error) {
 }
 
 func listenUnix(endpoint string, o Options) (*unixListener, error) {
-	if fd, ok := activated(endpoint); ok {
-		sock, err := adopt(fd)
-		if err != nil {
-			return nil, fmt.Errorf("%w: the socket that systemd passed for %s: %w", ErrNotEndpoint, endpoint, err)
-		}
-		if sock != nil {
-			return &unixListener{o: o, sock: sock}, nil
-		}
+	if l, err := listenAdopted(endpoint, o); l != nil || err != nil {
+		return l, err
 	}
 	dir, err := openDir(o, true)
 	if err != nil {
@@ -154,51 +145,15 @@ func (w *owned) release() error {
 // Close implements Listener.
 func (l *unixListener) Close() error {
 	defer l.reserve.close()
-	if l.owned == nil {
-		return l.sock.Close()
+	if l.adopted != nil {
+		err := l.sock.Close()
+		if !errors.Is(err, os.ErrClosed) { // the first time
+			l.adopted.release()
+		}
+		return err
 	}
 	err := l.owned.dir.remove(l.owned.name + ".sock")
 	return errors.Join(err, l.sock.Close(), l.owned.release())
-}
-
-// activated returns the descriptor that systemd has passed for an endpoint
-// (sd_listen_fds(3)): FileDescriptorName= is the endpoint's name.
-func activated(endpoint string) (fd int, ok bool) {
-	const first = 3 // SD_LISTEN_FDS_START
-	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
-		return 0, false
-	}
-	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
-	if err != nil {
-		return 0, false
-	}
-	for i, name := range strings.Split(os.Getenv("LISTEN_FDNAMES"), ":") {
-		if i < n && name == endpoint {
-			return first + i, true
-		}
-	}
-	return 0, false
-}
-
-// adopted are the descriptors of systemd's that were taken over. Their numbers
-// belong to a listener, and later to anything, while the environment still names
-// them.
-var (
-	adoptMu sync.Mutex
-	adopted = map[int]bool{}
-)
-
-// adopt takes over a descriptor of systemd's, nil if that has happened before. On error
-// the descriptor stays open, as systemd has passed it, and can be adopted later.
-func adopt(fd int) (*socket.Listener, error) {
-	adoptMu.Lock()
-	defer adoptMu.Unlock()
-	if adopted[fd] {
-		return nil, nil
-	}
-	sock, err := socket.Adopt(fd)
-	adopted[fd] = err == nil
-	return sock, err
 }
 
 // Accept implements Listener. Out of descriptors, it accepts one client at a time

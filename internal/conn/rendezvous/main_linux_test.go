@@ -73,7 +73,8 @@ var parts = map[string]func(){
 		_, err := carrier.Listen(endpoint, childOptions())
 		say(err)
 	},
-	"activated": activated,
+	"activated":                     activated,
+	"activated without descriptors": activatedExhausted,
 }
 
 func childOptions() rendezvous.Options {
@@ -83,7 +84,7 @@ func childOptions() rendezvous.Options {
 // names are how a child says which error it got.
 var names = map[string]error{
 	"ErrInUse": rendezvous.ErrInUse, "ErrNotFound": rendezvous.ErrNotFound, "ErrPermission": rendezvous.ErrPermission,
-	"ErrNotEndpoint": rendezvous.ErrNotEndpoint, "ErrUnsafeDir": rendezvous.ErrUnsafeDir,
+	"ErrNotEndpoint": rendezvous.ErrNotEndpoint, "ErrUnsafeDir": rendezvous.ErrUnsafeDir, "ErrExhausted": rendezvous.ErrExhausted,
 }
 
 func say(err error) {
