@@ -23,12 +23,17 @@ import (
 func activated() {
 	// systemd knows the pid before it executes the service; we only now.
 	_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()+wrongPID()))
+	var before rendezvous.Listener
 	for {
 		l, err := carrier.Listen(endpoint, childOptions())
+		if before != nil {
+			err = errors.Join(err, again(before))
+		}
 		say(err)
 		if err != nil {
 			continue
 		}
+		before = l
 		in, err := l.Accept()
 		if err == nil {
 			_, err = in.Hello(context.Background())
@@ -39,11 +44,11 @@ func activated() {
 		say(err)
 		_, err = carrier.Listen(endpoint, childOptions())
 		say(err)
-		say(errors.Join(l.Close(), again(l)))
+		say(l.Close())
 	}
 }
 
-// again closes a listener that is closed, which must not matter to the next one.
+// again closes a listener that is closed already, which must not matter to the next one.
 func again(l rendezvous.Listener) error {
 	if err := l.Close(); !errors.Is(err, os.ErrClosed) {
 		return fmt.Errorf("closed twice: %w", err)
