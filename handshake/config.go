@@ -3,6 +3,7 @@ package handshake
 import (
 	"fmt"
 
+	"github.com/sealport/sealport/internal/fips"
 	"github.com/sealport/sealport/keys"
 )
 
@@ -106,6 +107,9 @@ func (c *Config) offer() Offer {
 // check refuses settings that cannot work, that contradict each other, or that would
 // be weaker than the caller may think.
 func (c *Config) check() error {
+	if err := fips.Check(); err != nil {
+		return err
+	}
 	initiator := c.Role == Initiator
 	hasKey := c.Pattern == XX || c.Pattern == IK || c.Pattern == NK && !initiator
 	peerHasKey := c.Pattern == XX || c.Pattern == IK || c.Pattern == NK && initiator

@@ -8,6 +8,7 @@ import (
 
 	"github.com/flynn/noise"
 
+	"github.com/sealport/sealport/internal/fips"
 	"github.com/sealport/sealport/keys"
 )
 
@@ -35,7 +36,8 @@ type State struct {
 }
 
 // New starts a handshake. It fails with [ErrConfig] if a setting is missing or
-// settings contradict each other. The slices of c are copied. Call [State.Close] to
+// settings contradict each other, and with [errors.ErrUnsupported] in a program with
+// GODEBUG=fips140=only. The slices of c are copied. Call [State.Close] to
 // abandon the handshake; it is not needed after an error or the end.
 func New(c Config) (*State, error) {
 	if err := c.check(); err != nil {
@@ -75,6 +77,10 @@ func (s *State) WriteMessage(dst, payload []byte) ([]byte, error) {
 	}
 	if !s.Writes() {
 		return nil, s.fail(ErrOrder)
+	}
+	// New has checked it for its own goroutine; see crypto/fips140.WithoutEnforcement.
+	if err := fips.Check(); err != nil {
+		return nil, s.fail(err)
 	}
 	out, err := s.write(dst, payload)
 	if err != nil {
@@ -141,6 +147,9 @@ func (s *State) ReadMessage(message []byte) (payload []byte, err error) {
 	}
 	if s.Done() || s.Writes() {
 		return nil, s.fail(ErrOrder)
+	}
+	if err := fips.Check(); err != nil {
+		return nil, s.fail(err)
 	}
 	payload, err = s.read(message)
 	if err != nil {

@@ -49,6 +49,12 @@
 // work on Linux and Darwin; on other systems functions that use files return
 // [errors.ErrUnsupported]. Keys in memory work everywhere.
 //
+// X25519, ChaCha20-Poly1305 and BLAKE2b are not part of the FIPS 140-3 module. In a
+// program with GODEBUG=fips140=only, whatever takes or returns a private key, as text,
+// bytes or file, returns [errors.ErrUnsupported] with this reason, except that Generate
+// returns the zero key. Public keys, pre-shared keys and trust files work. With
+// GODEBUG=fips140=on everything works.
+//
 // # Concurrency and blocking
 //
 // Everything in this package may be called concurrently, except

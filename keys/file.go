@@ -38,6 +38,9 @@ const maxKeyFile = 16 << 10
 // of the file system. After an error there is no new key file, except if the directory
 // could not be written to the disk (fsync) after the file was there.
 func SaveFile(path string, k PrivateKey, passphrase []byte) error {
+	if err := checkFIPS(); err != nil {
+		return err
+	}
 	return writeKeyFile(path, k, passphrase, false)
 }
 
@@ -77,6 +80,9 @@ func writeKeyFile(path string, k PrivateKey, passphrase []byte, replace bool) er
 // [ErrLockedKey] if the key is locked and passphrase is nil, [ErrPassphrase] for a
 // wrong passphrase, the error of passphrase, or an error of the file system.
 func LoadFile(path string, passphrase func() ([]byte, error)) (PrivateKey, error) {
+	if err := checkFIPS(); err != nil {
+		return PrivateKey{}, err
+	}
 	content, _, err := safefile.Read(path, maxKeyFile, safefile.Private)
 	if errors.Is(err, fs.ErrNotExist) {
 		return PrivateKey{}, fmt.Errorf("%w: %s", ErrKeyNotFound, path)

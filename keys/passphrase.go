@@ -75,6 +75,9 @@ func (c cost) sane() bool {
 // It fails with [ErrNoKey] for the zero key and [ErrPassphrase] for an empty
 // passphrase.
 func Lock(k PrivateKey, passphrase []byte) (string, error) {
+	if err := checkFIPS(); err != nil {
+		return "", err
+	}
 	if k.IsZero() {
 		return "", ErrNoKey
 	}
@@ -108,6 +111,9 @@ func Lock(k PrivateKey, passphrase []byte) (string, error) {
 // It fails with [ErrPassphrase] for a wrong passphrase and [ErrMalformedKey] for a
 // text that is not a locked key.
 func Unlock(text string, passphrase []byte) (PrivateKey, error) {
+	if err := checkFIPS(); err != nil {
+		return PrivateKey{}, err
+	}
 	locked, err := bech32.Decode(lockedPrefix, text)
 	if err != nil || len(locked) != lockedSize {
 		return PrivateKey{}, fmt.Errorf("%w: not %s1… or mistyped", ErrMalformedKey, lockedPrefix)

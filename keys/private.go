@@ -39,13 +39,15 @@ type secret struct {
 	public PublicKey
 }
 
-// Generate returns a new random key.
+// Generate returns a new random key. In a program with GODEBUG=fips140=only it returns
+// the zero key, and what takes a key returns [errors.ErrUnsupported].
 func Generate() PrivateKey {
+	if checkFIPS() != nil {
+		return PrivateKey{}
+	}
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
-		// crypto/rand never fails. A FIPS-only program refuses X25519, and
-		// cannot use this package.
-		panic("keys: " + err.Error())
+		panic("keys: " + err.Error()) // crypto/rand documents that it never fails
 	}
 	return newPrivateKey(key)
 }
@@ -55,6 +57,9 @@ func Generate() PrivateKey {
 // for new keys. The bytes must be random, which is not checked. It fails with
 // [ErrMalformedKey] for another length and for 32 zeros.
 func NewPrivateKey(raw []byte) (PrivateKey, error) {
+	if err := checkFIPS(); err != nil {
+		return PrivateKey{}, err
+	}
 	var zero [PrivateKeySize]byte
 	if len(raw) != PrivateKeySize || subtle.ConstantTimeCompare(raw, zero[:]) == 1 {
 		return PrivateKey{}, fmt.Errorf("%w: a private key is %d random bytes", ErrMalformedKey, PrivateKeySize)
@@ -130,6 +135,9 @@ func (k PrivateKey) Equal(other PrivateKey) bool {
 // result as a key without hashing it. SharedSecret fails with [ErrNoKey] for zero
 // keys and never returns 32 zeros.
 func (k PrivateKey) SharedSecret(peer PublicKey) ([]byte, error) {
+	if err := checkFIPS(); err != nil {
+		return nil, err
+	}
 	if k.secret == nil || peer.IsZero() {
 		return nil, ErrNoKey
 	}

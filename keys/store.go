@@ -60,6 +60,9 @@ func CheckName(name string) error {
 // saves one. Processes that do so at the same time all get the same key. It blocks
 // as s does, and fails with its errors.
 func LoadOrGenerate(ctx context.Context, s Store, name string) (PrivateKey, error) {
+	if err := checkFIPS(); err != nil {
+		return PrivateKey{}, err
+	}
 	k, err := s.Load(ctx, name)
 	if !errors.Is(err, ErrKeyNotFound) {
 		return k, err
@@ -155,6 +158,9 @@ func (s *FileStore) Replace(ctx context.Context, name string, k PrivateKey) erro
 }
 
 func (s *FileStore) write(ctx context.Context, name string, k PrivateKey, replace bool) error {
+	if err := checkFIPS(); err != nil {
+		return err
+	}
 	path, err := s.Path(name)
 	if err != nil {
 		return err

@@ -266,7 +266,7 @@ func (id *Identity) String() string {
 	if id == nil {
 		return "no identity"
 	}
-	s := fmt.Sprintf("pid %d uid %d", id.token.PID(), id.token.RUID())
+	s := fmt.Sprintf("pid %s uid %d", orUnknown(id.token.PID()), id.token.RUID())
 	if name := id.userName.Load(); name != nil {
 		s += " (" + printable(*name) + ")"
 	}

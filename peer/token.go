@@ -86,14 +86,26 @@ func (t Token) PIDVersion() uint32 { return t.words[7] }
 // with the same pid.
 func (t Token) Weak() bool { return t.weak }
 
-// String returns all words with their names, for logs.
+// String returns all words with their names, for logs: "unknown" for the zero Token, and
+// for a pid that is invisible here.
 func (t Token) String() string {
-	s := fmt.Sprintf("pid=%d version=%d euid=%d egid=%d ruid=%d rgid=%d auid=%s asid=%s",
-		t.PID(), t.PIDVersion(), t.EUID(), t.EGID(), t.RUID(), t.RGID(), orUnset(t.AUID()), orUnset(t.ASID()))
+	if t == (Token{}) {
+		return "unknown" // not root, whose ids are zero
+	}
+	s := fmt.Sprintf("pid=%s version=%d euid=%d egid=%d ruid=%d rgid=%d auid=%s asid=%s",
+		orUnknown(t.PID()), t.PIDVersion(), t.EUID(), t.EGID(), t.RUID(), t.RGID(), orUnset(t.AUID()), orUnset(t.ASID()))
 	if t.weak {
 		s += " weak"
 	}
 	return s
+}
+
+// orUnknown is a pid. The kernels give 0 for one that has none in our pid namespace.
+func orUnknown(pid uint32) string {
+	if pid == 0 {
+		return "unknown"
+	}
+	return strconv.FormatUint(uint64(pid), 10)
 }
 
 func orUnset(n uint32) string {

@@ -32,3 +32,14 @@ func TestTokenKeepsTheOrderOfAuditToken(t *testing.T) {
 	words[0], words[6] = 0xFFFFFFFF, 0xFFFFFFFF
 	assert.Contains(t, peer.TokenFromWords(words).String(), "auid=unset asid=unset")
 }
+
+// What is not known is not logged as zero, which would be root or the kernel.
+func TestTokenSaysWhatIsUnknown(t *testing.T) {
+	assert.Equal(t, "unknown", peer.Token{}.String())
+	unseen := peer.TokenFromWords([8]uint32{1: 1234, 2: 5, 3: 1234, 4: 5, 7: 9})
+	assert.Contains(t, unseen.String(), "pid=unknown ")
+	assert.Contains(t, unseen.String(), "euid=1234 ")
+	root := peer.TokenFromWords([8]uint32{5: 4711, 7: 9})
+	assert.Contains(t, root.String(), "pid=4711 ")
+	assert.Contains(t, root.String(), "euid=0 ")
+}

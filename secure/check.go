@@ -6,13 +6,17 @@ import (
 	"slices"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/fips"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/transport"
 )
 
 // check refuses what can't work, what contradicts itself, and what the role does
-// not use.
+// not use, and a program that may not use this package's ciphers.
 func (c *Config) check(role handshake.Role) error {
+	if err := fips.Check(); err != nil {
+		return fmt.Errorf("secure: %w", err)
+	}
 	host := role == handshake.Responder
 	err := c.checkValues()
 	if err == nil && host {

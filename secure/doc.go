@@ -39,6 +39,11 @@
 // protect against root, or against a process that can read the memory of either
 // side. See SECURITY.md for the complete list.
 //
+// X25519, ChaCha20-Poly1305 and BLAKE2b are not part of the FIPS 140-3 module. In a
+// program with GODEBUG=fips140=only every constructor returns [errors.ErrUnsupported]
+// with this reason; package transport works there. With GODEBUG=fips140=on this package
+// works too.
+//
 // # Strict by default
 //
 // A host needs Trust to start. A client must pin the host's key ([keys.Pin]) or

@@ -277,6 +277,9 @@ func (l *sealed) MaxFrame() int { return l.lower.MaxFrame() - record.Overhead }
 // call, so small messages are worth coalescing.
 func (l *sealed) SyscallPerFrame() bool { return true }
 
+// Carrier implements link.Link.
+func (l *sealed) Carrier() string { return l.lower.Carrier() }
+
 // Backlogged implements link.Link.
 func (l *sealed) Backlogged() bool {
 	if l.cause.Load() != nil {

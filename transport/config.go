@@ -324,8 +324,12 @@ func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
 		s.logLost(endpoint, lost)
 	case errors.As(err, &omitted):
 		err = &OmittedError{UID: omitted.UID, Others: omitted.Others, Count: omitted.Count, Err: omitted.Err}
+		whose := slog.Uint64("uid", uint64(omitted.UID))
+		if omitted.Others { // not root, whose uid is zero
+			whose = slog.Bool("others", true)
+		}
 		s.log.Warn("clients refused or failed, not logged one by one",
-			"endpoint", endpoint, "uid", omitted.UID, "others", omitted.Others, "count", omitted.Count, "last", omitted.Err)
+			"endpoint", endpoint, whose, "count", omitted.Count, "last", omitted.Err)
 	case errors.As(err, &refused):
 		err = refused
 		s.log.Warn("peer refused", "endpoint", endpoint, "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)

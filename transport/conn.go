@@ -134,4 +134,4 @@ func (c *Conn) Gone() <-chan struct{} { return c.c.Gone().Done() }
 
 // Stats returns what the connection has carried. Each number is exact while its
 // direction is idle and lags by at most 255 messages while it is busy.
-func (c *Conn) Stats() Stats { return statsOf(c.c.Counters()) }
+func (c *Conn) Stats() Stats { return statsOf(c.c) }

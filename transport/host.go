@@ -314,6 +314,7 @@ func (h *Host[T]) Stats() Stats {
 	stats.Accepted = h.sessions.begun
 	stats.Refused = h.l.Refused() + h.refused.Load()
 	stats.DecodeErrors = h.decodeErrors.Load()
+	stats.Fallbacks = h.l.Fallbacks()
 	return stats
 }
 

@@ -16,7 +16,10 @@ type Listener struct{ l *conn.Listener }
 // [Client] of []byte. It does not block, except on Darwin for 127 ms if the endpoint is
 // in use, because launchd takes a moment to release a name. On Linux it adopts the
 // socket that systemd has passed with the endpoint's name as FileDescriptorName=,
-// which must be a ListenSequentialPacket= one.
+// which must be a ListenSequentialPacket= one. The first Listen that does so takes the
+// descriptor over: the program must not use its number any more. This package keeps a copy
+// until the process ends, so that the endpoint can be served again after Close, and clients
+// that connect in between wait for that. After an error the descriptor is as before.
 //
 // Errors: [ErrInvalidEndpoint], [ErrEndpointInUse], [ErrPermission],
 // [ErrNotEndpoint], [ErrUnsafeDir], [ErrNoHost] (the directory's parent does not
@@ -37,6 +40,10 @@ func Listen(endpoint string, cfg *Config) (*Listener, error) {
 // all clients need.
 func (s *settings) listen(endpoint string, c *conn.Config) (*conn.Listener, error) {
 	c.Report = func(id *peer.Identity, err error) { s.reportConn(endpoint, id, err) }
+	c.NoMemory = func(err error) {
+		s.log.Warn("cannot create memory files: clients get a Unix socket, which is slower; check RLIMIT_FSIZE and the seccomp profile",
+			"endpoint", endpoint, "err", err)
+	}
 	l, err := conn.Listen(endpoint, c)
 	if err != nil {
 		return nil, err

@@ -165,7 +165,7 @@ func (c *reconnector[T]) endLocked(a *attachment[T]) {
 	}
 	a.freed = true
 	a.Abort()
-	c.past.add(statsOf(a.Counters()))
+	c.past.add(statsOf(a.Conn))
 }
 
 // abandoned closes a Client that nobody holds any more. It does not block: a Logger and

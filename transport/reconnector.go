@@ -326,13 +326,16 @@ func (c *reconnector[T]) stats() Stats {
 	s := c.past
 	for _, a := range c.leaving {
 		if !a.freed {
-			s.add(statsOf(a.Counters()))
+			s.add(statsOf(a.Conn))
 		}
 	}
 	for _, a := range []*attachment[T]{c.current.Load(), c.last} {
 		if a != nil {
-			s.add(statsOf(a.Counters()))
+			s.add(statsOf(a.Conn))
 		}
+	}
+	if a := c.current.Load(); a != nil {
+		s.Carrier = a.Carrier()
 	}
 	return s
 }
@@ -389,6 +392,6 @@ func (c *reconnector[T]) closeLast() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = nil
-	c.past.add(statsOf(a.Counters()))
+	c.past.add(statsOf(a.Conn))
 	return err
 }

@@ -67,7 +67,7 @@ func (s *Session[T]) Context() context.Context { return s.ctx }
 
 // Stats returns what the session has carried; see [Conn.Stats].
 func (s *Session[T]) Stats() Stats {
-	stats := statsOf(s.c.Counters())
+	stats := statsOf(s.c.Conn)
 	stats.Dropped = s.out.dropped.Load()
 	return stats
 }

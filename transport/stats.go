@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/sealport/sealport/internal/conn/message"
+	"github.com/sealport/sealport/internal/conn"
 )
 
 // Stats counts what a [Conn], [Client], [Session] or [Host] has carried since it was
@@ -12,6 +12,12 @@ import (
 type Stats struct {
 	SentMessages, SentBytes         uint64
 	ReceivedMessages, ReceivedBytes uint64
+
+	// Carrier is what carries the messages of a Conn or Session, or of a Client now:
+	// "ring" (shared memory), "socket" (a Unix socket: Config.Attested, or the host
+	// cannot make memory files), "mach" (Mach ports) or "memory" (both sides in one
+	// process). It is empty for a Host, and for a Client without a connection.
+	Carrier string
 
 	// Of a Host and its sessions:
 	Dropped uint64 // published messages that were not sent; see Host.Publish
@@ -21,16 +27,19 @@ type Stats struct {
 	Accepted     uint64 // sessions begun
 	Refused      uint64 // clients refused, for whatever reason but a failed handshake of package secure
 	DecodeErrors uint64 // messages that could not be decoded
+	Fallbacks    uint64 // clients that got a socket because this process cannot make memory files, which is logged once
 }
 
-func statsOf(c message.Counters) Stats {
+func statsOf(of *conn.Conn) Stats {
+	c := of.Counters()
 	return Stats{
+		Carrier:      of.Carrier(),
 		SentMessages: c.SentMessages, SentBytes: c.SentBytes,
 		ReceivedMessages: c.ReceivedMessages, ReceivedBytes: c.ReceivedBytes,
 	}
 }
 
-// add adds what was carried.
+// add adds what was carried, by whatever carrier.
 func (s *Stats) add(o Stats) {
 	s.SentMessages += o.SentMessages
 	s.SentBytes += o.SentBytes

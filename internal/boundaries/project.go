@@ -8,7 +8,7 @@ func Project() Rules {
 		Layers: [][]string{
 			// Packages that import none of the others.
 			{
-				"internal/boundaries", "internal/conn/fair", "internal/cred", "internal/ctxlock", "internal/leaktest",
+				"internal/boundaries", "internal/conn/fair", "internal/cred", "internal/ctxlock", "internal/fips", "internal/fips/fipstest", "internal/leaktest",
 				"internal/link/memfd",
 				"internal/remember", "keys/internal/bech32", "keys/internal/safefile",
 				"peer/internal/codesign", "peer/internal/filedigest", "secure/internal/record",

@@ -26,7 +26,7 @@ func authorize(ctx context.Context, from candidate, c *Config) (*peer.Identity, 
 		return nil, fmt.Errorf("%w: %w", link.ErrPeerGone, err)
 	}
 	if err != nil {
-		return nil, &peer.RefusedError{Rule: c.Peer.String(), Reason: err}
+		return nil, &peer.RefusedError{Rule: c.Peer.String(), Reason: connectedBy(from, err)}
 	}
 	if err := peer.Check(ctx, c.Peer, id); err != nil {
 		var refused *peer.RefusedError
@@ -50,4 +50,17 @@ func identify(from candidate, c *Config) (*peer.Identity, error) {
 		return identifySelf(c.Carrier)
 	}
 	return peer.Identify(from.Credentials())
+}
+
+// connectedBy adds to why a process was not identified what the kernel says of the one that
+// made the other end of the connection, for the log.
+func connectedBy(from candidate, why error) error {
+	c := from.Credentials()
+	switch {
+	case c == nil || c.Socket == cred.UCred{}:
+		return why
+	case c.Socket.PID <= 0: // in another pid namespace
+		return fmt.Errorf("%w; uid %d made its end of the connection", why, c.Socket.UID)
+	}
+	return fmt.Errorf("%w; pid %d uid %d made its end of the connection", why, c.Socket.PID, c.Socket.UID)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/sealport/sealport/peer"
 )
 
-// Config is how a Listener or Conn is made. Every field but Security and Report
-// is set; a Config is not changed once it is used.
+// Config is how a Listener or Conn is made. Every field but Security, Report
+// and NoMemory is set; a Config is not changed once it is used.
 type Config struct {
 	Carrier  rendezvous.Carrier
 	Security Security // nil: plain
@@ -38,6 +38,10 @@ type Config struct {
 	// connection, with its identity if that is known, or an *OmittedError for many of
 	// them; and errors of the system's. id is closed when Report returns.
 	Report func(id *peer.Identity, err error)
+
+	// NoMemory is told the first time that a client of a Listener gets a socket instead
+	// of shared memory because this process could not make a memory file, and why.
+	NoMemory func(error)
 }
 
 // hello is what this side says first.

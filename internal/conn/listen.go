@@ -38,8 +38,9 @@ type Listener struct {
 	once      sync.Once
 	err       error // of Release
 
-	refused atomic.Uint64
-	reports reports
+	refused   atomic.Uint64
+	fallbacks atomic.Uint64
+	reports   reports
 
 	pending  *fair.Pending // clients that are not connections
 	policies *fair.Slots   // for evaluations of the policy
@@ -62,7 +63,7 @@ func Listen(endpoint string, c *Config) (*Listener, error) {
 	l.over, l.interrupt = context.WithCancelCause(context.Background())
 	l.ctx, l.cancel = context.WithCancel(l.over)
 	o := c.Options
-	o.MakeRoom = l.makeRoom
+	o.MakeRoom, o.NoMemory = l.makeRoom, l.noMemory
 	var err error
 	if l.l, err = c.Carrier.Listen(endpoint, o); err != nil {
 		l.Interrupt()
@@ -86,6 +87,16 @@ func (l *Listener) Endpoint() string { return l.endpoint }
 
 // Refused is the number of clients that were refused.
 func (l *Listener) Refused() uint64 { return l.refused.Load() }
+
+// Fallbacks is the number of clients that got a socket because this process could not make
+// a memory file.
+func (l *Listener) Fallbacks() uint64 { return l.fallbacks.Load() }
+
+func (l *Listener) noMemory(err error) {
+	if l.fallbacks.Add(1) == 1 && l.c.NoMemory != nil {
+		l.c.NoMemory(err)
+	}
+}
 
 // Accept waits for the next connection whose peer has said hello and was
 // authorized. It returns link.ErrClosed after Close, ctx.Err(), and a

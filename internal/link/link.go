@@ -42,8 +42,8 @@ var (
 //
 // One goroutine may write (WriteFrame, CloseWrite, HungUp, Unacknowledged) while another
 // reads (ReadFrame, Buffered); neither side may be used by two goroutines at once.
-// Backlogged, WaitDrained, Gone, GoAway, GoingAway, Credentials, MaxFrame and Interrupt may be
-// called at any time before Close from any goroutine. To end a Link from outside: call
+// Backlogged, WaitDrained, Gone, GoAway, GoingAway, Credentials, MaxFrame, Carrier and Interrupt
+// may be called at any time before Close from any goroutine. To end a Link from outside: call
 // Interrupt, wait until the reader and the writer have returned, call Close.
 // So carriers need no lock of their own on the path of each frame.
 //
@@ -89,6 +89,9 @@ type Link interface {
 	// stores, so that it pays to ask Backlogged and to coalesce small messages. It
 	// never changes.
 	SyscallPerFrame() bool
+
+	// Carrier is what carries the frames: one of the names below. It never changes.
+	Carrier() string
 
 	// Backlogged reports whether the peer has fallen behind what was written: the
 	// sign for the layer above to coalesce small messages into one frame. Each
@@ -148,6 +151,14 @@ type Link interface {
 	// be called.
 	Close() error
 }
+
+// Names of carriers.
+const (
+	Ring   = "ring"   // shared memory
+	Socket = "socket" // a Unix socket
+	Mach   = "mach"   // Mach ports
+	Memory = "memory" // within a process
+)
 
 // MinMaxFrame is the smallest MaxFrame that an implementation may have, in
 // bytes: the layers above rely on a handshake message fitting into one frame.

@@ -27,6 +27,7 @@ import (
 // docs/PROTOCOL.md. The other side goes on each time.
 var wireTests = []test{
 	{"ExhaustedHost", testExhaustedHost},
+	{"NoMemoryFiles", testNoMemoryFiles},
 	{"ExhaustedLater", testExhaustedLater},
 	{"DescriptorsInFlight", testInFlight},
 	{"LowDescriptorLimit", testLowLimit},

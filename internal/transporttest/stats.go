@@ -13,6 +13,7 @@ import (
 
 var statsTests = []test{
 	{"StatsInALogger", testStatsInLogger},
+	{"StatsNameTheCarrier", testCarrier},
 }
 
 // onDisconnected is a slog.Handler that calls itself for "disconnected".
@@ -58,4 +59,19 @@ func testStatsInLogger(t *testing.T, e *env) {
 			}
 		})
 	}
+}
+
+// Both sides say what carries their messages, and a Client says it of now.
+func testCarrier(t *testing.T, e *env) {
+	want := map[string]string{inMemory.name: "ring", attested.name: "socket", machPorts.name: "mach", inProcess.name: "memory"}[e.name]
+	ctx, ofSession := context30(t), make(chan string, 1)
+	h := host(t, e.Strings, func(_ context.Context, m transport.Message[string]) { ofSession <- m.Session.Stats().Carrier }, e.config())
+	c := client(t, e.Strings, e.config())
+	require.NoError(t, c.Send(ctx, "hello"))
+	assert.Equal(t, want, await(t, ofSession))
+	assert.Equal(t, want, c.Stats().Carrier)
+	assert.Empty(t, h.Stats().Carrier, "sessions may differ")
+	assert.Zero(t, h.Stats().Fallbacks)
+	require.NoError(t, c.Close())
+	assert.Empty(t, c.Stats().Carrier)
 }

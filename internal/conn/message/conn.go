@@ -365,6 +365,9 @@ func (c *Conn) HungUp() bool {
 	return !c.closed && c.l.HungUp()
 }
 
+// Carrier is the name of what carries the messages; see [link.Link].
+func (c *Conn) Carrier() string { return c.l.Carrier() }
+
 // Gone is a context that ends when the peer is known to be dead or to have closed.
 func (c *Conn) Gone() context.Context { return c.l.Gone() }
 

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +25,8 @@ type unixListener struct {
 	endpoint string
 	o        Options
 	reserve  *reserve
-	watch    *watch // nil for an adopted socket
+	watch    *watch   // nil for an adopted socket
+	adopted  *adopted // nil for an own one
 
 	mu     sync.Mutex
 	sock   *socket.Listener // another one when the name had to be taken again
@@ -43,7 +42,6 @@ func (unixCarrier) Listen(endpoint string, o Options) (Listener, error) {
 	if err := CheckName(endpoint); err != nil {
 		return nil, err
 	}
-	// First: a socket of systemd's can be adopted once.
 	r, err := openReserve()
 	if err != nil {
 		return nil, Explain(err)
@@ -58,14 +56,8 @@ func (unixCarrier) Listen(endpoint string, o Options) (Listener, error) {
 }
 
 func listenUnix(endpoint string, o Options) (*unixListener, error) {
-	if fd, ok := activated(endpoint); ok {
-		sock, err := adopt(fd)
-		if err != nil {
-			return nil, fmt.Errorf("%w: the socket that systemd passed for %s: %w", ErrNotEndpoint, endpoint, err)
-		}
-		if sock != nil {
-			return &unixListener{endpoint: endpoint, o: o, sock: sock}, nil
-		}
+	if l, err := listenAdopted(endpoint, o); l != nil || err != nil {
+		return l, err
 	}
 	own, sock, err := take(endpoint, o, nil)
 	if err != nil {
@@ -85,51 +77,12 @@ func (l *unixListener) Close() error {
 	}
 	l.closed = true
 	defer l.reserve.close()
-	if l.owned == nil {
+	if l.adopted != nil {
+		defer l.adopted.release()
 		return l.sock.Close()
 	}
 	l.watch.close()
 	return l.owned.release(l.sock)
-}
-
-// activated returns the descriptor that systemd has passed for an endpoint
-// (sd_listen_fds(3)): FileDescriptorName= is the endpoint's name.
-func activated(endpoint string) (fd int, ok bool) {
-	const first = 3 // SD_LISTEN_FDS_START
-	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
-		return 0, false
-	}
-	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
-	if err != nil {
-		return 0, false
-	}
-	for i, name := range strings.Split(os.Getenv("LISTEN_FDNAMES"), ":") {
-		if i < n && name == endpoint {
-			return first + i, true
-		}
-	}
-	return 0, false
-}
-
-// adopted are the descriptors of systemd's that were taken over. Their numbers
-// belong to a listener, and later to anything, while the environment still names
-// them.
-var (
-	adoptMu sync.Mutex
-	adopted = map[int]bool{}
-)
-
-// adopt takes over a descriptor of systemd's, nil if that has happened before. On error
-// the descriptor stays open, as systemd has passed it, and can be adopted later.
-func adopt(fd int) (*socket.Listener, error) {
-	adoptMu.Lock()
-	defer adoptMu.Unlock()
-	if adopted[fd] {
-		return nil, nil
-	}
-	sock, err := socket.Adopt(fd)
-	adopted[fd] = err == nil
-	return sock, err
 }
 
 // Accept implements Listener.
@@ -238,8 +191,8 @@ func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, er
 		return nil, Explain(err)
 	}
 	if err != nil {
-		// No memory files here: the socket works everywhere.
-		return in.acceptSocket(ctx, hello)
+		in.noMemory(err)
+		return in.answerSocket(ctx, hello, nil) // which works everywhere
 	}
 	// Before the answer, after which nothing may fail that Refuse could report.
 	err = in.sock.StopCredentials()
@@ -254,6 +207,13 @@ func (in *unixIncoming) Accept(ctx context.Context, hello []byte) (link.Link, er
 	return ring.New(m, ring.Host, in.sock, in.cred, ring.Options{PollThreshold: in.o.PollThreshold}), nil
 }
 
+// noMemory reports why this process could not make a memory file.
+func (in *unixIncoming) noMemory(err error) {
+	if in.o.NoMemory != nil {
+		in.o.NoMemory(err)
+	}
+}
+
 // ringSize is the smaller of what both sides ask for.
 func (in *unixIncoming) ringSize() int {
 	ours, theirs := cmp.Or(in.o.BufferSize, DefaultBufferSize), int(in.setup.Ring)
@@ -264,13 +224,20 @@ func (in *unixIncoming) ringSize() int {
 }
 
 func (in *unixIncoming) acceptSocket(ctx context.Context, hello []byte) (link.Link, error) {
-	answer := wire.Setup{Carrier: wire.CarrierSocket, Hello: hello}
 	counts, err := socket.NewCounts()
 	if IsExhausted(err) {
 		return nil, Explain(err)
 	}
-	// With another error there are no memory files here, and the socket works without.
-	err = in.sock.Send(ctx, answer.Append(nil), nil, counts.FD())
+	if err != nil {
+		in.noMemory(err)
+	}
+	return in.answerSocket(ctx, hello, counts)
+}
+
+// answerSocket is acceptSocket with counts, which may be nil.
+func (in *unixIncoming) answerSocket(ctx context.Context, hello []byte, counts *socket.Counts) (link.Link, error) {
+	answer := wire.Setup{Carrier: wire.CarrierSocket, Hello: hello}
+	err := in.sock.Send(ctx, answer.Append(nil), nil, counts.FD())
 	if err != nil {
 		return nil, errors.Join(in.notAccepted(err), counts.Close())
 	}

@@ -50,6 +50,11 @@ func machError(endpoint string, err error) error {
 			return fmt.Errorf("%s: %w: %w", endpoint, to[1], err)
 		}
 	}
+	for _, shortage := range []error{mach.KernNoSpace, mach.KernResourceShortage, mach.SendNoBuffer} {
+		if errors.Is(err, shortage) {
+			return &exhaustedError{err, "the kernel has no memory or no port names left for this; close some connections or programs"}
+		}
+	}
 	return machSetupError(err)
 }
 

@@ -270,3 +270,30 @@ func TestMachListenerCloseEndsAccept(t *testing.T) {
 	require.NoError(t, l.Close())
 	require.ErrorIs(t, <-ended, os.ErrClosed)
 }
+
+// Out of port names or kernel memory is told as such, when a host begins and when a client
+// does. Nothing is left.
+func TestMachExhausted(t *testing.T) {
+	_, task, c := simulate(t)
+	for _, shortage := range []mach.Errno{mach.KernNoSpace, mach.KernResourceShortage} {
+		fail := func(call machtest.Call) mach.Errno {
+			if call.Op == machtest.OpAllocatePort || call.Op == machtest.OpAllocateSet {
+				return shortage
+			}
+			return 0
+		}
+		task.Inject(fail)
+		_, err := c.Listen(machEndpoint, rendezvous.Options{})
+		require.ErrorIs(t, err, rendezvous.ErrExhausted)
+		require.ErrorIs(t, err, shortage)
+		task.Inject(nil)
+		l, err := c.Listen(machEndpoint, rendezvous.Options{})
+		require.NoError(t, err)
+		task.Inject(fail)
+		_, err = c.Dial(machContext(t), machEndpoint, nil, rendezvous.Options{})
+		task.Inject(nil)
+		require.ErrorIs(t, err, rendezvous.ErrExhausted)
+		require.ErrorIs(t, err, shortage)
+		require.NoError(t, l.Close())
+	}
+}

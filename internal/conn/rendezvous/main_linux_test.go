@@ -73,9 +73,10 @@ var parts = map[string]func(){
 		_, err := carrier.Listen(endpoint, childOptions())
 		say(err)
 	},
-	"activated": activated,
-	"swap":      swap,
-	"where":     where,
+	"activated":                     activated,
+	"activated without descriptors": activatedExhausted,
+	"swap":                          swap,
+	"where":                         where,
 	"set-user-ID": func() {
 		if err := unix.Setresuid(stranger, 0, 0); err != nil {
 			panic(err)
@@ -118,7 +119,7 @@ func childOptions() rendezvous.Options {
 // names are how a child says which error it got.
 var names = map[string]error{
 	"ErrInUse": rendezvous.ErrInUse, "ErrNotFound": rendezvous.ErrNotFound, "ErrPermission": rendezvous.ErrPermission,
-	"ErrNotEndpoint": rendezvous.ErrNotEndpoint, "ErrUnsafeDir": rendezvous.ErrUnsafeDir,
+	"ErrNotEndpoint": rendezvous.ErrNotEndpoint, "ErrUnsafeDir": rendezvous.ErrUnsafeDir, "ErrExhausted": rendezvous.ErrExhausted,
 }
 
 func say(err error) {

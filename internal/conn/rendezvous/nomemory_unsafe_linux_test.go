@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"unsafe"
 
@@ -16,18 +17,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/link"
 )
 
-// withoutSocketMemory runs f on a thread on which sendmsg(2) returns ENOBUFS. The
-// thread ends with it.
-func withoutSocketMemory(t *testing.T, f func()) {
+// refusing runs f on a thread on which a system call returns an error. The thread ends
+// with it.
+func refusing(t *testing.T, call uint32, with syscall.Errno, f func()) {
 	t.Helper()
 	installed := make(chan error, 1)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked
-		err := fail(unix.SYS_SENDMSG, unix.ENOBUFS, 0)
+		err := fail(call, with, 0)
 		installed <- err
 		if err == nil {
 			f()
@@ -124,7 +126,7 @@ func TestRefuseWhenTheAnswerFoundNoMemory(t *testing.T) {
 			t.Cleanup(func() { _ = in.Close() })
 			_, err = in.Hello(ctx)
 			require.NoError(t, err)
-			withoutSocketMemory(t, func() { _, err = in.Accept(ctx, []byte("accepted")) })
+			refusing(t, unix.SYS_SENDMSG, unix.ENOBUFS, func() { _, err = in.Accept(ctx, []byte("accepted")) })
 			require.ErrorIs(t, err, rendezvous.ErrExhausted)
 			require.ErrorIs(t, err, unix.ENOBUFS)
 			require.NoError(t, in.Refuse(ctx, []byte("refused")))
@@ -134,5 +136,48 @@ func TestRefuseWhenTheAnswerFoundNoMemory(t *testing.T) {
 			assert.False(t, r.out.Accepted())
 			assert.NoError(t, r.out.Close())
 		})
+	}
+}
+
+// A client of a host that may not make memory files gets the socket, with or without having
+// asked for it, and the host is told why.
+func TestSocketWhereMemoryFilesAreRefused(t *testing.T) {
+	for name, attested := range map[string]bool{"ring": false, "socket": true} {
+		for _, why := range []syscall.Errno{unix.EPERM, unix.ENOSYS} { // seccomp profiles use either
+			t.Run(name+" "+why.Error(), func(t *testing.T) {
+				o := inDir(t)
+				o.Attested = attested
+				var reasons []error
+				o.NoMemory = func(err error) { reasons = append(reasons, err) }
+				l, ctx := listen(t, endpoint, o), hung(t)
+				type dialled struct {
+					out rendezvous.Outgoing
+					err error
+				}
+				result := make(chan dialled, 1)
+				go func() {
+					out, err := carrier.Dial(ctx, endpoint, []byte("hello"), o)
+					result <- dialled{out, err}
+				}()
+				in, err := l.Accept()
+				require.NoError(t, err)
+				t.Cleanup(func() { _ = in.Close() })
+				_, err = in.Hello(ctx)
+				require.NoError(t, err)
+				var host link.Link
+				refusing(t, unix.SYS_MEMFD_CREATE, why, func() { host, err = in.Accept(ctx, []byte("accepted")) })
+				require.NoError(t, err)
+				defer host.Close()
+				r := <-result
+				require.NoError(t, r.err)
+				client, err := r.out.Link()
+				require.NoError(t, err)
+				defer client.Close()
+				assert.Equal(t, link.Socket, host.Carrier())
+				assert.Equal(t, link.Socket, client.Carrier())
+				require.Len(t, reasons, 1)
+				assert.ErrorIs(t, reasons[0], why)
+			})
+		}
 	}
 }

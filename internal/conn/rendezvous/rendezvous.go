@@ -174,6 +174,11 @@ type Options struct {
 	// descriptor for it. It returns true if it has had some closed. Hosts on Linux only;
 	// it may be nil.
 	MakeRoom func() bool
+
+	// NoMemory is called for each client that gets a socket instead of shared memory, or a
+	// socket without counts, because this process could not make a memory file, with the
+	// reason. Hosts on Linux only; it may be nil.
+	NoMemory func(error)
 }
 
 // DefaultBufferSize is the size in bytes of each direction's buffer if

@@ -12,6 +12,7 @@ type Errno uint32
 // The codes this project tells apart. Others print by name too.
 const (
 	KernInvalidAddress    Errno = 1
+	KernNoSpace           Errno = 3
 	KernInvalidArgument   Errno = 4
 	KernFailure           Errno = 5
 	KernResourceShortage  Errno = 6

@@ -280,6 +280,14 @@ func (l *Link) Buffered() bool { return l.in.Buffered() }
 // SyscallPerFrame implements link.Link.
 func (l *Link) SyscallPerFrame() bool { return false }
 
+// Carrier implements link.Link.
+func (l *Link) Carrier() string {
+	if _, ok := l.peer.(local); ok {
+		return link.Memory
+	}
+	return link.Ring
+}
+
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return l.out.MaxFrame() }
 

@@ -210,6 +210,9 @@ func (l *Link) Buffered() bool { return false }
 // SyscallPerFrame implements link.Link.
 func (l *Link) SyscallPerFrame() bool { return true }
 
+// Carrier implements link.Link.
+func (l *Link) Carrier() string { return link.Socket }
+
 // MaxFrame implements link.Link.
 func (l *Link) MaxFrame() int { return MaxFrame }
 

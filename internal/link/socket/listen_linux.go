@@ -71,8 +71,8 @@ func Listen(path string, mode fs.FileMode) (*Listener, error) {
 	return newListener(fd, refuses)
 }
 
-// Adopt takes over a listening descriptor that this process inherited, and closes it: the
-// Listener has a copy. On error the descriptor is still the caller's, and open.
+// Adopt listens on a descriptor that this process inherited. The Listener has a copy: the
+// descriptor stays the caller's, and open, on error too.
 func Adopt(fd int) (*Listener, error) {
 	get := func(opt int) int {
 		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, opt)
@@ -98,11 +98,7 @@ func Adopt(fd int) (*Listener, error) {
 		unix.Close(own)
 		return nil, fmt.Errorf("O_NONBLOCK: %w", err)
 	}
-	l, err := newListener(own, false)
-	if err == nil {
-		_ = unix.Close(fd)
-	}
-	return l, err
+	return newListener(own, false)
 }
 
 // newListener takes a listening socket over, on error too.

@@ -124,6 +124,9 @@ func (c *Link) MaxFrame() int { return MaxFrame }
 // SyscallPerFrame implements link.Link: a frame is one mach_msg.
 func (c *Link) SyscallPerFrame() bool { return true }
 
+// Carrier implements link.Link.
+func (c *Link) Carrier() string { return link.Mach }
+
 // Credentials implements link.Link.
 func (c *Link) Credentials() *cred.Credentials { return c.cred }
 
