@@ -24,8 +24,9 @@ func checkOwner(path string, fi fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
+	ours := int(uid) == os.Geteuid()
 	switch {
-	case uid == 0 || int(uid) == os.Geteuid():
+	case uid == 0 || ours && !unmapped("uid", uid):
 		return nil
 	case !unmapped("uid", uid):
 		return strangers(path, uid)
@@ -35,11 +36,25 @@ func checkOwner(path string, fi fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	if path != parent && above.Mode()&Unforgeable != 0 {
-		return &InsecureError{path, fmt.Sprintf("owner is unknown in this user namespace (shown as user %d), and others can create entries in %s; "+
-			"use a path whose directories belong to user %d", uid, parent, os.Geteuid())}
+	if path == parent || above.Mode()&Unforgeable == 0 || ours && ownsDir(path, fi) {
+		return nil
 	}
-	return nil
+	return &InsecureError{path, fmt.Sprintf("owner is unknown in this user namespace (shown as user %d), and others can create entries in %s; "+
+		"use a path whose directories belong to user %d", uid, parent, os.Geteuid())}
+}
+
+// ownsDir reports whether a directory that looks like this user's is.
+func ownsDir(path string, fi fs.FileInfo) bool {
+	if !fi.IsDir() {
+		return false
+	}
+	d, err := os.OpenFile(path, os.O_RDONLY|noFollow|nonBlock, 0)
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	now, err := d.Stat()
+	return err == nil && os.SameFile(fi, now) && isOwner(d)
 }
 
 // checkFileOwner checks that root or this user owns an open file.
