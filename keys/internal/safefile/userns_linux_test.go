@@ -100,7 +100,7 @@ func TestUserNamespaces(t *testing.T) {
 	}
 
 	// What is written can be read.
-	dir := filepath.Join(inside(), "home/me", t.TempDir())
+	dir := filepath.Join(inside(), "home/me/new/keys")
 	require.NoError(t, safefile.MkdirPrivate(dir))
 	path := filepath.Join(dir, "new")
 	require.NoError(t, safefile.Write(path, []byte("content"), 0o600, false))
@@ -110,7 +110,7 @@ func TestUserNamespaces(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, unlock())
 	require.NoError(t, safefile.Remove(path))
-	require.NoError(t, os.RemoveAll(filepath.Join(inside(), "home/me", "tmp")))
+	require.NoError(t, os.RemoveAll(filepath.Dir(dir)))
 }
 
 func ownerOf(path string) (uint32, error) {
