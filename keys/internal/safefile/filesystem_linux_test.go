@@ -52,7 +52,7 @@ type writer struct {
 // startWriter runs the calling test in a child, which must call beWriter.
 func startWriter(t testing.TB) *writer {
 	t.Helper()
-	w := &writer{cmd: exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")}
+	w := &writer{cmd: exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.timeout=60s")}
 	w.cmd.Env = append(os.Environ(), writerEnv+"=yes", "GORACE=atexit_sleep_ms=0")
 	var err error
 	w.in, err = w.cmd.StdinPipe()

@@ -28,7 +28,7 @@ func inside() string { return os.Getenv(insideEnv) }
 // fails unless it passes there.
 func runInside(t testing.TB, attr *syscall.SysProcAttr, arg string) {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
 	cmd.Env = append(os.Environ(), insideEnv+"="+arg, "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = attr
 	out, err := cmd.CombinedOutput()
