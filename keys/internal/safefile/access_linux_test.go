@@ -86,6 +86,7 @@ var serviceFiles = []struct {
 	{"a list for a group", entry{mode: 0o440, acl: acl(4, ofGroup(4, shared))}, safefile.Private, nil, "group 23456 can read", "run chgrp 12345 and chmod 0440"},
 	{"a list for a group that is accepted", entry{mode: 0o440, acl: acl(4, ofGroup(4, shared))}, safefile.Private, accepted{safefile.GroupMayRead(shared)}, "", ""},
 	{"a list with which another user can write", entry{mode: 0o460, acl: acl(6, ofUser(4, service), ofUser(6, alien))}, safefile.Private, accepted{safefile.EveryoneMayRead()}, "user 34567 can write", "setfacl"},
+	{"the same, masked, for a key", entry{mode: 0o440, acl: acl(4, ofUser(4, service), ofUser(6, alien))}, safefile.Private, accepted{safefile.EveryoneMayRead()}, "", ""},
 	{"the same, masked", entry{mode: 0o440, acl: acl(4, ofUser(4, service), ofUser(6, alien))}, safefile.Unforgeable, nil, "", ""},
 }
 

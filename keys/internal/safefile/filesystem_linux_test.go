@@ -272,3 +272,44 @@ func TestKilledWriter(t *testing.T) {
 		unmount()
 	}
 }
+
+// TestFileSystems writes to those that can be mounted everywhere.
+func TestFileSystems(t *testing.T) {
+	if inside() == "" {
+		needRoot(t)
+		runInside(t, mountNamespace, systemDir(t))
+		return
+	}
+	for _, system := range []string{"tmpfs", "ramfs", "overlay"} {
+		dir, options := filepath.Join(inside(), system), ""
+		require.NoError(t, os.Mkdir(dir, 0o755))
+		if system == "overlay" { // its layers are on the tmpfs, which is the first
+			layers := filepath.Join(inside(), "tmpfs")
+			for _, layer := range []string{"lower", "upper", "work"} {
+				require.NoError(t, os.Mkdir(filepath.Join(layers, layer), 0o755))
+			}
+			put(t, filepath.Join(layers, "lower", "below"), 0o600)
+			options = fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", layers)
+		}
+		require.NoError(t, syscall.Mount("test", dir, system, 0, options))
+		require.NoError(t, os.Chmod(dir, 0o755))
+		if system == "overlay" {
+			below := filepath.Join(dir, "below")
+			require.ErrorIs(t, safefile.Write(below, []byte("new"), 0o600, false), fs.ErrExist)
+			require.NoError(t, safefile.Write(below, []byte("new"), 0o600, true))
+			requireContent(t, below, "new")
+		}
+		path := filepath.Join(dir, "a", "b", "key")
+		require.NoError(t, safefile.MkdirPrivate(filepath.Dir(path)))
+		require.NoError(t, safefile.Write(path, []byte("one"), 0o600, false))
+		require.ErrorIs(t, safefile.Write(path, []byte("two"), 0o600, false), fs.ErrExist)
+		require.NoError(t, safefile.Write(path, []byte("three"), 0o600, true))
+		data, _, err := safefile.Read(path, 100, safefile.Private)
+		require.NoError(t, err, system)
+		require.Equal(t, "three", string(data))
+		require.NoError(t, safefile.Remove(path))
+		entries, err := os.ReadDir(filepath.Dir(path))
+		require.NoError(t, err)
+		require.Empty(t, entries)
+	}
+}
