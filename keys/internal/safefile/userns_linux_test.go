@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -45,6 +46,9 @@ var machine = []entry{
 	{path: "tmp/aliens/", uid: alien, gid: alien, mode: 0o755},
 	{path: "tmp/aliens/me/", uid: service, gid: service, mode: 0o700},
 	{path: "tmp/aliens/me/key", uid: service, gid: service, mode: 0o600},
+	{path: "nobodys/", uid: 65534, gid: 65534, mode: 0o755},
+	{path: "nobodys/me/", uid: service, gid: service, mode: 0o700},
+	{path: "nobodys/me/key", uid: service, gid: service, mode: 0o600},
 	{path: "tmp/link", uid: alien, gid: alien, link: "../home"},
 }
 
@@ -92,6 +96,16 @@ func TestUserNamespaces(t *testing.T) {
 		}
 		requireInsecure(t, read(path, forbidden), filepath.Join(inside(), fault))
 	}
+	// A namespace that does not know everyone cannot tell another user's directory from
+	// root's. Elsewhere 65534 is a user as others are.
+	users, err := os.ReadFile("/proc/self/uid_map")
+	require.NoError(t, err)
+	if strings.Contains(string(users), "4294967295") {
+		requireInsecure(t, read("nobodys/me/key", private), filepath.Join(inside(), "nobodys"))
+	} else {
+		assert.NoError(t, read("nobodys/me/key", private))
+	}
+
 	// In a namespace root's file looks like any other user's.
 	if uid, err := ownerOf("/"); assert.NoError(t, err) && uid == 0 {
 		assert.NoError(t, read("roots", list))
@@ -104,7 +118,7 @@ func TestUserNamespaces(t *testing.T) {
 	require.NoError(t, safefile.MkdirPrivate(dir))
 	path := filepath.Join(dir, "new")
 	require.NoError(t, safefile.Write(path, []byte("content"), 0o600, false))
-	_, _, err := safefile.Read(path, 100, private)
+	_, _, err = safefile.Read(path, 100, private)
 	require.NoError(t, err)
 	unlock, err := safefile.Lock(context.Background(), path+".lock")
 	require.NoError(t, err)
