@@ -133,4 +133,8 @@ func TestCommentsOfTrustFiles(t *testing.T) {
 	_, err = keys.TrustOnFirstUse(path)
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, []int{1, 5}, []int{wrong.Line, wrong.Column})
+	put(t, path, "host #\u00a0"+fixedPublic+"\n")
+	_, err = keys.TrustOnFirstUse(path)
+	require.ErrorAs(t, err, &wrong)
+	require.Equal(t, []int{1, 7}, []int{wrong.Line, wrong.Column})
 }
