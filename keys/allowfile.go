@@ -4,7 +4,6 @@ import (
 	"context"
 	"io/fs"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -16,7 +15,8 @@ const DefaultWatchInterval = time.Second
 // changes of the file. Open one with [OpenAllowFile].
 //
 // A line is a public key, followed optionally by a space and a comment. Empty
-// lines and lines that begin with "#" are skipped:
+// lines and lines that begin with "#" are skipped. The file is UTF-8 without a byte-order
+// mark; characters that hide what it says are refused with a [*TextError]:
 //
 //	# clients of the greeter
 //	sealport1… alice, laptop
@@ -48,7 +48,7 @@ func OpenAllowFile(path string) (*AllowFile, error) {
 	if err != nil {
 		return nil, step("opening allow file", err)
 	}
-	f := &AllowFile{file: trustFile{path: path, parse: parseAllowLine}}
+	f := &AllowFile{file: trustFile{path: path, format: allowFormat}}
 	if err := f.Reload(); err != nil {
 		return nil, err
 	}
@@ -60,10 +60,10 @@ func OpenAllowFile(path string) (*AllowFile, error) {
 	return f, nil
 }
 
-func parseAllowLine(line string) (string, PublicKey, error) {
-	key, err := ParsePublicKey(strings.Fields(line)[0])
+var allowFormat = lineFormat{1, func(fields []string) (string, PublicKey, error) {
+	key, err := ParsePublicKey(fields[0])
 	return "", key, err
-}
+}}
 
 // Verify returns nil if key is in the file now, else an [*UntrustedError] with the
 // file's path. It returns [ErrTrustFile] if the file cannot be used. It blocks on

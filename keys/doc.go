@@ -45,9 +45,38 @@
 // package clears the buffers that it owns. It does not protect against an attacker
 // who can read this process's memory.
 //
-// File checks look at owners and mode bits, not at access control lists. Files
-// work on Linux and Darwin; on other systems functions that use files return
-// [errors.ErrUnsupported]. Keys in memory work everywhere.
+// File checks look at owners, mode bits and, on Linux, POSIX access control lists; not at
+// the lists of Darwin, and not at who is in a group. Files work on Linux and Darwin; on
+// other systems functions that use files return [errors.ErrUnsupported]. Keys in memory
+// work everywhere.
+//
+// # Services and containers
+//
+// A service manager can provide the key file: with LoadCredential= of systemd it is
+// $CREDENTIALS_DIRECTORY/NAME, which belongs to root and which only the service can read.
+// [LoadFile] accepts it as it is. Secrets of containers are often readable by a group or by
+// everyone, and have to be accepted with [GroupMayRead] or [EveryoneMayRead]. No option
+// accepts a file that others can write or replace.
+//
+// In a user namespace, as unshare -r, bubblewrap, flatpak and rootless containers make
+// it, all users that it does not know look like one, 65534, and root is usually among
+// them. Directories of such an owner are accepted on the way to a file, except in a
+// directory in which others can create entries, such as /tmp. Here sealport cannot be
+// sure: a directory of another user of the machine looks like root's. That user cannot
+// make a file that is accepted, because a file must belong to this process's user or to
+// root of the namespace, but can hide one, or put another file of this user in its
+// place. So do not use paths through the directories of other users. Files of an unknown
+// owner are refused, also root's in /etc: use a copy that belongs to the user. All this
+// needs /proc; without it, only what belongs to users that the namespace knows is
+// accepted.
+//
+// # File systems
+//
+// Files are written atomically and synced. Where a file system cannot sync directories, a
+// crash of the system may undo a change. Where it has neither hard links nor renames that
+// do not replace (renameat2), new key files cannot be created. Where it does not keep
+// owners and modes, as vfat, nothing is written unless it is mounted for this user only
+// (uid=, umask=077).
 //
 // X25519, ChaCha20-Poly1305 and BLAKE2b are not part of the FIPS 140-3 module. In a
 // program with GODEBUG=fips140=only, whatever takes or returns a private key, as text,

@@ -40,12 +40,12 @@ func ParseKeyFile(content []byte) (PrivateKey, error) { return parseKeyFile(cont
 
 // ParseAllowFile is the parser of allow-lists, for fuzzing.
 func ParseAllowFile(content []byte) (map[string][]PublicKey, error) {
-	return listed(parseTrustFile(content, parseAllowLine))
+	return listed(parseTrustFile(content, allowFormat))
 }
 
 // ParseKnownHosts is the parser of known hosts, for fuzzing.
 func ParseKnownHosts(content []byte) (map[string][]PublicKey, error) {
-	return listed(parseTrustFile(content, parseKnownLine))
+	return listed(parseTrustFile(content, knownFormat))
 }
 
 func listed(sets map[string]*keySet, err error) (map[string][]PublicKey, error) {

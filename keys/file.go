@@ -1,11 +1,12 @@
 package keys
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
+	"strings"
 
 	"github.com/sealport/sealport/keys/internal/safefile"
 )
@@ -14,8 +15,15 @@ var (
 	// ErrInsecureFile is returned for a key or trust file that another user
 	// could have read or written, or whose path leads through a directory or
 	// symbolic link that another user could change. The text names the file,
-	// directory or link and how to correct it. Nothing was read or written.
+	// directory or link, who can do what, and how to correct it. Nothing was read or
+	// written.
 	ErrInsecureFile = safefile.ErrInsecure
+
+	// ErrNotDurable is returned if a file was written, replaced or deleted, and
+	// everyone sees it so, but the disk did not confirm it: after a crash of the
+	// system the file may be as it was before. All other errors of this package
+	// that concern files mean that the file is unchanged.
+	ErrNotDurable = safefile.ErrNotDurable
 
 	// ErrKeyExists is returned instead of overwriting a key.
 	ErrKeyExists = errors.New("keys: key already exists")
@@ -34,9 +42,13 @@ const maxKeyFile = 16 << 10
 // passphrase, for as long as Lock takes.
 //
 // It fails with [ErrKeyExists] if the file exists, [ErrInsecureFile] if others have
-// access to the directory or can replace it, [ErrNoKey] for the zero key, or an error
-// of the file system. After an error there is no new key file, except if the directory
-// could not be written to the disk (fsync) after the file was there.
+// access to the directory or can replace it, [ErrNoKey] for the zero key,
+// [errors.ErrUnsupported] if the file system cannot create a file without replacing one
+// that exists, or another error of the file system. After an error there is no new key
+// file, except after [ErrNotDurable].
+//
+// A SaveFile that is killed may leave a temporary file with the key in the directory,
+// with mode 0600. The next SaveFile for the same path removes it.
 func SaveFile(path string, k PrivateKey, passphrase []byte) error {
 	if err := checkFIPS(); err != nil {
 		return err
@@ -76,14 +88,21 @@ func writeKeyFile(path string, k PrivateKey, passphrase []byte, replace bool) er
 // nil, and clears the slice that it returns. LoadFile blocks on the disk, on
 // passphrase, and for as long as [Unlock] takes.
 //
+// The file must belong to root or the user of this process, and be closed to others,
+// with mode 0600 or 0400. There are two exceptions: a file of root may be readable by
+// the effective group of this process, if it does not run as root, as service managers
+// make it; and others may read it as accepted says. Who else is in that group is not
+// checked. On Linux, access control lists count as well.
+//
 // It fails with [ErrKeyNotFound], [ErrInsecureFile], [ErrMalformedKey],
 // [ErrLockedKey] if the key is locked and passphrase is nil, [ErrPassphrase] for a
-// wrong passphrase, the error of passphrase, or an error of the file system.
-func LoadFile(path string, passphrase func() ([]byte, error)) (PrivateKey, error) {
+// wrong passphrase, the error of passphrase, or an error of the file system. A
+// [*TextError] says where the file has a character that does not belong there.
+func LoadFile(path string, passphrase func() ([]byte, error), accepted ...Access) (PrivateKey, error) {
 	if err := checkFIPS(); err != nil {
 		return PrivateKey{}, err
 	}
-	content, _, err := safefile.Read(path, maxKeyFile, safefile.Private)
+	content, _, err := safefile.Read(path, maxKeyFile, safefile.Private, accesses(accepted)...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return PrivateKey{}, fmt.Errorf("%w: %s", ErrKeyNotFound, path)
 	}
@@ -101,14 +120,15 @@ func LoadFile(path string, passphrase func() ([]byte, error)) (PrivateKey, error
 // parseKeyFile finds the one key among comments and empty lines.
 func parseKeyFile(content []byte, passphrase func() ([]byte, error)) (PrivateKey, error) {
 	var text string
-	for line := range bytes.Lines(content) {
-		line = bytes.TrimSpace(line)
+	for line, err := range textLines(content, math.MaxInt) {
 		switch {
-		case len(line) == 0 || line[0] == '#':
+		case err != nil:
+			return PrivateKey{}, err
+		case len(line.fields) == 0:
 		case text != "":
-			return PrivateKey{}, fmt.Errorf("%w: more than one key in the file", ErrMalformedKey)
+			return PrivateKey{}, fmt.Errorf("%w: line %d: more than one key in the file", ErrMalformedKey, line.number)
 		default:
-			text = string(line)
+			text = strings.Trim(line.text, " \t")
 		}
 	}
 	if text == "" {

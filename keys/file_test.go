@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -294,4 +295,47 @@ func FuzzUnlock(f *testing.F) {
 			require.ErrorIs(t, err, keys.ErrPassphrase)
 		}
 	})
+}
+
+// TestAcceptedAccess has key files that others can read, as containers provide them.
+func TestAcceptedAccess(t *testing.T) {
+	dir := directory(t)
+	k := keys.Generate()
+	s := &keys.FileStore{Dir: dir}
+	require.NoError(t, s.Save(t.Context(), "a", k))
+	path, err := s.Path("a")
+	require.NoError(t, err)
+	load := func(accepted ...keys.Access) error {
+		got, err := keys.LoadFile(path, nil, accepted...)
+		if err == nil {
+			require.True(t, k.Equal(got))
+		}
+		store := &keys.FileStore{Dir: dir, Accepted: accepted}
+		_, storeErr := store.Load(t.Context(), "a")
+		require.Equal(t, err == nil, storeErr == nil)
+		return err
+	}
+	fi, err := os.Stat(path)
+	require.NoError(t, err)
+	gid := int(fi.Sys().(*syscall.Stat_t).Gid)
+
+	require.NoError(t, os.Chmod(path, 0o640))
+	require.ErrorIs(t, load(), keys.ErrInsecureFile)
+	require.ErrorIs(t, load(keys.Access{}, keys.GroupMayRead(gid+1)), keys.ErrInsecureFile)
+	require.NoError(t, load(keys.GroupMayRead(gid+1), keys.GroupMayRead(gid)))
+	require.NoError(t, load(keys.EveryoneMayRead()))
+
+	require.NoError(t, os.Chmod(path, 0o444))
+	require.ErrorIs(t, load(keys.GroupMayRead(gid)), keys.ErrInsecureFile)
+	require.NoError(t, load(keys.EveryoneMayRead()))
+
+	// Nothing lets others write.
+	for _, mode := range []os.FileMode{0o620, 0o602, 0o646, 0o664} {
+		require.NoError(t, os.Chmod(path, mode))
+		require.ErrorIs(t, load(keys.EveryoneMayRead(), keys.GroupMayRead(gid)), keys.ErrInsecureFile, "%o", mode)
+	}
+	require.Panics(t, func() { keys.GroupMayRead(-1) })
+	if none := int64(1)<<32 - 1; int64(int(none)) == none { // not in 32 bits
+		require.Panics(t, func() { keys.GroupMayRead(int(none)) })
+	}
 }

@@ -81,15 +81,14 @@ func TrustOnFirstUse(path string) (*KnownHosts, error) {
 			return nil, step("creating the directory of known hosts", err)
 		}
 	}
-	h := &KnownHosts{file: trustFile{path: path, parse: parseKnownLine}}
+	h := &KnownHosts{file: trustFile{path: path, format: knownFormat}}
 	if err := h.Reload(); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
-func parseKnownLine(line string) (string, PublicKey, error) {
-	fields := strings.Fields(line)
+var knownFormat = lineFormat{2, func(fields []string) (string, PublicKey, error) {
 	if len(fields) < 2 {
 		return "", PublicKey{}, fmt.Errorf("%w: the line needs an endpoint and a key", ErrMalformedKey)
 	}
@@ -98,7 +97,7 @@ func parseKnownLine(line string) (string, PublicKey, error) {
 	}
 	key, err := ParsePublicKey(fields[1])
 	return fields[0], key, err
-}
+}}
 
 // Verify returns nil if key is remembered for endpoint, or no key is. It remembers
 // nothing: see [KnownHosts.Learn].
@@ -117,7 +116,8 @@ func (h *KnownHosts) Verify(_ context.Context, endpoint string, key PublicKey) e
 // Learn implements [Learner]: if no key is remembered for endpoint, it remembers key.
 //
 // It returns the errors of [KnownHosts.Verify], and ctx's error or the file system's if
-// key cannot be remembered. It blocks on the disk and, for a first use, on other
+// key cannot be remembered. After [ErrNotDurable] it is remembered, but perhaps not after
+// a crash of the system. It blocks on the disk and, for a first use, on other
 // processes that write the file, until ctx ends.
 func (h *KnownHosts) Learn(ctx context.Context, endpoint string, key PublicKey) error {
 	known, err := h.check(endpoint, key)
@@ -177,7 +177,7 @@ func (h *KnownHosts) Forget(ctx context.Context, endpoint string) error {
 		}
 		kept := []byte{} // nil would leave the file as it is
 		for line := range strings.Lines(string(content)) {
-			if fields := strings.Fields(line); len(fields) > 0 && fields[0] == endpoint {
+			if fields := splitFields(line); len(fields) > 0 && fields[0] == endpoint {
 				continue
 			}
 			kept = append(kept, line...)
@@ -215,12 +215,12 @@ func checkHost(endpoint string, key PublicKey) error {
 // update changes the file under a lock that excludes other processes. edit is called
 // with the content, with mu held and the keys up to date. It returns what to write,
 // or nil for no change.
-func (h *KnownHosts) update(ctx context.Context, edit func(content []byte) ([]byte, error)) (err error) {
+func (h *KnownHosts) update(ctx context.Context, edit func(content []byte) ([]byte, error)) error {
 	unlock, err := safefile.Lock(ctx, h.file.path+".lock")
 	if err != nil {
 		return step("locking known hosts", err)
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
+	defer func() { _ = unlock() }() // nothing was written to the lock file
 
 	h.file.mu.Lock()
 	revoked := h.file.reloadLocked()

@@ -44,8 +44,7 @@ func CheckName(name string) error {
 	if len(name) == 0 || len(name) > maxName {
 		return fmt.Errorf("%w: %d bytes, not 1 to %d", ErrKeyName, len(name), maxName)
 	}
-	for i := range len(name) {
-		c := name[i]
+	for i, c := range name {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
 		case i > 0 && (c == '.' || c == '_' || c == '-'):
@@ -103,6 +102,10 @@ type FileStore struct {
 	// protected by the file's mode only, and Load fails with [ErrLockedKey] for
 	// a locked key.
 	Passphrase func(ctx context.Context, name string) ([]byte, error)
+
+	// Accepted is who else may read the key files; see [LoadFile]. Keys are saved
+	// for this user only.
+	Accepted []Access
 }
 
 var _ Store = (*FileStore)(nil)
@@ -134,7 +137,7 @@ func (s *FileStore) Load(ctx context.Context, name string) (PrivateKey, error) {
 	if s.Passphrase != nil {
 		ask = func() ([]byte, error) { return s.Passphrase(ctx, name) }
 	}
-	return LoadFile(path, ask)
+	return LoadFile(path, ask, s.Accepted...)
 }
 
 // Save implements [Store]. It blocks and fails like [SaveFile], and fails with
@@ -144,8 +147,7 @@ func (s *FileStore) Save(ctx context.Context, name string, k PrivateKey) error {
 }
 
 // Replace implements [Store]. It blocks and fails like [FileStore.Save]. After an
-// error the old key is still there, except if the directory could not be written to
-// the disk (fsync) after the key was replaced.
+// error the old key is still there, except after [ErrNotDurable].
 func (s *FileStore) Replace(ctx context.Context, name string, k PrivateKey) error {
 	path, err := s.Path(name)
 	if err != nil {
@@ -180,7 +182,8 @@ func (s *FileStore) write(ctx context.Context, name string, k PrivateKey, replac
 }
 
 // Delete implements [Store]. It blocks on the disk. It fails with [ErrKeyNotFound],
-// [ErrInsecureFile] or an error of the file system.
+// [ErrInsecureFile] or an error of the file system. After an error the key is still
+// there, except after [ErrNotDurable].
 func (s *FileStore) Delete(_ context.Context, name string) error {
 	path, err := s.Path(name)
 	if err != nil {

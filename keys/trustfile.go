@@ -1,8 +1,6 @@
 package keys
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +15,8 @@ import (
 
 // ErrTrustFile matches the error for an allow file or a file of known hosts that
 // cannot be used: it cannot be read or parsed, or others can write it. The text
-// names the file and the line. It matches [ErrUntrusted] too, because no new
+// names the file and the line, and a [*TextError] the column where a character does not
+// belong there. It matches [ErrUntrusted] too, because no new
 // connection is accepted until the file is corrected.
 var ErrTrustFile error = trustFileSentinel{}
 
@@ -45,8 +44,8 @@ const maxTrustFile = 1 << 20
 // from a file that is edited while it is used. In an allow file the endpoint is "",
 // which stands for all endpoints.
 type trustFile struct {
-	path  string
-	parse func(line string) (endpoint string, key PublicKey, err error)
+	path   string
+	format lineFormat
 
 	mu     sync.Mutex
 	loaded bool
@@ -54,6 +53,12 @@ type trustFile struct {
 	err    error              // of the last load; keys are then those of the load before
 	keys   map[string]*keySet // by endpoint
 	subs   subscriptions
+}
+
+// lineFormat is what a line of a trust file has in front of its comment.
+type lineFormat struct {
+	fields int // how many
+	parse  func(fields []string) (endpoint string, key PublicKey, err error)
 }
 
 // keySet is the keys of one endpoint, with an index because a list may be long.
@@ -100,7 +105,7 @@ func (f *trustFile) reloadLocked() []*subscription {
 		f.err = &trustFileError{f.path, err}
 		return nil
 	}
-	keys, err := parseTrustFile(content, f.parse)
+	keys, err := parseTrustFile(content, f.format)
 	if err != nil {
 		f.err = &trustFileError{f.path, err}
 		return nil
@@ -111,17 +116,18 @@ func (f *trustFile) reloadLocked() []*subscription {
 
 // parseTrustFile parses a trust file and skips "#" comments and empty lines. One
 // bad line makes the whole file unusable: it may be the line that matters.
-func parseTrustFile(content []byte, parse func(string) (string, PublicKey, error)) (map[string]*keySet, error) {
+func parseTrustFile(content []byte, format lineFormat) (map[string]*keySet, error) {
 	keys := make(map[string]*keySet)
-	lines := bufio.NewScanner(bytes.NewReader(content))
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
+	for line, err := range textLines(content, format.fields) {
+		if err != nil {
+			return nil, err
+		}
+		if len(line.fields) == 0 {
 			continue
 		}
-		endpoint, key, err := parse(line)
+		endpoint, key, err := format.parse(line.fields)
 		if err != nil {
-			return nil, step(fmt.Sprintf("line %d", n), err)
+			return nil, step(fmt.Sprintf("line %d", line.number), err)
 		}
 		set := keys[endpoint]
 		if set == nil {
@@ -132,7 +138,7 @@ func parseTrustFile(content []byte, parse func(string) (string, PublicKey, error
 			set.inOrder, set.index[key] = append(set.inOrder, key), struct{}{}
 		}
 	}
-	return keys, lines.Err() // a line of more than 64 KiB
+	return keys, nil
 }
 
 func (f *trustFile) validLocked(endpoint string, key PublicKey) bool {

@@ -8,8 +8,16 @@
 // refused by the same rule. After this walk no other user can change the path, so
 // opening it is not a race.
 //
-// It checks mode bits and owners only, not access control lists, and not file systems
-// that ignore modes.
+// On Linux it looks at modes, owners and POSIX access control lists. On Darwin it looks
+// at modes and owners, not at lists.
+//
+// In a user namespace that does not know every user, directories and links of unknown
+// owners are accepted on the way, because root's are among them, but not where others
+// can create entries, and not files: see owner.go.
+//
+// It writes by a temporary file, which a rename makes the file. Everything that can fail
+// is done before the rename, so that after an error nothing has changed; the one step
+// that comes after it has an error of its own, [ErrNotDurable].
 //
 // All functions block on the disk and may be called concurrently. They work on Linux
 // and Darwin; on other systems they return [errors.ErrUnsupported].

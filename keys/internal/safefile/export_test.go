@@ -1,5 +1,7 @@
 package safefile
 
+import "io/fs"
+
 // ChangeTime returns the time of change by which a Stamp goes.
 var ChangeTime = changeTime
 
@@ -9,3 +11,15 @@ func Settled(s Stamp) Stamp {
 	s.settled = true
 	return s
 }
+
+// Granted returns all that a file's mode and access control list grant to others.
+func Granted(mode fs.FileMode, gid uint32, acl []byte) (perm fs.FileMode, err error) {
+	all, err := grants(mode, gid, acl)
+	for _, g := range all {
+		perm |= g.perm
+	}
+	return perm, err
+}
+
+// TempPrefix begins the names of the temporary files for a path.
+var TempPrefix = tempPrefix

@@ -21,6 +21,8 @@ func supported() error {
 	return fmt.Errorf("key and trust files on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
 
-func owner(fs.FileInfo) (uint32, error)   { return 0, supported() }
-func changeTime(fi fs.FileInfo) time.Time { return fi.ModTime() }
-func tryLock(*os.File) (bool, error)      { return false, supported() }
+func owner(fs.FileInfo) (uid, gid uint32, err error) { return 0, 0, supported() }
+func changeTime(fi fs.FileInfo) time.Time            { return fi.ModTime() }
+func tryLock(*os.File) (bool, error)                 { return false, supported() }
+func renameNew(string, string) error                 { return supported() }
+func cannot(error) bool                              { return false }

@@ -18,13 +18,13 @@ const (
 
 func supported() error { return nil }
 
-// owner returns the user ID of a file's owner.
-func owner(fi fs.FileInfo) (uint32, error) {
+// owner returns the IDs of a file's owner and group.
+func owner(fi fs.FileInfo) (uid, gid uint32, err error) {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {
-		return 0, fmt.Errorf("%s: unknown owner: %w", fi.Name(), errors.ErrUnsupported)
+		return 0, 0, fmt.Errorf("%s: unknown owner: %w", fi.Name(), errors.ErrUnsupported)
 	}
-	return st.Uid, nil
+	return st.Uid, st.Gid, nil
 }
 
 // changeTime returns the time at which content or mode last changed. Unlike the time
@@ -58,4 +58,17 @@ func tryLock(f *os.File) (bool, error) {
 	default:
 		return false, fmt.Errorf("locking %s: %w", f.Name(), lockErr)
 	}
+}
+
+// cannot reports whether a file system or a sandbox refuses an operation because it
+// does not have it. There are as many ways to say so as there are of them: EINVAL is
+// what Linux returns for flags that a file system does not know and for fsync(2) of
+// what has none, EPERM for link(2) on a file system without links.
+func cannot(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.EINVAL, syscall.EPERM, syscall.ENOTTY, syscall.EMLINK} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return errors.Is(err, errors.ErrUnsupported) // ENOSYS, ENOTSUP, EOPNOTSUPP
 }

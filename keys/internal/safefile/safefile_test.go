@@ -4,6 +4,7 @@ package safefile_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -320,4 +321,66 @@ func TestStamp(t *testing.T) {
 	require.True(t, old.Changed(path), "gone")
 	put(t, path, 0o600)
 	require.True(t, old.Changed(path), "another file")
+}
+
+// TestSweep has what writers leave behind that were killed, what living ones have, and
+// what looks like it.
+func TestSweep(t *testing.T) {
+	dir := folder(t)
+	path := filepath.Join(dir, "file")
+	prefix := filepath.Join(dir, safefile.TempPrefix(path))
+	require.NotEqual(t, safefile.TempPrefix(path), safefile.TempPrefix(path+"2"))
+	there := func() (names []string) {
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		for _, e := range entries {
+			names = append(names, filepath.Join(dir, e.Name()))
+		}
+		return names
+	}
+	alive, err := os.OpenFile(prefix+"alive", os.O_RDWR|os.O_CREATE, 0o600)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Flock(int(alive.Fd()), syscall.LOCK_EX))
+	put(t, prefix+"dead", 0o600)
+	put(t, filepath.Join(dir, ".tmp-other"), 0o600)
+	require.NoError(t, os.Mkdir(prefix+"dir", 0o700))
+	require.NoError(t, os.Symlink(path, prefix+"link"))
+	kept := []string{prefix + "alive", prefix + "dir", prefix + "link", filepath.Join(dir, ".tmp-other"), path}
+
+	require.NoError(t, safefile.Write(path, []byte("one"), 0o600, true))
+	require.ElementsMatch(t, kept, there())
+	require.NoError(t, alive.Close())
+	require.ErrorIs(t, safefile.Write(path, []byte("two"), 0o600, false), fs.ErrExist)
+	require.ElementsMatch(t, kept[1:], there())
+
+	// Deleting a secret deletes its copies.
+	put(t, prefix+"dead", 0o600)
+	require.NoError(t, safefile.Remove(path))
+	require.ElementsMatch(t, kept[1:4], there())
+}
+
+// TestWritersAtTheSameTime has writers take one another's new temporary files for those
+// of killed ones: each writes all the same, or is told that another one was first.
+func TestWritersAtTheSameTime(t *testing.T) {
+	dir := folder(t)
+	path := filepath.Join(dir, "file")
+	failed := make(chan error)
+	for i := range 8 {
+		go func() {
+			var err error
+			for range 50 {
+				if e := safefile.Write(path, []byte("content"), 0o600, i%2 == 0); e != nil && !errors.Is(e, fs.ErrExist) {
+					err = e
+				}
+			}
+			failed <- err
+		}()
+	}
+	for range 8 {
+		require.NoError(t, <-failed)
+	}
+	requireContent(t, path, "content")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
 }

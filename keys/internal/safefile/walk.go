@@ -9,27 +9,6 @@ import (
 	"strings"
 )
 
-// ErrInsecure matches every [*InsecureError].
-var ErrInsecure = errors.New("file is open to other users")
-
-// InsecureError says which file or directory is open to other users, and why.
-type InsecureError struct {
-	Path   string // the file, directory or link at fault
-	Reason string // what is wrong and how to correct it
-}
-
-func (e *InsecureError) Error() string { return e.Path + ": " + e.Reason }
-
-// Unwrap returns [ErrInsecure].
-func (e *InsecureError) Unwrap() error { return ErrInsecure }
-
-const (
-	// Private forbids others to read or write, for secrets.
-	Private fs.FileMode = 0o077
-	// Unforgeable forbids others to write, for lists that may be read.
-	Unforgeable fs.FileMode = 0o022
-)
-
 // maxLinks is the most symbolic links on one path, as in Linux (path_resolution(7)).
 const maxLinks = 40
 
@@ -113,39 +92,13 @@ func checkDir(path string, fi fs.FileInfo) error {
 	if err := checkOwner(path, fi); err != nil {
 		return err
 	}
-	if fi.Mode()&Unforgeable != 0 && fi.Mode()&fs.ModeSticky == 0 {
-		return &InsecureError{path, fmt.Sprintf("directory is writable by other users: its mode is %04o; run chmod go-w", fi.Mode().Perm())}
+	if fi.Mode()&fs.ModeSticky != 0 {
+		return nil
 	}
-	return nil
-}
-
-// checkOwner checks that root or this user owns a file.
-func checkOwner(path string, fi fs.FileInfo) error {
-	uid, err := owner(fi)
-	if err != nil {
+	o := &object{path, fi, func() ([]byte, error) { return pathACL(path) }}
+	g, err := o.open(2, none)
+	if g == nil || err != nil {
 		return err
 	}
-	if uid != 0 && int(uid) != os.Geteuid() {
-		return &InsecureError{path, fmt.Sprintf("owner is user %d, but must be root or user %d; run chown", uid, os.Geteuid())}
-	}
-	return nil
-}
-
-// checkFile checks for a regular file of root or this user without the forbidden
-// bits.
-func checkFile(path string, fi fs.FileInfo, forbidden fs.FileMode) error {
-	if !fi.Mode().IsRegular() {
-		return &InsecureError{path, "not a regular file"}
-	}
-	if err := checkOwner(path, fi); err != nil {
-		return err
-	}
-	if fi.Mode()&forbidden != 0 {
-		what := "writable"
-		if forbidden&0o044 != 0 {
-			what = "readable"
-		}
-		return &InsecureError{path, fmt.Sprintf("file is %s by other users: its mode is %04o; run chmod %04o", what, fi.Mode().Perm(), fi.Mode().Perm()&^forbidden)}
-	}
-	return nil
+	return &InsecureError{path, fmt.Sprintf("%s can %s: its mode is %04o; %s", g.who(), g.can(true), fi.Mode().Perm(), dirAdvice(*g))}
 }

@@ -1,0 +1,190 @@
+package safefile_test
+
+import (
+	"encoding/binary"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sealport/sealport/keys/internal/safefile"
+)
+
+// The users of these tests. A service has a group of its own and is in one that it
+// shares with others.
+const (
+	service = 12345
+	shared  = 23456
+	alien   = 34567
+)
+
+// acl returns an access control list: of the owner, these entries of a tag, permissions
+// and an ID, and a mask.
+func acl(mask uint16, entries ...[3]uint32) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, 2)
+	add := func(tag, perm uint16, id uint32) {
+		b = binary.LittleEndian.AppendUint16(b, tag)
+		b = binary.LittleEndian.AppendUint16(b, perm)
+		b = binary.LittleEndian.AppendUint32(b, id)
+	}
+	const none = 1<<32 - 1
+	add(1, 6, none)
+	for _, e := range entries {
+		if e[0] == 2 {
+			add(2, uint16(e[1]), e[2])
+		}
+	}
+	add(4, 0, none)
+	for _, e := range entries {
+		if e[0] == 8 {
+			add(8, uint16(e[1]), e[2])
+		}
+	}
+	add(16, mask, none)
+	add(32, 0, none)
+	return b
+}
+
+func ofUser(perm, id uint32) [3]uint32  { return [3]uint32{2, perm, id} }
+func ofGroup(perm, id uint32) [3]uint32 { return [3]uint32{8, perm, id} }
+
+// accepted is short for the last argument of Read.
+type accepted []safefile.Access
+
+// serviceFiles are what root can make for a service.
+var serviceFiles = []struct {
+	name      string
+	file      entry
+	forbidden fs.FileMode
+	accepted  accepted
+	who       string // the error says this, "" if the file is accepted
+	advice    string
+}{
+	{"root's for the service's group", entry{gid: service, mode: 0o440}, safefile.Private, nil, "", ""},
+	{"root's for the service's group, with mode 0640", entry{gid: service, mode: 0o640}, safefile.Private, nil, "", ""},
+	{"the group can write", entry{gid: service, mode: 0o460}, safefile.Private, accepted{safefile.GroupMayRead(service), safefile.EveryoneMayRead()}, "group 12345 can write", "chmod g-w"},
+	{"a list that the group can write", entry{gid: service, mode: 0o664}, safefile.Unforgeable, nil, "group 12345 can write", "chmod g-w"},
+	{"a group with others", entry{gid: shared, mode: 0o440}, safefile.Private, accepted{safefile.GroupMayRead(service)}, "group 23456 can read", "run chgrp 12345 and chmod 0440"},
+	{"a group that is accepted", entry{gid: shared, mode: 0o440}, safefile.Private, accepted{safefile.GroupMayRead(alien), safefile.GroupMayRead(shared)}, "", ""},
+	{"everyone", entry{mode: 0o444}, safefile.Private, accepted{safefile.GroupMayRead(0)}, "every user can read", "run chgrp 12345 and chmod 0440"},
+	{"everyone, accepted", entry{mode: 0o444}, safefile.Private, accepted{safefile.EveryoneMayRead()}, "", ""},
+	{"a zero Access accepts nothing", entry{mode: 0o444}, safefile.Private, make(accepted, 1), "every user can read", ""},
+	{"everyone can write", entry{mode: 0o446}, safefile.Private, accepted{safefile.EveryoneMayRead()}, "every user can write", "chmod o-w"},
+	{"the service's own", entry{uid: service, gid: service, mode: 0o640}, safefile.Private, nil, "group 12345 can read", "run chmod 0600"},
+	{"the service's own, accepted", entry{uid: service, gid: service, mode: 0o640}, safefile.Private, accepted{safefile.GroupMayRead(service)}, "", ""},
+	{"another user's", entry{uid: alien, gid: service, mode: 0o440}, safefile.Private, accepted{safefile.GroupMayRead(service), safefile.EveryoneMayRead()}, "owner is user 34567", "chown 12345"},
+
+	// Access control lists, which systemd uses where it can.
+	{"a list for the service", entry{mode: 0o440, acl: acl(4, ofUser(4, service))}, safefile.Private, nil, "", ""},
+	{"a list for the service, with root in it", entry{mode: 0o440, acl: acl(4, ofUser(4, service), ofUser(6, 0))}, safefile.Private, nil, "", ""},
+	{"a list for another user too", entry{mode: 0o440, acl: acl(4, ofUser(4, service), ofUser(4, alien))}, safefile.Private, accepted{safefile.GroupMayRead(0)}, "user 34567 can read", "setfacl -x u:34567"},
+	{"a list for a group", entry{mode: 0o440, acl: acl(4, ofGroup(4, shared))}, safefile.Private, nil, "group 23456 can read", "run chgrp 12345 and chmod 0440"},
+	{"a list for a group that is accepted", entry{mode: 0o440, acl: acl(4, ofGroup(4, shared))}, safefile.Private, accepted{safefile.GroupMayRead(shared)}, "", ""},
+	{"a list with which another user can write", entry{mode: 0o460, acl: acl(6, ofUser(4, service), ofUser(6, alien))}, safefile.Private, accepted{safefile.EveryoneMayRead()}, "user 34567 can write", "setfacl"},
+	{"the same, masked, for a key", entry{mode: 0o440, acl: acl(4, ofUser(4, service), ofUser(6, alien))}, safefile.Private, accepted{safefile.EveryoneMayRead()}, "", ""},
+	{"the same, masked", entry{mode: 0o440, acl: acl(4, ofUser(4, service), ofUser(6, alien))}, safefile.Unforgeable, nil, "", ""},
+}
+
+// TestServiceManagers has a service read what root made for it, as systemd does for
+// LoadCredential with User, and containers do for their secrets: in a directory that
+// only its group can read, on a file system that the service cannot write.
+func TestServiceManagers(t *testing.T) {
+	systems := []string{"tmpfs", "ramfs"}
+	switch {
+	case inside() == "":
+		needRoot(t)
+		runInside(t, mountNamespace, systemDir(t))
+	case os.Geteuid() == 0:
+		for _, system := range systems {
+			dir := filepath.Join(inside(), system)
+			require.NoError(t, os.Mkdir(dir, 0o700))
+			require.NoError(t, syscall.Mount("test", dir, system, 0, ""))
+			for _, f := range serviceFiles {
+				if f.file.acl != nil && system == "ramfs" {
+					continue // it has no lists
+				}
+				f.file.path = fileName(f.name)
+				f.file.make(t, dir)
+			}
+			require.NoError(t, os.Chown(dir, 0, service))
+			require.NoError(t, os.Chmod(dir, 0o550))
+		}
+		runInside(t, as(service, service, shared), inside())
+	default:
+		for _, system := range systems {
+			for _, f := range serviceFiles {
+				if f.file.acl != nil && system == "ramfs" {
+					continue
+				}
+				path := filepath.Join(inside(), system, fileName(f.name))
+				data, _, err := safefile.Read(path, 100, f.forbidden, f.accepted...)
+				if f.who == "" {
+					assert.NoError(t, err, "%s: %s", system, f.name)
+					continue
+				}
+				if !assert.Error(t, err, "%s: %s", system, f.name) {
+					continue
+				}
+				requireInsecure(t, err, path)
+				assert.Contains(t, err.Error(), f.who)
+				assert.Contains(t, err.Error(), f.advice)
+				assert.Nil(t, data)
+			}
+		}
+	}
+}
+
+func fileName(test string) string { return strings.ReplaceAll(test, " ", "-") }
+
+// TestDirectoriesWithLists has lists decide who can replace a file.
+func TestDirectoriesWithLists(t *testing.T) {
+	dirs := []struct {
+		dir entry
+		who string
+	}{
+		{entry{path: "mine/", mode: 0o770, acl: acl(7, ofUser(7, service))}, ""},
+		{entry{path: "masked/", mode: 0o750, acl: acl(5, ofUser(7, alien), ofUser(5, service))}, ""},
+		{entry{path: "others/", mode: 0o770, acl: acl(7, ofUser(5, service), ofUser(7, alien))}, "user 34567 can replace"},
+		{entry{path: "group/", mode: 0o775, gid: service}, "group 12345 can replace"},
+	}
+	if inside() == "" {
+		needRoot(t)
+		dir := systemDir(t)
+		for _, d := range dirs {
+			d.dir.make(t, dir)
+			entry{path: d.dir.path + "key", uid: service, mode: 0o600}.make(t, dir)
+		}
+		runInside(t, as(service, service), dir)
+		return
+	}
+	for _, d := range dirs {
+		dir := filepath.Join(inside(), d.dir.path)
+		_, _, err := safefile.Read(filepath.Join(dir, "key"), 100, safefile.Private)
+		if d.who == "" {
+			assert.NoError(t, err, d.dir.path)
+			continue
+		}
+		requireInsecure(t, err, dir)
+		assert.Contains(t, err.Error(), d.who)
+	}
+}
+
+// FuzzACL has lists that no kernel writes. Nothing is granted that the mask does not
+// have.
+func FuzzACL(f *testing.F) {
+	f.Add(acl(4, ofUser(4, service), ofGroup(6, shared)), uint32(0o640), uint32(1))
+	f.Add([]byte{2, 0, 0, 0, 1}, uint32(0o640), uint32(1))
+	f.Fuzz(func(t *testing.T, list []byte, mode, gid uint32) {
+		granted, err := safefile.Granted(fs.FileMode(mode&0o777), gid, list)
+		if err != nil {
+			require.Zero(t, granted)
+			return
+		}
+		require.Zero(t, granted&^fs.FileMode(mode>>3|mode)&7)
+	})
+}
