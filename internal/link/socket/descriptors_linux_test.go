@@ -131,6 +131,21 @@ func TestRefuseDescriptors(t *testing.T) {
 	require.ErrorIs(t, server.Send(hung(t), []byte("more"), nil, raw), unix.EPERM)
 }
 
+// A peer that has left something unread is heard out, and the same is said of it, when the
+// socket refuses descriptors since.
+func TestRefuseDescriptorsAfterReset(t *testing.T) {
+	a, b := openPair(t)
+	require.NoError(t, a.Send(hung(t), []byte("unread"), nil, -1))
+	require.NoError(t, b.Send(hung(t), []byte("data"), nil, -1))
+	require.NoError(t, b.Close())
+	require.NoError(t, a.RefuseDescriptors())
+	_, _, err := a.Receive(hung(t), make([]byte, 10))
+	require.ErrorIs(t, err, socket.ErrReset)
+	require.Equal(t, "data", receive(t, a))
+	_, _, err = a.Receive(hung(t), make([]byte, 10))
+	require.Equal(t, io.EOF, err)
+}
+
 // sendSlow sends a descriptor that takes an hour to close, as the last of some.
 func sendSlow(t *testing.T, raw int, data string, fds ...int) {
 	t.Helper()
