@@ -129,6 +129,38 @@ func TestRefuseDescriptors(t *testing.T) {
 	ctl.Close()
 	require.NoError(t, client.RefuseDescriptors())
 	require.ErrorIs(t, server.Send(hung(t), []byte("more"), nil, raw), unix.EPERM)
+
+	client, err = socket.Dial(hung(t), path, false)
+	require.NoError(t, err)
+	defer client.Close()
+	server, err = l.Accept()
+	require.NoError(t, err)
+	defer server.Close()
+	require.ErrorIs(t, server.Send(hung(t), []byte("answer"), nil, raw), unix.EPERM, "the client allows none")
+}
+
+// To look for descriptors in the queue leaves the socket's credentials as they are.
+func TestRefuseDescriptorsKeepsCredentials(t *testing.T) {
+	for name, want := range map[string]bool{"with": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			a, b := openPair(t)
+			if !want {
+				require.NoError(t, a.StopCredentials())
+			}
+			for range 2 {
+				require.NoError(t, b.Send(hung(t), []byte("data"), nil, -1))
+			}
+			require.NoError(t, a.RefuseDescriptors())
+			require.NoError(t, b.Send(hung(t), []byte("data"), nil, -1))
+			for range 3 {
+				_, ctl, err := a.Receive(hung(t), make([]byte, 10))
+				require.NoError(t, err)
+				require.Equal(t, want, ctl.HasCred)
+				require.Equal(t, want, ctl.PIDFD >= 0)
+				ctl.Close()
+			}
+		})
+	}
 }
 
 // A peer that has left something unread is heard out, and the same is said of it, when the
