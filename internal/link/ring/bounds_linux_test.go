@@ -87,3 +87,27 @@ func TestFrameLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingBehindTheEnd: a consumer reads nothing behind the end marker, whether that
+// came with it or later.
+func TestNothingBehindTheEnd(t *testing.T) {
+	const size = ring.MinSize
+	m, raw := shared(t, size)
+	_, in := m.Ends(ring.Host)
+	binary.LittleEndian.PutUint32(raw[toHostData:], 1<<32-1)
+	for i := 8; i < 64; i += 8 {
+		binary.LittleEndian.PutUint32(raw[toHostData+i:], 4)
+	}
+	for _, tail := range []uint64{32, 64, size + 8} {
+		require.NoError(t, put64(raw, toHost+tailWord, tail))
+		for range 2 {
+			_, err := in.Fill()
+			require.NoError(t, err)
+			require.True(t, in.Ended())
+			require.False(t, in.Buffered())
+			_, ok := in.Next()
+			require.False(t, ok)
+		}
+	}
+	require.Zero(t, in.Frames())
+}
