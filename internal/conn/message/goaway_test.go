@@ -68,12 +68,16 @@ func TestGoAway(t *testing.T) {
 
 // A Conn that is not told to follow goes on.
 func TestGoAwayIsNotFollowed(t *testing.T) {
-	a, b := pair(t, plain)
+	la, lb := mem.Pair()
+	a, b := conn(t, la, plain), conn(t, lb, plain)
 	b.GoAway()
-	require.NoError(t, a.Send(hung(t), []byte("on")))
-	p, err := b.Receive(hung(t))
-	require.NoError(t, err)
-	require.Equal(t, "on", string(p))
+	await(t, la.GoingAway().Done())
+	for range 100 {
+		require.NoError(t, a.Send(hung(t), []byte("on")))
+		p, err := b.Receive(hung(t))
+		require.NoError(t, err)
+		require.Equal(t, "on", string(p))
+	}
 }
 
 // Close ends a Conn that follows although its peer, which is full, does not read.
