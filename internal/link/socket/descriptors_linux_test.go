@@ -139,6 +139,18 @@ func TestRefuseDescriptors(t *testing.T) {
 	require.ErrorIs(t, server.Send(hung(t), []byte("answer"), nil, raw), unix.EPERM, "the client allows none")
 }
 
+// A descriptor that was sent before is not received after, even where one is expected.
+func TestDescriptorBeforeRefusing(t *testing.T) {
+	c, raw := rawPair(t)
+	if !refusing(raw) {
+		t.Skip("needs SO_PASSRIGHTS (Linux 6.16)")
+	}
+	sendDescriptors(t, raw, "data", raw)
+	require.ErrorIs(t, c.RefuseDescriptors(), socket.ErrDescriptor)
+	_, _, err := c.ReceiveDescriptor(hung(t), make([]byte, 10))
+	require.ErrorIs(t, err, socket.ErrDescriptor)
+}
+
 // To look for descriptors in the queue leaves the socket's credentials as they are.
 func TestRefuseDescriptorsKeepsCredentials(t *testing.T) {
 	for name, want := range map[string]bool{"with": true, "without": false} {
@@ -286,4 +298,8 @@ func TestFrameWithDescriptor(t *testing.T) {
 		require.ErrorIs(t, err, link.ErrProtocol)
 	}
 	await(t, l.Gone().Done())
+	for err = nil; err == nil; { // a write does not wait for room, which never comes
+		err = l.WriteFrame(hung(t), nil, make([]byte, 1000))
+	}
+	require.ErrorIs(t, err, link.ErrClosed)
 }

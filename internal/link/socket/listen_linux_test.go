@@ -105,6 +105,10 @@ func TestDialWaitsForTheBacklog(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = c.Close() })
 	}
+	for range 200 { // more than may wait at a time
+		_, err := socket.Dial(ended(), path, false)
+		require.ErrorIs(t, err, context.Canceled)
+	}
 	dialled := make(chan error, 1)
 	go func() {
 		c, err := socket.Dial(hung(t), path, false)
@@ -232,4 +236,29 @@ func TestAdoptFails(t *testing.T) {
 	_, err = l.Accept()
 	require.ErrorIs(t, err, os.ErrClosed)
 	require.Equal(t, before, openFiles())
+}
+
+// A client that has connected before the listening socket was adopted sends its credentials.
+func TestAdoptWithAClientThatWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+	require.NoError(t, unix.Listen(fd, 1))
+	client, err := socket.Dial(hung(t), path, false)
+	require.NoError(t, err)
+	defer client.Close()
+	l, err := socket.Adopt(fd)
+	require.NoError(t, err)
+	defer l.Close()
+	server, err := l.Accept()
+	require.NoError(t, err)
+	defer server.Close()
+	require.NoError(t, client.Send(hung(t), []byte("hello"), nil, -1))
+	_, ctl, err := server.Receive(hung(t), make([]byte, 10))
+	require.NoError(t, err)
+	require.True(t, ctl.HasCred)
+	require.EqualValues(t, os.Getpid(), ctl.Cred.PID)
+	require.GreaterOrEqual(t, ctl.PIDFD, 0)
+	ctl.Close()
 }

@@ -136,27 +136,34 @@ func TestUnacknowledgedAfterClose(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
-// TestPeerBehindAFrame: while a frame waits to be read, what the peer does behind it is
-// noticed.
+// TestPeerBehindAFrame: while the reader has a frame in hand, what the peer does behind it
+// is noticed.
 func TestPeerBehindAFrame(t *testing.T) {
 	p := pairs{sockets: refusingPair, of: make(map[link.Link]*socket.Conn)}
-	a, b := p.pair(t)
-	for range 2 {
-		require.NoError(t, b.WriteFrame(hung(t), nil, []byte("frame")))
+	for name, dies := range map[string]bool{"asks": false, "asks and dies": true} {
+		t.Run(name, func(t *testing.T) {
+			a, b := p.pair(t)
+			for range 2 {
+				require.NoError(t, b.WriteFrame(hung(t), nil, []byte("frame")))
+			}
+			_, err := a.ReadFrame(hung(t))
+			require.NoError(t, err)
+			b.GoAway()
+			await(t, a.GoingAway().Done())
+			require.NoError(t, b.GoingAway().Err(), "it was not asked")
+			if dies {
+				require.NoError(t, p.of[b].Close())
+				await(t, a.Gone().Done())
+			}
+			_, err = a.ReadFrame(hung(t))
+			require.NoError(t, err)
+			if !dies {
+				require.NoError(t, a.Gone().Err())
+			}
+			require.NoError(t, a.Close())
+			_ = b.Close()
+		})
 	}
-	b.GoAway()
-	await(t, a.GoingAway().Done())
-	for range 2 {
-		_, err := a.ReadFrame(hung(t))
-		require.NoError(t, err)
-	}
-	require.NoError(t, a.Gone().Err())
-	require.NoError(t, a.WriteFrame(hung(t), nil, []byte("frame")))
-	require.NoError(t, p.of[a].Close())
-	await(t, b.Gone().Done())
-	require.NoError(t, b.GoingAway().Err(), "it has not asked")
-	require.NoError(t, b.Close())
-	_ = a.Close()
 }
 
 // TestReadAfterInterrupt: it is interrupted, whatever the peer has done.
@@ -184,6 +191,7 @@ func TestLastFrames(t *testing.T) {
 	t.Run("large", func(t *testing.T) {
 		a, b := p.pair(t)
 		require.NoError(t, a.CloseWrite(hung(t), most))
+		require.EqualValues(t, 1, a.Unacknowledged())
 		frame, err := b.ReadFrame(hung(t))
 		require.NoError(t, err)
 		require.Len(t, frame, socket.MaxFrame)
