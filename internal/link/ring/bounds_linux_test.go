@@ -45,6 +45,9 @@ func TestHeadNeverGoesBack(t *testing.T) {
 				return
 			}
 			require.ErrorIs(t, err, ring.ErrCorrupt)
+			short, err := out.Arm(framed)
+			require.ErrorIs(t, err, ring.ErrCorrupt)
+			require.False(t, short, "not to sleep by it")
 			require.NoError(t, put64(raw, toClient+headWord, 8*framed))
 			for range 20 { // until it would look at the head
 				if _, err = write(); err != nil {
@@ -98,11 +101,12 @@ func TestNothingBehindTheEnd(t *testing.T) {
 	for i := 8; i < 64; i += 8 {
 		binary.LittleEndian.PutUint32(raw[toHostData+i:], 4)
 	}
-	for _, tail := range []uint64{32, 64, size + 8} {
+	for i, tail := range []uint64{32, 64, size + 8} {
 		require.NoError(t, put64(raw, toHost+tailWord, tail))
-		for range 2 {
-			_, err := in.Fill()
+		for again := range 2 {
+			n, err := in.Fill()
 			require.NoError(t, err)
+			require.Equal(t, i+again > 0, n == 0)
 			require.True(t, in.Ended())
 			require.False(t, in.Buffered())
 			_, ok := in.Next()
