@@ -135,4 +135,6 @@ func TestFinalErrorAsTheContextEnds(t *testing.T) {
 	a := conn(t, failing{mine, cancel}, plain)
 	require.ErrorIs(t, a.Send(ctx, nil), link.ErrPeerGone)
 	require.ErrorIs(t, a.CloseWrite(hung(t)), link.ErrPeerGone, "it is final")
+	require.NoError(t, a.Close())
+	require.ErrorIs(t, a.Send(hung(t), nil), link.ErrPeerGone, "also after Close")
 }
