@@ -66,6 +66,11 @@ func TestBufferedIsWhatNextReturns(t *testing.T) {
 		write(t, out, 20)
 	}
 	require.Equal(t, 100, readAll(t, in))
+	out, in = ends(t, 256<<10)
+	for range 10 {
+		write(t, out, 60_000) // of which a part comes first
+		require.Equal(t, 1, readAll(t, in))
+	}
 }
 
 // A frame that just fits is written, also if the room was made only now.
