@@ -28,13 +28,9 @@ func byHand(t *testing.T, v variant, config handshake.Config, client *handshake.
 
 	static := fixedKey(t, 0xa2)
 	host, err := noise.NewHandshakeState(noise.Config{
-		CipherSuite: noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashBLAKE2b),
-		Pattern:     noisePattern,
-		Prologue: slices.Concat([]byte("sealport"), offer,
-			[]byte{0, byte(len(config.Endpoint))}, []byte(config.Endpoint),
-			[]byte{0, byte(len(config.InitiatorIdentity))}, config.InitiatorIdentity,
-			[]byte{0, byte(len(config.ResponderIdentity))}, config.ResponderIdentity,
-			[]byte{0, byte(len(config.Binding))}, config.Binding),
+		CipherSuite:           noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashBLAKE2b),
+		Pattern:               noisePattern,
+		Prologue:              prologueByHand(offer, config),
 		PresharedKeyPlacement: v.messages(),
 		StaticKeypair:         noise.DHKey{Private: slices.Repeat([]byte{0xa2}, 32), Public: static.Public().Bytes()},
 	})
@@ -83,6 +79,14 @@ func byHand(t *testing.T, v variant, config handshake.Config, client *handshake.
 	return host.ChannelBinding(), s1.UnsafeKey(), s2.UnsafeKey()
 }
 
+func prologueByHand(offer []byte, config handshake.Config) []byte {
+	return slices.Concat([]byte("sealport"), offer,
+		[]byte{0, byte(len(config.Endpoint))}, []byte(config.Endpoint),
+		[]byte{0, byte(len(config.InitiatorIdentity))}, config.InitiatorIdentity,
+		[]byte{0, byte(len(config.ResponderIdentity))}, config.ResponderIdentity,
+		[]byte{0, byte(len(config.Binding))}, config.Binding)
+}
+
 // hashFunc is hash.Hash, whose package a result of byHand hides.
 type hashFunc = hash.Hash
 
@@ -108,6 +112,37 @@ func TestHybridIsAsDocumented(t *testing.T) {
 			require.Equal(t, fromClient, send)
 			require.Equal(t, fromHost, receive)
 		})
+	}
+}
+
+// TestUnreducedEncapsulationKeyIsRefused: a client may send what is no ML-KEM key (FIPS 203
+// §7.2), in a message that is otherwise as it should be.
+func TestUnreducedEncapsulationKeyIsRefused(t *testing.T) {
+	good, err := mlkem.GenerateKey768()
+	require.NoError(t, err)
+	bad := slices.Repeat([]byte{0xff}, mlkem.EncapsulationKeySize768)
+	for _, key := range [][]byte{good.EncapsulationKey().Bytes(), bad} {
+		v := variant{"", handshake.XX, false, false}
+		c, h := v.configs()
+		client, host := pair(t, c, h)
+		message, err := client.WriteMessage(nil, nil)
+		require.NoError(t, err)
+		offer := message[:8]
+		byHand, err := noise.NewHandshakeState(noise.Config{
+			CipherSuite: noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashBLAKE2b),
+			Pattern:     noise.HandshakeXX, Initiator: true, Prologue: prologueByHand(offer, c),
+			PresharedKeyPlacement: v.messages(),
+			StaticKeypair:         noise.DHKey{Private: slices.Repeat([]byte{0xa2}, 32), Public: fixedKey(t, 0xa2).Public().Bytes()},
+		})
+		require.NoError(t, err)
+		message, _, _, err = byHand.WriteMessage(slices.Clone(offer), key)
+		require.NoError(t, err)
+		if _, err = host.ReadMessage(message); &key[0] != &bad[0] {
+			require.NoError(t, err, "else this shows nothing")
+			continue
+		}
+		require.ErrorIs(t, err, handshake.ErrPeerKey)
+		requireFailed(t, host, err)
 	}
 }
 

@@ -61,23 +61,54 @@ func TestPendingOfOneUser(t *testing.T) {
 	last.Serve(false)
 }
 
+// One that is served stays also where its process has the most, and the newest that waits
+// goes.
+func TestPendingWhileServed(t *testing.T) {
+	for name, row := range map[string]struct {
+		serve []bool
+		gone  string
+	}{
+		"waits":         {nil, "second spoke"},
+		"served":        {[]bool{true}, "first spoke"},
+		"waits again":   {[]bool{true, false}, "second spoke"},
+		"served again":  {[]bool{true, false, true}, "first spoke"},
+		"waits, served": {[]bool{false, true}, "first spoke"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &waiting{Pending: fair.NewPending(100, 2)}
+			w.said(sibling, "first")
+			second := w.said(sibling, "second")
+			for _, on := range row.serve {
+				second.Serve(on)
+			}
+			w.enter(flooder, "third")
+			require.Equal(t, []string{row.gone}, w.gone)
+		})
+	}
+}
+
+// often is how often a test is repeated whose outcome would depend on the order of a map.
+const often = 20
+
 // One too many in total displaces one of the user with the most, or of its own if that has
 // as many.
 func TestPendingInTotal(t *testing.T) {
-	w := &waiting{Pending: fair.NewPending(4, 3)}
-	for _, name := range []string{"first", "second", "third"} {
-		w.enter(flooder, name)
+	for range often {
+		w := &waiting{Pending: fair.NewPending(4, 3)}
+		for _, name := range []string{"first", "second", "third"} {
+			w.enter(flooder, name)
+		}
+		c := w.enter(another, "another")
+		require.Empty(t, w.gone)
+		w.enter(another, "another's second")
+		assert.Equal(t, []string{"first"}, w.gone)
+		c.Leave()
+		c.Leave() // counts once
+		w.enter(third, "of a third user")
+		assert.Equal(t, []string{"first"}, w.gone)
+		w.enter(another, "another's third")
+		assert.Equal(t, []string{"first", "another's second"}, w.gone)
 	}
-	c := w.enter(another, "another")
-	require.Empty(t, w.gone)
-	w.enter(another, "another's second")
-	assert.Equal(t, []string{"first"}, w.gone)
-	c.Leave()
-	c.Leave() // counts once
-	w.enter(third, "of a third user")
-	assert.Equal(t, []string{"first"}, w.gone)
-	w.enter(another, "another's third")
-	assert.Equal(t, []string{"first", "another's second"}, w.gone)
 }
 
 // Who comes can wait until the one that it displaces has gone, or has said its hello.

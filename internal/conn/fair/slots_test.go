@@ -48,41 +48,45 @@ func (s *slots) apply(ctx context.Context, who fair.Process) *applicant {
 // The next free slot is for the user who has the fewest, and there for the process that
 // has the fewest.
 func TestSlotsAreShared(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		s := newSlots(fair.Limits{Total: 3, PerUser: 2, Capacity: 100})
-		first, second := s.apply(ctx, flooder), s.apply(ctx, flooder)
-		flood := s.apply(ctx, flooder) // has two
-		require.True(t, first.entered.Load() && second.entered.Load() && !flood.entered.Load())
-		other := s.apply(ctx, another)
-		require.True(t, other.entered.Load())
-		others := s.apply(ctx, another) // three in all
-		same, last := s.apply(ctx, sibling), s.apply(ctx, third)
-		require.False(t, others.entered.Load() || same.entered.Load() || last.entered.Load())
+	for range often {
+		synctest.Test(t, testSlotsAreShared)
+	}
+}
 
-		first.slot.Leave()
-		synctest.Wait()
-		require.True(t, last.entered.Load(), "its user has none")
-		require.False(t, flood.entered.Load() || same.entered.Load() || others.entered.Load())
-		last.slot.Leave()
-		synctest.Wait()
-		require.True(t, others.entered.Load() != same.entered.Load() || flood.entered.Load(), "one of two users with one each")
-		require.True(t, others.entered.Load(), "it has waited longer than the sibling")
-		other.slot.Leave()
-		synctest.Wait()
-		require.True(t, same.entered.Load(), "its process has none")
-		require.False(t, flood.entered.Load())
-		cancel()
-		synctest.Wait()
-		require.ErrorIs(t, flood.err, context.Canceled)
-		for _, a := range []*applicant{second, others, same} {
-			a.slot.Leave()
-			a.slot.Leave() // counts once
-		}
-		for range 2 {
-			require.True(t, s.apply(t.Context(), flooder).entered.Load(), "all are free again")
-		}
-	})
+func testSlotsAreShared(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := newSlots(fair.Limits{Total: 3, PerUser: 2, Capacity: 100})
+	first, second := s.apply(ctx, flooder), s.apply(ctx, flooder)
+	flood := s.apply(ctx, flooder) // has two
+	require.True(t, first.entered.Load() && second.entered.Load() && !flood.entered.Load())
+	other := s.apply(ctx, another)
+	require.True(t, other.entered.Load())
+	others := s.apply(ctx, another) // three in all
+	same, last := s.apply(ctx, sibling), s.apply(ctx, third)
+	require.False(t, others.entered.Load() || same.entered.Load() || last.entered.Load())
+
+	first.slot.Leave()
+	synctest.Wait()
+	require.True(t, last.entered.Load(), "its user has none")
+	require.False(t, flood.entered.Load() || same.entered.Load() || others.entered.Load())
+	last.slot.Leave()
+	synctest.Wait()
+	require.True(t, others.entered.Load() != same.entered.Load() || flood.entered.Load(), "one of two users with one each")
+	require.True(t, others.entered.Load(), "it has waited longer than the sibling")
+	other.slot.Leave()
+	synctest.Wait()
+	require.True(t, same.entered.Load(), "its process has none")
+	require.False(t, flood.entered.Load())
+	cancel()
+	synctest.Wait()
+	require.ErrorIs(t, flood.err, context.Canceled)
+	for _, a := range []*applicant{second, others, same} {
+		a.slot.Leave()
+		a.slot.Leave() // counts once
+	}
+	for range 2 {
+		require.True(t, s.apply(t.Context(), flooder).entered.Load(), "all are free again")
+	}
 }
 
 // Slots that are kept count for Capacity only, and who waits hears that none is left.
@@ -153,5 +157,42 @@ func TestSlotsInTime(t *testing.T) {
 		require.True(t, other.entered.Load())
 		assert.Equal(t, stall, time.Duration(first.dropped.Load()))
 		other.slot.Keep()
+	})
+}
+
+// A holder of a user that has more goes also if its process has no more than the one that
+// waits. It goes once, however long it takes.
+func TestStalledSlotsAreDroppedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := fair.NewSlots(fair.Limits{Total: 3, PerUser: 2, Capacity: 100, Stall: stall})
+		drops := make(map[fair.Process]int)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		enter := func(who fair.Process) *fair.Slot {
+			slot, err := s.Enter(ctx, who, func() { drops[who]++ })
+			require.NoError(t, err)
+			return slot
+		}
+		first := enter(flooder)
+		enter(sibling)
+		enter(another)
+		wait := func(who fair.Process) {
+			go func() { _, _ = s.Enter(ctx, who, func() {}) }()
+			synctest.Wait()
+		}
+		wait(another)
+		time.Sleep(stall)
+		synctest.Wait()
+		require.Equal(t, map[fair.Process]int{flooder: 1}, drops, "the oldest of the user with two")
+		wait(another) // behind the other
+		wait(flooder) // its process has as many
+		time.Sleep(2 * stall)
+		synctest.Wait()
+		require.Equal(t, map[fair.Process]int{flooder: 1}, drops, "it is on its way out")
+		first.Leave()
+		synctest.Wait()
+		time.Sleep(2 * stall)
+		synctest.Wait()
+		require.Equal(t, map[fair.Process]int{flooder: 1, another: 1}, drops, "now its user has more")
 	})
 }

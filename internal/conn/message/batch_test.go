@@ -57,6 +57,29 @@ func TestBatchKeepsOrder(t *testing.T) {
 	})
 }
 
+// Whatever a batch begins or ends with, no frame is empty, and the largest message is sent.
+func TestBatchOfAnySizes(t *testing.T) {
+	both(t, func(t *testing.T, cfg message.Config) {
+		cfg.MaxSend = 200_000
+		small, large, largest := "small", string(pattern(100_000)), string(pattern(cfg.MaxSend))
+		a, b := pair(t, cfg)
+		for _, sizes := range [][]string{{}, {large}, {small, large}, {large, small}, {large, large}, {largest}, {small}} {
+			sent := make(chan error, 1)
+			go func() {
+				n, err := a.SendBatch(hung(t), batch(sizes...))
+				assert.Equal(t, len(sizes), n)
+				sent <- err
+			}()
+			for _, want := range sizes {
+				p, err := b.Receive(hung(t))
+				require.NoError(t, err)
+				require.True(t, want == string(p))
+			}
+			require.NoError(t, await(t, sent))
+		}
+	})
+}
+
 // What is too large is refused, and what comes before it is sent.
 func TestBatchWithMessageTooLarge(t *testing.T) {
 	both(t, func(t *testing.T, cfg message.Config) {

@@ -264,6 +264,21 @@ func TestReceiveRefuses(t *testing.T) {
 	}
 }
 
+// The largest message that may be received is, whole and in fragments.
+func TestReceiveTheLargest(t *testing.T) {
+	const most = 1000
+	b, _, raw := half(t, message.Config{MaxSend: most, MaxReceive: most})
+	p := string(pattern(most))
+	for _, frame := range [][]byte{whole(p), first(most, p[:600]), next(p[600:])} {
+		require.NoError(t, raw.WriteFrame(hung(t), frame, nil))
+	}
+	for range 2 {
+		got, err := b.Receive(hung(t))
+		require.NoError(t, err)
+		require.Equal(t, p, string(got))
+	}
+}
+
 // What a peer announces costs memory only as it is sent.
 func TestAnnouncedSizeCostsNothing(t *testing.T) {
 	const huge = min(1<<34, math.MaxInt)

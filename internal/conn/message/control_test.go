@@ -123,6 +123,15 @@ func TestWaitAccepted(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "message", string(p))
 		})
+		t.Run("an empty message accepts", func(t *testing.T) {
+			a, b := pair(t, cfg)
+			send(t, a, "")
+			require.NoError(t, a.Flush(hung(t)))
+			require.NoError(t, b.WaitAccepted(hung(t)))
+			p, err := b.Receive(hung(t))
+			require.NoError(t, err)
+			require.Empty(t, p)
+		})
 		t.Run("goodbye", func(t *testing.T) {
 			a, b := pair(t, cfg)
 			require.NoError(t, a.CloseWithReason("no"))
@@ -164,6 +173,28 @@ func TestHostileControlItems(t *testing.T) {
 			for _, f := range frames {
 				require.NoError(t, raw.WriteFrame(hung(t), f, nil))
 			}
+			_, err := a.Receive(hung(t))
+			require.ErrorIs(t, err, link.ErrProtocol)
+		})
+	}
+}
+
+// A host may send anything in place of Accept.
+func TestHostileAccept(t *testing.T) {
+	for name, frame := range map[string][]byte{
+		"empty frame":       {},
+		"half a word":       {1, 0},
+		"empty item":        word(3, 0),
+		"unknown":           control(3, ""),
+		"accept with data":  control(1, "x"),
+		"reason too long":   control(2, strings.Repeat("x", message.MaxReason+1)),
+		"longer than frame": append(word(3, 5), 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, _, raw := half(t, plain)
+			require.NoError(t, raw.WriteFrame(hung(t), frame, nil))
+			require.ErrorIs(t, a.WaitAccepted(hung(t)), link.ErrProtocol)
+			require.ErrorIs(t, a.WaitAccepted(hung(t)), link.ErrProtocol)
 			_, err := a.Receive(hung(t))
 			require.ErrorIs(t, err, link.ErrProtocol)
 		})

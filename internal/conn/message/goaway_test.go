@@ -68,12 +68,36 @@ func TestGoAway(t *testing.T) {
 
 // A Conn that is not told to follow goes on.
 func TestGoAwayIsNotFollowed(t *testing.T) {
-	a, b := pair(t, plain)
+	la, lb := mem.Pair()
+	a, b := conn(t, la, plain), conn(t, lb, plain)
 	b.GoAway()
-	require.NoError(t, a.Send(hung(t), []byte("on")))
-	p, err := b.Receive(hung(t))
-	require.NoError(t, err)
-	require.Equal(t, "on", string(p))
+	await(t, la.GoingAway().Done())
+	ctx := hung(t)
+	for range 1000 {
+		require.NoError(t, a.Send(ctx, []byte("on")))
+		p, err := b.Receive(ctx)
+		require.NoError(t, err)
+		require.Equal(t, "on", string(p))
+		runtime.Gosched() // to what would follow
+	}
+}
+
+// What was ended before stays so.
+func TestGoAwayAfterTheEnd(t *testing.T) {
+	follows := plain
+	follows.FollowGoAway = true
+	la, lb := mem.Pair()
+	a, b := conn(t, la, follows), conn(t, lb, plain)
+	require.NoError(t, a.CloseWrite(hung(t)))
+	b.GoAway()
+	await(t, la.GoingAway().Done())
+	ctx := hung(t)
+	for range 1000 {
+		err := a.Send(ctx, []byte("on"))
+		require.ErrorIs(t, err, link.ErrClosed)
+		require.NotErrorIs(t, err, message.ErrGoingAway)
+		runtime.Gosched()
+	}
 }
 
 // Close ends a Conn that follows although its peer, which is full, does not read.

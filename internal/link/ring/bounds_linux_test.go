@@ -45,6 +45,9 @@ func TestHeadNeverGoesBack(t *testing.T) {
 				return
 			}
 			require.ErrorIs(t, err, ring.ErrCorrupt)
+			short, err := out.Arm(framed)
+			require.ErrorIs(t, err, ring.ErrCorrupt)
+			require.False(t, short, "not to sleep by it")
 			require.NoError(t, put64(raw, toClient+headWord, 8*framed))
 			for range 20 { // until it would look at the head
 				if _, err = write(); err != nil {
@@ -86,4 +89,29 @@ func TestFrameLimit(t *testing.T) {
 			require.Len(t, frame, int(n))
 		}
 	}
+}
+
+// TestNothingBehindTheEnd: a consumer reads nothing behind the end marker, whether that
+// came with it or later.
+func TestNothingBehindTheEnd(t *testing.T) {
+	const size = ring.MinSize
+	m, raw := shared(t, size)
+	_, in := m.Ends(ring.Host)
+	binary.LittleEndian.PutUint32(raw[toHostData:], 1<<32-1)
+	for i := 8; i < 64; i += 8 {
+		binary.LittleEndian.PutUint32(raw[toHostData+i:], 4)
+	}
+	for i, tail := range []uint64{32, 64, size + 8} {
+		require.NoError(t, put64(raw, toHost+tailWord, tail))
+		for again := range 2 {
+			n, err := in.Fill()
+			require.NoError(t, err)
+			require.Equal(t, i+again > 0, n == 0)
+			require.True(t, in.Ended())
+			require.False(t, in.Buffered())
+			_, ok := in.Next()
+			require.False(t, ok)
+		}
+	}
+	require.Zero(t, in.Frames())
 }

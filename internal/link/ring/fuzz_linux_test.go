@@ -116,4 +116,15 @@ func TestOpenRefuses(t *testing.T) {
 		_, _, err = ring.Create(bad)
 		require.ErrorIs(t, err, ring.ErrMapping)
 	}
+	// A size that is not allowed, of which the file is.
+	for _, bad := range []int{0, size / 2, size - 4096, size + 4096, 3 * size, 2 * ring.MaxSize} {
+		fd := memfd(t, int64(ring.FileSize(bad)), sealed)
+		_, err := ring.Open(fd, bad)
+		require.ErrorIs(t, err, ring.ErrMapping, "%d bytes", bad)
+		require.NoError(t, unix.Close(fd))
+	}
+	fd := memfd(t, int64(ring.FileSize(ring.MaxSize)), sealed)
+	m, err := ring.Open(fd, ring.MaxSize)
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(unix.Close(fd), m.Unmap(), m.Unmap()))
 }

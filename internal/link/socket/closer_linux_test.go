@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -77,6 +78,7 @@ func TestNoConnectionsBeforeOthersAreClosed(t *testing.T) {
 	defer end()
 	require.NoError(t, server.Send(context.Background(), []byte("memory"), nil, unix.Stdin))
 	require.NoError(t, waiting.Close(), "with a descriptor that it has not received")
+	require.ErrorIs(t, waiting.Close(), os.ErrClosed, "it leaves the socket to the other goroutines")
 	_, _, err = server.Receive(ctx, make([]byte, 1))
 	require.Error(t, err, "the peer sees the end meanwhile")
 	require.NoError(t, server.Close())

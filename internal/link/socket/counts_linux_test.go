@@ -62,6 +62,58 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// Counts are mapped when they have been used often, and before that only where a system
+// call would show half of a value.
+func TestCountsAreMapped(t *testing.T) {
+	const seldom, oneByte = 32, 255
+	says := func(frames uint64, times int) func(a, b *socket.Counts) {
+		return func(a, _ *socket.Counts) {
+			for range times {
+				a.SetDealt(frames)
+			}
+		}
+	}
+	looks := func(frames uint64, times int) func(a, b *socket.Counts) {
+		return func(a, b *socket.Counts) {
+			b.SetDealt(frames)
+			for range times {
+				require.Equal(t, frames, a.PeerDealt())
+			}
+		}
+	}
+	for name, row := range map[string]struct {
+		use    func(a, b *socket.Counts)
+		mapped bool
+	}{
+		"says seldom":       {says(oneByte, seldom), false},
+		"says often":        {says(oneByte, seldom+1), true},
+		"says much":         {says(oneByte+1, 1), true},
+		"looks seldom":      {looks(oneByte, seldom), false},
+		"looks often":       {looks(oneByte, seldom+1), true},
+		"looks at much":     {looks(oneByte+1, 1), true},
+		"looks at the most": {looks(1<<64-1, 1), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := twoCounts(t)
+			row.use(a, b)
+			require.Equal(t, row.mapped, a.FD() < 0)
+			require.NoError(t, a.Close())
+			require.NoError(t, b.Close())
+		})
+	}
+}
+
+// Nil is a peer that never tells anything.
+func TestNoCounts(t *testing.T) {
+	var c *socket.Counts
+	require.Equal(t, -1, c.FD())
+	c.SetDealt(1)
+	c.AskToEnd()
+	require.Zero(t, c.PeerDealt())
+	require.False(t, c.PeerAsks())
+	require.NoError(t, c.Close())
+}
+
 // A process that may not write files shares Counts all the same.
 func TestCountsWithoutFiles(t *testing.T) {
 	host, err := socket.NewCounts()

@@ -129,6 +129,65 @@ func TestRefuseDescriptors(t *testing.T) {
 	ctl.Close()
 	require.NoError(t, client.RefuseDescriptors())
 	require.ErrorIs(t, server.Send(hung(t), []byte("more"), nil, raw), unix.EPERM)
+
+	client, err = socket.Dial(hung(t), path, false)
+	require.NoError(t, err)
+	defer client.Close()
+	server, err = l.Accept()
+	require.NoError(t, err)
+	defer server.Close()
+	require.ErrorIs(t, server.Send(hung(t), []byte("answer"), nil, raw), unix.EPERM, "the client allows none")
+}
+
+// A descriptor that was sent before is not received after, even where one is expected.
+func TestDescriptorBeforeRefusing(t *testing.T) {
+	c, raw := rawPair(t)
+	if !refusing(raw) {
+		t.Skip("needs SO_PASSRIGHTS (Linux 6.16)")
+	}
+	sendDescriptors(t, raw, "data", raw)
+	require.ErrorIs(t, c.RefuseDescriptors(), socket.ErrDescriptor)
+	_, _, err := c.ReceiveDescriptor(hung(t), make([]byte, 10))
+	require.ErrorIs(t, err, socket.ErrDescriptor)
+}
+
+// To look for descriptors in the queue leaves the socket's credentials as they are.
+func TestRefuseDescriptorsKeepsCredentials(t *testing.T) {
+	for name, want := range map[string]bool{"with": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			a, b := openPair(t)
+			if !want {
+				require.NoError(t, a.StopCredentials())
+			}
+			for range 2 {
+				require.NoError(t, b.Send(hung(t), []byte("data"), nil, -1))
+			}
+			require.NoError(t, a.RefuseDescriptors())
+			require.NoError(t, b.Send(hung(t), []byte("data"), nil, -1))
+			for range 3 {
+				_, ctl, err := a.Receive(hung(t), make([]byte, 10))
+				require.NoError(t, err)
+				require.Equal(t, want, ctl.HasCred)
+				require.Equal(t, want, ctl.PIDFD >= 0)
+				ctl.Close()
+			}
+		})
+	}
+}
+
+// A peer that has left something unread is heard out, and the same is said of it, when the
+// socket refuses descriptors since.
+func TestRefuseDescriptorsAfterReset(t *testing.T) {
+	a, b := openPair(t)
+	require.NoError(t, a.Send(hung(t), []byte("unread"), nil, -1))
+	require.NoError(t, b.Send(hung(t), []byte("data"), nil, -1))
+	require.NoError(t, b.Close())
+	require.NoError(t, a.RefuseDescriptors())
+	_, _, err := a.Receive(hung(t), make([]byte, 10))
+	require.ErrorIs(t, err, socket.ErrReset)
+	require.Equal(t, "data", receive(t, a))
+	_, _, err = a.Receive(hung(t), make([]byte, 10))
+	require.Equal(t, io.EOF, err)
 }
 
 // sendSlow sends a descriptor that takes an hour to close, as the last of some.
@@ -239,4 +298,8 @@ func TestFrameWithDescriptor(t *testing.T) {
 		require.ErrorIs(t, err, link.ErrProtocol)
 	}
 	await(t, l.Gone().Done())
+	for err = nil; err == nil; { // a write does not wait for room, which never comes
+		err = l.WriteFrame(hung(t), nil, make([]byte, 1000))
+	}
+	require.ErrorIs(t, err, link.ErrClosed)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -105,6 +106,10 @@ func TestDialWaitsForTheBacklog(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = c.Close() })
 	}
+	for range 200 { // more than may wait at a time
+		_, err := socket.Dial(ended(), path, false)
+		require.ErrorIs(t, err, context.Canceled)
+	}
 	dialled := make(chan error, 1)
 	go func() {
 		c, err := socket.Dial(hung(t), path, false)
@@ -134,6 +139,72 @@ func TestAdoptLooksBeforeItTakes(t *testing.T) {
 		require.ErrorIs(t, err, socket.ErrNotListening)
 		require.NoError(t, unix.Close(fd))
 	}
+	// Listens, for streams.
+	for _, address := range []unix.Sockaddr{&unix.SockaddrUnix{Name: filepath.Join(t.TempDir(), "s")}, &unix.SockaddrInet4{}} {
+		family := unix.AF_UNIX
+		if _, ok := address.(*unix.SockaddrInet4); ok {
+			family = unix.AF_INET
+		}
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		require.NoError(t, unix.Bind(fd, address))
+		require.NoError(t, unix.Listen(fd, 1))
+		_, err = socket.Adopt(fd)
+		require.ErrorIs(t, err, socket.ErrNotListening)
+		require.NoError(t, unix.Close(fd))
+	}
+}
+
+// Accept waits for a client, also in a process that can have no more descriptors.
+func TestAcceptWaits(t *testing.T) {
+	for name, exhausted := range map[string]bool{"default": false, "without descriptors": true} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "s")
+			l := listen(t, path)
+			free := func() {}
+			if exhausted {
+				free = exhaust(t)
+			}
+			accepted := make(chan error, 1)
+			go func() {
+				c, err := l.Accept()
+				if err == nil {
+					err = c.Close()
+				}
+				accepted <- err
+			}()
+			for range 10_000 { // it most likely waits then
+				runtime.Gosched()
+			}
+			free()
+			client, err := socket.Dial(hung(t), path, false)
+			require.NoError(t, err)
+			defer client.Close()
+			require.NoError(t, await(t, accepted))
+		})
+	}
+}
+
+// A client that has sent a descriptor before the listening socket was adopted is accepted,
+// and what it has sent is not received.
+func TestAdoptWithADescriptorOnTheWay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+	require.NoError(t, unix.Listen(fd, 1))
+	client, err := socket.Dial(hung(t), path, false)
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.Send(hung(t), []byte("hello"), nil, fd))
+	l, err := socket.Adopt(fd)
+	require.NoError(t, err)
+	defer l.Close()
+	server, err := l.Accept()
+	require.NoError(t, err)
+	_, _, err = server.Receive(hung(t), make([]byte, 10))
+	require.ErrorIs(t, err, socket.ErrDescriptor)
+	require.NoError(t, server.Close())
 }
 
 // The descriptor stays the caller's, and can be adopted again: after an error, and after the
@@ -168,4 +239,29 @@ func TestAdoptLeavesTheDescriptor(t *testing.T) {
 		require.ErrorIs(t, err, os.ErrClosed)
 		require.Equal(t, before, openFiles())
 	}
+}
+
+// A client that has connected before the listening socket was adopted sends its credentials.
+func TestAdoptWithAClientThatWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+	require.NoError(t, unix.Listen(fd, 1))
+	client, err := socket.Dial(hung(t), path, false)
+	require.NoError(t, err)
+	defer client.Close()
+	l, err := socket.Adopt(fd)
+	require.NoError(t, err)
+	defer l.Close()
+	server, err := l.Accept()
+	require.NoError(t, err)
+	defer server.Close()
+	require.NoError(t, client.Send(hung(t), []byte("hello"), nil, -1))
+	_, ctl, err := server.Receive(hung(t), make([]byte, 10))
+	require.NoError(t, err)
+	require.True(t, ctl.HasCred)
+	require.EqualValues(t, os.Getpid(), ctl.Cred.PID)
+	require.GreaterOrEqual(t, ctl.PIDFD, 0)
+	ctl.Close()
 }

@@ -76,7 +76,7 @@ func TestParseCgroup(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, path)
 	}
-	for _, text := range []string{"", "\n", "4:memory:/m\n", "0::relative\n", "0:/a\n", "x\n0::/a\n"} {
+	for _, text := range []string{"", "\n", "4:memory:/m\n", "0::relative\n", "0:/a\n", "x\n0::/a\n", "5::/a\n", "0:cpu:/a\n"} {
 		_, err := pidfd.ParseCgroup([]byte(text))
 		assert.ErrorIs(t, err, pidfd.ErrMalformed, "%q", text)
 	}
@@ -86,7 +86,7 @@ func TestParseBootID(t *testing.T) {
 	id, err := pidfd.ParseBootID([]byte("00112233-4455-6677-8899-aabbccddeeff\n"))
 	require.NoError(t, err)
 	assert.Equal(t, [16]byte{0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}, id)
-	for _, text := range []string{"", "00112233-4455-6677-8899-aabbccddeef\n", "00112233-4455-6677-8899-aabbccddeegg\n", strings.Repeat("0", 36)} {
+	for _, text := range []string{"", "00112233-4455-6677-8899-aabbccddeef\n", "00112233-4455-6677-8899-aabbccddeegg\n", "00112233445566778899aabbccddeeff\n", strings.Repeat("0", 36)} {
 		_, err := pidfd.ParseBootID([]byte(text))
 		assert.ErrorIs(t, err, pidfd.ErrMalformed, "%q", text)
 	}

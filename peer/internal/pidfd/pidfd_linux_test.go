@@ -35,8 +35,12 @@ func open(t *testing.T, pid int) int {
 // /proc.
 func TestProcAgreesWithTheKernel(t *testing.T) {
 	attr := &syscall.SysProcAttr{}
+	groups := make([]uint32, 1000) // far more text than what is read at first
+	for i := range groups {
+		groups[i] = uint32(i + 3)
+	}
 	if os.Geteuid() == 0 {
-		attr.Credential = &syscall.Credential{Uid: 1, Gid: 2, Groups: []uint32{3, 4}}
+		attr.Credential = &syscall.Credential{Uid: 1, Gid: 2, Groups: groups}
 	}
 	child := pidfdtest.Start(t, attr)
 	fd := open(t, child.PID())
@@ -52,7 +56,7 @@ func TestProcAgreesWithTheKernel(t *testing.T) {
 	assert.Equal(t, kernel.IDs, proc.IDs)
 	if attr.Credential != nil {
 		assert.Equal(t, pidfd.IDs{RUID: 1, EUID: 1, SUID: 1, RGID: 2, EGID: 2, SGID: 2}, kernel.IDs)
-		assert.Equal(t, []uint32{3, 4}, proc.Groups)
+		assert.Equal(t, groups, proc.Groups)
 	}
 	for _, same := range []func(int) (bool, error){pidfd.SameUserNamespace, pidfd.UserNamespaceByProc, pidfd.SamePIDNamespace} {
 		ours, err := same(fd)
@@ -120,6 +124,8 @@ func TestNothingIsBelievedOfTheDead(t *testing.T) {
 	requireExited(t, fd)
 	_, err := pidfd.GetInfo(fd)
 	require.ErrorIs(t, err, pidfd.ErrExited, "reaped")
+	_, err = pidfd.Number(fd)
+	require.ErrorIs(t, err, pidfd.ErrExited, "reaped")
 }
 
 func requireExited(t *testing.T, fd int) {
@@ -179,7 +185,15 @@ func TestOtherDescriptorsAreNoPidfds(t *testing.T) {
 	require.ErrorIs(t, err, pidfd.ErrNotPidfd)
 	_, err = pidfd.ReadStatus(fd)
 	require.ErrorIs(t, err, pidfd.ErrNotPidfd)
+	_, err = pidfd.GetInfo(fd)
+	require.ErrorIs(t, err, pidfd.ErrNoInfo)
 	require.ErrorIs(t, pidfd.Alive(1<<20), pidfd.ErrNotPidfd)
+	r, w, err := os.Pipe() // which polls as a living process does
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	_, err = pidfd.SamePIDNamespace(int(r.Fd()))
+	require.ErrorIs(t, err, unix.ENOTTY)
 }
 
 // TestTracksWrites: a digest may be cached only where a write by anybody would show.
@@ -199,6 +213,10 @@ func TestTracksWrites(t *testing.T) {
 	require.NoError(t, unix.Fstatfs(fd, &fs))
 	tracks := uint32(fs.Type) == unix.EXT4_SUPER_MAGIC || uint32(fs.Type) == unix.XFS_SUPER_MAGIC || uint32(fs.Type) == unix.BTRFS_SUPER_MAGIC
 	assert.Equal(t, tracks, pidfd.TracksWrites(fd), "file system %#x", fs.Type)
+	if os.Geteuid() == 0 {
+		require.NoError(t, f.Chown(12_345, 0))
+		assert.False(t, pidfd.TracksWrites(fd), "another user's")
+	}
 
 	memory, err := unix.MemfdCreate("file", unix.MFD_CLOEXEC)
 	require.NoError(t, err)
