@@ -268,6 +268,7 @@ func TestCloseLeavesTheSuccessorsFiles(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = second.Close() })
 			require.NoError(t, first.Close())
+			require.FileExists(t, lockOf(o))
 			reach(t, second, endpoint, o)
 			_, err = carrier.Listen(endpoint, o)
 			require.ErrorIs(t, err, rendezvous.ErrInUse)
