@@ -7,8 +7,8 @@ import "math"
 const perClient = 3
 
 // otherDescriptors is what a program needs beside those: standard files, the runtime's
-// poller, the endpoint, its directory, its lock file, its watch and its reserve, the memory files of
-// rings that are being set up, and a few files of its own.
+// poller, the endpoint, its directory, its lock file, its watch and its reserve, the memory
+// files of rings that are being set up, and a few files of its own.
 const otherDescriptors = 32
 
 // DescriptorLimit is how many descriptors this process may have, if that is known and a

@@ -41,8 +41,9 @@ type Listener interface {
 
 	// Watch waits until the endpoint's name no longer leads to this listener, takes
 	// the name again if nobody has it, and returns a *LostError with what came of it.
-	// It is called again for the next, unless LostError.Ended. It returns os.ErrClosed
-	// after Close, and at once if the name cannot be lost, or is not this listener's.
+	// One goroutine calls it, again for the next, unless LostError.Ended. It returns
+	// os.ErrClosed after Close, and at once if the name cannot be lost, or is not this
+	// listener's.
 	Watch() error
 
 	// Close ends Accept and Watch and gives the endpoint up.
