@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -184,6 +185,14 @@ func Place(t testing.TB) (endpoint, dir string) {
 		dir = filepath.Join(t.TempDir(), "endpoints")
 	}
 	return fmt.Sprintf("com.example.test.%d.%d", os.Getpid(), endpoints.Add(1)), dir
+}
+
+// Open lets other users enter the directories of a test above one of endpoints, as a host
+// with Shared demands. Without a directory it does nothing.
+func Open(dir string) {
+	for above := filepath.Dir(dir); strings.HasPrefix(above, os.TempDir()+"/"); above = filepath.Dir(above) {
+		_ = os.Chmod(above, 0o755)
+	}
 }
 
 // at gives the env and what it makes their endpoint.
