@@ -16,6 +16,7 @@ import (
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
+	"github.com/sealport/sealport/internal/transporttest"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/secure"
@@ -124,7 +125,7 @@ var settings = map[string]setting{
 	"Transport.Logger":                   of(forBoth, func(c *secure.Config) { c.Transport.Logger = slog.New(slog.DiscardHandler) }),
 	"Transport.OnError":                  of(forHosts, func(c *secure.Config) { c.Transport.OnError = func(error) {} }),
 	"Transport.Dir":                      of(forBoth, nil), // the world's
-	"Transport.Shared":                   of(forHosts, func(c *secure.Config) { c.Transport.Shared = true }),
+	"Transport.Shared":                   of(forHosts, func(c *secure.Config) { transporttest.Open(c.Transport.Dir); c.Transport.Shared = true }),
 	"Transport.BufferSize":               of(forBoth, func(c *secure.Config) { c.Transport.BufferSize = transport.MinBufferSize }),
 	"Transport.MaxMessageSize":           of(forBoth, func(c *secure.Config) { c.Transport.MaxMessageSize = 1000 }),
 	"Transport.MaxConnections":           of(forHosts, func(c *secure.Config) { c.Transport.MaxConnections = 2 }),

@@ -187,6 +187,14 @@ func Place(t testing.TB) (endpoint, dir string) {
 	return fmt.Sprintf("com.example.test.%d.%d", os.Getpid(), endpoints.Add(1)), dir
 }
 
+// Open lets other users enter the directories of a test above one of endpoints, as a host
+// with Shared demands. Without a directory it does nothing.
+func Open(dir string) {
+	for above := filepath.Dir(dir); strings.HasPrefix(above, os.TempDir()+"/"); above = filepath.Dir(above) {
+		_ = os.Chmod(above, 0o755)
+	}
+}
+
 // at gives the env and what it makes their endpoint.
 func (e *env) at(endpoint string) {
 	e.endpoint = endpoint

@@ -88,7 +88,7 @@ func testRoles(t *testing.T, l Layer) {
 		"Logger":                   {false, func(c *transport.Config) { c.Logger = slog.New(slog.DiscardHandler) }},
 		"OnError":                  {true, func(c *transport.Config) { c.OnError = func(error) {} }},
 		"Dir":                      {false, func(*transport.Config) {}}, // env.config sets it
-		"Shared":                   {true, func(c *transport.Config) { c.Shared = true }},
+		"Shared":                   {true, func(c *transport.Config) { Open(c.Dir); c.Shared = true }},
 		"BufferSize":               {false, func(c *transport.Config) { c.BufferSize = transport.MinBufferSize }},
 		"MaxMessageSize":           {false, func(c *transport.Config) { c.MaxMessageSize = 100 }},
 		"MaxConnections":           {true, func(c *transport.Config) { c.MaxConnections = 1 }},

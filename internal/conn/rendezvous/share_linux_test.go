@@ -137,7 +137,7 @@ func TestSwappedDirectory(t *testing.T) {
 	old := unix.Umask(0o077) // as a host would be tempted to change modes
 	defer unix.Umask(old)
 	o := rendezvous.Options{Dir: filepath.Join(dir, "endpoints"), Shared: true}
-	for range 300 {
+	for range 100 {
 		if l, err := carrier.Listen(endpoint, o); err == nil {
 			_ = l.Close()
 		}

@@ -285,7 +285,7 @@ func statCached(fd int) (File, error) {
 func StatPath(path string) (File, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
-		return File{}, fmt.Errorf("stat: %w", err)
+		return File{}, fmt.Errorf("stat %s: %w", path, err)
 	}
 	return fileOf(&st), nil
 }
