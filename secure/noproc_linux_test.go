@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/secure"
@@ -42,14 +41,14 @@ func TestWithoutProc(t *testing.T) {
 
 // inEmptyRoot has nothing but the directory of endpoints.
 func inEmptyRoot(dir string) {
-	must(unix.Chroot(dir))
-	must(unix.Chdir("/"))
+	must(syscall.Chroot(dir))
+	must(syscall.Chdir("/"))
 	withoutProc("/")
 }
 
 func procUnmounted(dir string) {
-	must(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-	must(unix.Unmount("/proc", unix.MNT_DETACH))
+	must(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
+	must(syscall.Unmount("/proc", syscall.MNT_DETACH))
 	withoutProc(dir)
 }
 

@@ -7,12 +7,12 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/sealport/sealport/peer"
 	"github.com/sealport/sealport/transport"
@@ -65,8 +65,8 @@ func TestDefaultDirectories(t *testing.T) {
 		require.Contains(t, string(out), "--- PASS: TestDefaultDirectories ")
 		return
 	}
-	require.NoError(t, unix.Chroot(root))
-	require.NoError(t, unix.Chdir("/"))
+	require.NoError(t, syscall.Chroot(root))
+	require.NoError(t, syscall.Chdir("/"))
 	t.Setenv("XDG_RUNTIME_DIR", "/nowhere")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

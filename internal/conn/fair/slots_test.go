@@ -196,3 +196,25 @@ func TestStalledSlotsAreDroppedOnce(t *testing.T) {
 		require.Equal(t, map[fair.Process]int{flooder: 1, another: 1}, drops, "now its user has more")
 	})
 }
+
+// Who waits has one holder go, however many its process has, and who waits as well has
+// another one go.
+func TestStalledSlotsOfOneProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := fair.NewSlots(fair.Limits{Total: 3, PerUser: 3, Capacity: 100, Stall: stall})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		drops := 0
+		for range 3 {
+			_, err := s.Enter(ctx, flooder, func() { drops++ })
+			require.NoError(t, err)
+		}
+		for i, who := range []fair.Process{another, another, third, third} {
+			go func() { _, _ = s.Enter(ctx, who, func() {}) }()
+			synctest.Wait()
+			time.Sleep(2 * stall)
+			synctest.Wait()
+			require.Equal(t, 1+i/2, drops)
+		}
+	})
+}
