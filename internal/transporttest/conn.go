@@ -318,6 +318,12 @@ func testCloseUnblocks(t *testing.T, e *env) {
 	}
 }
 
+// carried is what a connection has carried, whatever its carrier.
+func carried(s transport.Stats) transport.Stats {
+	s.Carrier = ""
+	return s
+}
+
 // What has been received is counted, also when no Receive waits for more.
 func testConnStats(t *testing.T, e *env) {
 	a, b := conns(t, e)
@@ -327,8 +333,8 @@ func testConnStats(t *testing.T, e *env) {
 		require.NoError(t, a.Flush(ctx))
 		_, err := b.Receive(ctx)
 		require.NoError(t, err)
-		assert.Equal(t, transport.Stats{SentMessages: i + 1, SentBytes: 5 * (i + 1)}, a.Stats())
-		assert.Equal(t, transport.Stats{ReceivedMessages: i + 1, ReceivedBytes: 5 * (i + 1)}, b.Stats())
+		assert.Equal(t, transport.Stats{SentMessages: i + 1, SentBytes: 5 * (i + 1)}, carried(a.Stats()))
+		assert.Equal(t, transport.Stats{ReceivedMessages: i + 1, ReceivedBytes: 5 * (i + 1)}, carried(b.Stats()))
 	}
 }
 

@@ -200,6 +200,7 @@ func TestAdoptWithADescriptorOnTheWay(t *testing.T) {
 	l, err := socket.Adopt(fd)
 	require.NoError(t, err)
 	defer l.Close()
+	require.NoError(t, unix.Close(fd)) // l has a copy
 	server, err := l.Accept()
 	require.NoError(t, err)
 	_, _, err = server.Receive(hung(t), make([]byte, 10))
@@ -254,6 +255,7 @@ func TestAdoptWithAClientThatWaits(t *testing.T) {
 	l, err := socket.Adopt(fd)
 	require.NoError(t, err)
 	defer l.Close()
+	require.NoError(t, unix.Close(fd)) // l has a copy
 	server, err := l.Accept()
 	require.NoError(t, err)
 	defer server.Close()
