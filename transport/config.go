@@ -110,8 +110,9 @@ type Config struct {
 	// MaxConnections is how many clients a host serves at a time; others get [ErrBusy].
 	// Clients count that Peer has accepted: those that it has not yet, or that have not
 	// sent their hello, have limits of their own (1,024 of one user, and 4,096 in total,
-	// or fewer if RLIMIT_NOFILE is low). Hosts only. The default is 4,096. On Linux a client takes 3 descriptors of the host: a host whose limit
-	// (RLIMIT_NOFILE) is lower than that logs a warning when it begins to serve.
+	// or fewer if RLIMIT_NOFILE is low). Hosts only. The default is 4,096. On Linux a client
+	// takes up to 4 descriptors of the host: a host whose limit (RLIMIT_NOFILE) is lower
+	// than that logs a warning when it begins to serve.
 	MaxConnections int
 
 	// HandshakeTimeout limits the set-up of a connection: a host drops a client

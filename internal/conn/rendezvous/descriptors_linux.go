@@ -2,9 +2,10 @@ package rendezvous
 
 import "math"
 
-// perClient is how many descriptors a client needs: its socket, its pidfd, and the copy of
-// that in its identity.
-const perClient = 3
+// perClient is how many descriptors a client needs at most: its socket, its pidfd, the copy
+// of that in its identity, and, for as long as it has sent little on a socket, the memory
+// file of its counts.
+const perClient = 4
 
 // otherDescriptors is what a program needs beside those: standard files, the runtime's
 // poller, the endpoint, its directory, its lock file, its watch and its reserve, the memory

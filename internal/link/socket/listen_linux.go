@@ -128,13 +128,14 @@ func (l *Listener) Accept() (*Conn, error) {
 	var fd int
 	var aerr error
 	err := l.rc.Read(func(sock uintptr) bool {
-		fd, aerr = retry(func() (int, error) {
-			fd, _, err := unix.Accept4(int(sock), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			return fd, err
-		})
+		fd, aerr = accept(int(sock))
 		if aerr == unix.EMFILE || aerr == unix.ENFILE {
 			// The kernel looks for a descriptor first, then for a client.
-			return waiting(int(sock))
+			if !waiting(int(sock)) {
+				return false
+			}
+			// The client may have come later than that, when there were some again.
+			fd, aerr = accept(int(sock))
 		}
 		return aerr != unix.EAGAIN
 	})
@@ -173,6 +174,13 @@ func (c *Conn) prepare() error {
 		return err
 	}
 	return nil // Receive says it again
+}
+
+func accept(sock int) (int, error) {
+	return retry(func() (int, error) {
+		fd, _, err := unix.Accept4(sock, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		return fd, err
+	})
 }
 
 // waiting reports whether a client waits to be accepted.
