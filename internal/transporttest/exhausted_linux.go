@@ -292,8 +292,8 @@ func lowLimitHost(e *env, clients string) {
 
 // A host that can't serve MaxConnections clients says so at once.
 func testLowLimit(t *testing.T, e *env) {
-	e.start(t, "host with a low limit", "10").expect(t, "warned 0 times")
-	e.start(t, "host with a low limit", "11").expect(t, "warned 1 times")
+	e.start(t, "host with a low limit", "8").expect(t, "warned 0 times")
+	e.start(t, "host with a low limit", "9").expect(t, "warned 1 times")
 }
 
 // alone keeps tests of other processes away that use up what all processes of a user
