@@ -14,6 +14,7 @@ const coalesceLimit = 16 << 10
 // coalescer collects small messages while the peer is backlogged. A goroutine of its
 // own, the flusher, pushes them out when the peer has caught up and nobody sends.
 type coalescer struct {
+	limit    int    // the capacity of buf
 	buf      []byte // items; nil before there are any; guarded by wmu
 	messages int    // in buf
 
@@ -25,11 +26,9 @@ type coalescer struct {
 func (c *Conn) startCoalescer() {
 	q := &c.coalescing
 	q.kick = make(chan struct{}, 1)
-	q.buf = make([]byte, 0, c.coalesceLimit())
+	q.buf = make([]byte, 0, q.limit)
 	q.flusher.Go(c.flusher)
 }
-
-func (c *Conn) coalesceLimit() int { return min(coalesceLimit, c.l.MaxFrame()) }
 
 // flusher ends with Abort, which joins it.
 func (c *Conn) flusher() {
@@ -50,7 +49,7 @@ func (c *Conn) flusher() {
 func (c *Conn) sendCoalesced(ctx context.Context, p []byte) error {
 	q := &c.coalescing
 	backlogged := c.l.Backlogged()
-	if itemWord+len(p) > c.coalesceLimit() || (q.messages == 0 && !backlogged) {
+	if itemWord+len(p) > q.limit || (q.messages == 0 && !backlogged) {
 		if err := c.flushLocked(ctx); err != nil {
 			return err
 		}

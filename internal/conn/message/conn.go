@@ -107,6 +107,7 @@ func NewConn(l link.Link, cfg Config) *Conn {
 		wmu:         ctxlock.New(),
 		rmu:         ctxlock.New(),
 	}
+	c.coalescing.limit = min(coalesceLimit, most)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if cfg.FollowGoAway {
 		c.followed = make(chan struct{})
