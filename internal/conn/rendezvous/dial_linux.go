@@ -30,7 +30,7 @@ func (unixCarrier) Dial(ctx context.Context, endpoint string, hello []byte, o Op
 	if err := CheckName(endpoint); err != nil {
 		return nil, err
 	}
-	dir, err := openDir(o, false)
+	dir, err := openDir(o, currentSession(), false)
 	if err != nil {
 		return nil, Explain(err)
 	}

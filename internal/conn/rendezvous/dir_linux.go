@@ -34,8 +34,8 @@ const notFoundAdvice = "start the host, or make sure that both sides use the sam
 
 // openDir opens and checks the directory for a host (serve) or a client. A host
 // creates it if it does not exist.
-func openDir(o Options, serve bool) (*directory, error) {
-	p, err := choose(o)
+func openDir(o Options, s session, serve bool) (*directory, error) {
+	p, err := choose(o, s)
 	if err != nil {
 		return nil, err
 	}
@@ -128,10 +128,10 @@ func makeDir(parent int, name string, p place, shared bool) error {
 	} else {
 		err = unix.Mkdirat(parent, name, uint32(dirMode))
 	}
-	switch err {
-	case nil, unix.EEXIST:
+	switch {
+	case err == nil, err == unix.EEXIST:
 		return nil
-	case unix.EACCES, unix.EPERM, unix.EROFS:
+	case isPermission(err):
 		return fmt.Errorf("%w: creating %v: %w", ErrPermission, p, err)
 	default:
 		return fmt.Errorf("creating %v: %w", p, err)
@@ -189,7 +189,7 @@ func fileName(endpoint string) string {
 func (f *directory) lock(name string) (*os.File, error) {
 	for {
 		fd, err := unix.Openat(f.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, uint32(socketMode))
-		if err == unix.EACCES {
+		if isPermission(err) {
 			return nil, fmt.Errorf("%w: opening the lock file %s/%s: %w", ErrPermission, f.path, name, err)
 		} else if err != nil {
 			return nil, fmt.Errorf("opening the lock file %s/%s: %w", f.path, name, err)
@@ -239,6 +239,12 @@ func (f *directory) isSocket(name string) error {
 		return fmt.Errorf("%w: %s/%s is not a socket; remove it, or choose another name", ErrNotEndpoint, f.path, name)
 	}
 	return nil
+}
+
+// isPermission reports whether a system call failed because this process may not make or
+// reach a file.
+func isPermission(err error) bool {
+	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)
 }
 
 func (f *directory) remove(name string) error {

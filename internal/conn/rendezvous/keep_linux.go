@@ -62,30 +62,39 @@ func (w *owned) refresh() {
 // loss is which of the names lead elsewhere than to the listener's files.
 type loss struct{ dir, lock, sock bool }
 
-// what says what was lost.
-func (s loss) what(w *owned) string {
-	switch {
-	case s.dir:
-		return "the directory " + w.dir.path
-	case s.sock:
-		return fmt.Sprintf("the socket %s/%s", w.dir.path, w.sockName())
+// look returns what is lost, and what to call it. Where this process cannot look, because
+// its user or its root directory has changed since, nothing is.
+func (l *unixListener) look() (s loss, what string) {
+	w := l.owned
+	if w == nil { // since leave
+		return loss{dir: true}, l.lost
 	}
-	return fmt.Sprintf("the lock file %s/%s", w.dir.path, w.lockName())
-}
-
-// look returns what is lost. Where this process cannot look, because its user or its root
-// directory has changed since, nothing is.
-func (w *owned) look() (s loss) {
 	elsewhere := func(at int, name string, id fileID) bool {
 		there, err := identify(at, name)
 		return err == nil && there != id || err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP
 	}
-	s.dir = elsewhere(unix.AT_FDCWD, w.dir.path, w.dirID) && !elsewhere(unix.AT_FDCWD, "/", w.rootID)
+	dir := w.dir.path
+	if elsewhere(unix.AT_FDCWD, "/", w.rootID) {
+		// Paths lead elsewhere.
+	} else if p, err := choose(l.o, l.session); err == nil && p.why == "" && p.path != dir {
+		// The user's runtime directory has come into being, where clients look now.
+		s.dir, dir = true, p.path
+	} else {
+		s.dir = elsewhere(unix.AT_FDCWD, dir, w.dirID)
+	}
 	s.sock = elsewhere(w.dir.fd, w.sockName(), w.sock)
 	if id, err := identifyOpen(int(w.lock.Fd())); err == nil {
 		s.lock = elsewhere(w.dir.fd, w.lockName(), id)
 	}
-	return s
+	switch {
+	case s.dir:
+		what = "the directory " + dir
+	case s.sock:
+		what = fmt.Sprintf("the socket %s/%s", dir, w.sockName())
+	case s.lock:
+		what = fmt.Sprintf("the lock file %s/%s", dir, w.lockName())
+	}
+	return s, what
 }
 
 // Watch implements Listener.
@@ -102,6 +111,11 @@ func (l *unixListener) Watch() error {
 // a program that removes the whole directory.
 const attempts = 4
 
+// patience is how long a listener waits for the host that serves in its directory's place. If
+// their directories were exchanged, that one leaves, too: it needs up to lookInterval to
+// notice, and some time.
+const patience = 3 * lookInterval
+
 // keep makes the endpoint's name lead to the listener again, if it no longer does. It
 // returns what there is to report, or nil.
 func (l *unixListener) keep() *LostError {
@@ -110,15 +124,16 @@ func (l *unixListener) keep() *LostError {
 	if l.closed {
 		return nil
 	}
+	var s loss
 	var err error
 	for range attempts {
-		s := l.owned.look()
-		if s == (loss{}) {
+		var what string
+		if s, what = l.look(); s == (loss{}) {
 			err = nil
 			break
 		}
 		if l.lost == "" {
-			l.lost = s.what(l.owned)
+			l.lost = what
 		}
 		if err = l.retake(s); err != nil && !errors.Is(err, fs.ErrNotExist) && err != errBack {
 			break
@@ -131,35 +146,55 @@ func (l *unixListener) keep() *LostError {
 	if l.lost == "" {
 		return nil
 	}
+	return l.report(s, err)
+}
+
+// report returns what there is to report when the name was lost, and trying to take it again
+// has returned err.
+func (l *unixListener) report(s loss, err error) *LostError {
 	lost := &LostError{What: l.lost, Err: Explain(err)}
 	var taken *takenError
+	again := l.inUse
+	l.inUse = errors.Is(err, ErrInUse)
 	switch {
 	case err == nil:
 		l.lost, l.told = "", false
+		return lost
 	case errors.As(err, &taken):
-		lost.Ended = true
-	case l.told || errors.Is(err, ErrInUse) || err == errBack:
+		if lost.Ended = !s.dir || time.Since(l.left) >= patience; lost.Ended {
+			return lost
+		}
+	case err == errBack, l.inUse && !again, l.inUse && !s.dir && !s.sock:
 		// The process that holds the lock may be about to listen, or to fail.
 		return nil
-	default:
-		l.told = true
 	}
+	if l.told {
+		return nil
+	}
+	l.told = true
 	return lost
 }
 
 // retake makes what is lost again.
 func (l *unixListener) retake(s loss) error {
-	w := l.owned
+	w, old := l.owned, l.sock.Load()
 	if s.dir {
 		// As when the listener was made: the default directory may be another one now,
 		// for clients too.
-		next, sock, err := take(l.endpoint, l.o, w)
+		next, sock, err := l.take()
 		if err != nil {
+			if taken := (*takenError)(nil); errors.As(err, &taken) {
+				l.leave(taken)
+			}
 			return err
 		}
-		old := l.sock
-		l.owned, l.sock = next, sock
+		l.owned = next
+		l.sock.Store(sock)
 		l.watch.on(next.files()...)
+		if w == nil {
+			_ = old.Close()
+			return nil
+		}
 		// What cannot be removed elsewhere leads nobody here.
 		_ = w.release(old)
 		return nil
@@ -177,10 +212,19 @@ func (l *unixListener) retake(s loss) error {
 		if err != nil {
 			return err
 		}
-		old := l.sock
-		l.sock = sock
+		l.sock.Store(sock)
 		_ = old.Close()
 	}
 	l.watch.on(w.files()...)
 	return nil
+}
+
+// leave gives up the files in a directory in whose place another host serves: that host may
+// have to take its own name again there. The socket stays open, without a name, for Accept.
+func (l *unixListener) leave(to *takenError) {
+	l.watch.on(to.files...)
+	if w := l.owned; w != nil {
+		l.owned, l.left = nil, time.Now()
+		_ = w.release(nil)
+	}
 }

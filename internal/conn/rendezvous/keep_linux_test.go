@@ -196,24 +196,89 @@ func TestNameThatCannotBeTakenYet(t *testing.T) {
 	reach(t, l, endpoint, o)
 }
 
+func exchange(t *testing.T, one, other string) {
+	t.Helper()
+	require.NoError(t, unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE))
+}
+
+// Two hosts whose directories are exchanged are in each other's place. Each takes its own
+// name again, whether it is the first to notice or not.
+func TestExchangedHosts(t *testing.T) {
+	for _, together := range []bool{true, false} {
+		t.Run(fmt.Sprint(together), func(t *testing.T) {
+			t.Parallel()
+			o, other := inDir(t), inDir(t)
+			first, second := listen(t, endpoint, o), listen(t, endpoint, other)
+			firsts := watched(t, first)
+			if together {
+				seconds := watched(t, second)
+				exchange(t, o.Dir, other.Dir)
+				servedAgain(t, firsts)
+				servedAgain(t, seconds)
+			} else {
+				exchange(t, o.Dir, other.Dir)
+				lost := report(t, firsts)
+				require.ErrorIs(t, lost, rendezvous.ErrInUse)
+				require.False(t, lost.Ended)
+				servedAgain(t, watched(t, second))
+				servedAgain(t, firsts)
+			}
+			reach(t, first, endpoint, o)
+			reach(t, second, endpoint, other)
+			for l, o := range map[rendezvous.Listener]rendezvous.Options{first: o, second: other} {
+				_, err := carrier.Listen(endpoint, o)
+				require.ErrorIs(t, err, rendezvous.ErrInUse)
+				require.NoError(t, l.Close())
+				left, err := os.ReadDir(o.Dir)
+				require.NoError(t, err)
+				require.Empty(t, left)
+			}
+		})
+	}
+}
+
+// A listener that waits for the host in its directory's place to leave can be closed, and
+// removes nothing of that one's.
+func TestCloseWhileAnotherHasTheName(t *testing.T) {
+	o, other := inDir(t), inDir(t)
+	first := listen(t, endpoint, o)
+	listen(t, endpoint, other)
+	reports := watched(t, first)
+	exchange(t, o.Dir, other.Dir)
+	require.False(t, report(t, reports).Ended)
+	left, err := os.ReadDir(other.Dir)
+	require.NoError(t, err)
+	require.Empty(t, left, "it has left")
+	accepted := make(chan error, 1)
+	go func() {
+		_, err := first.Accept()
+		accepted <- err
+	}()
+	require.NoError(t, first.Close())
+	require.ErrorIs(t, <-accepted, os.ErrClosed)
+	_, err = carrier.Dial(canceled(), endpoint, nil, o)
+	require.ErrorIs(t, err, context.Canceled, "the client has found the other")
+	_, err = carrier.Listen(endpoint, o)
+	require.ErrorIs(t, err, rendezvous.ErrInUse)
+}
+
 // When another process has the name, the listener says which, and leaves its files alone.
 func TestNameThatAnotherHas(t *testing.T) {
-	exchange := func(t *testing.T, one, other string) {
-		t.Helper()
-		require.NoError(t, unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE))
-	}
 	t.Run("a host", func(t *testing.T) {
 		o, other := inDir(t), inDir(t)
+		t.Parallel() // it takes seconds
 		l := listen(t, endpoint, o)
 		reports := watched(t, l)
-		p := start(t, "listen", other, nil)
+		p := start(t, "listen", other, nil) // which does not watch
 		p.expect(t, "ok")
 		exchange(t, o.Dir, other.Dir)
-		lost := report(t, reports)
-		require.True(t, lost.Ended)
-		require.ErrorIs(t, lost, rendezvous.ErrInUse)
-		assert.Contains(t, lost.Error(), fmt.Sprintf("process %d ", p.cmd.Process.Pid))
-		assert.Contains(t, lost.Error(), socketOf(o))
+		for _, ended := range []bool{false, true} {
+			lost := report(t, reports)
+			require.Equal(t, ended, lost.Ended)
+			require.ErrorIs(t, lost, rendezvous.ErrInUse)
+			assert.Contains(t, lost.Error(), fmt.Sprintf("process %d ", p.cmd.Process.Pid))
+			assert.Contains(t, lost.Error(), socketOf(o))
+		}
 		require.NoError(t, l.Close())
 		_, err := carrier.Listen(endpoint, o)
 		require.ErrorIs(t, err, rendezvous.ErrInUse, "the other one goes on")

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,16 +26,19 @@ import (
 type unixListener struct {
 	endpoint string
 	o        Options
+	session  session
 	reserve  *reserve
-	watch    *watch   // nil for an adopted socket
-	adopted  *adopted // nil for an own one
+	watch    *watch                          // nil for an adopted socket
+	adopted  *adopted                        // nil for an own one
+	sock     atomic.Pointer[socket.Listener] // another one when the name had to be taken again
 
-	mu     sync.Mutex
-	sock   *socket.Listener // another one when the name had to be taken again
-	owned  *owned           // nil for an adopted socket
+	mu     sync.Mutex // held while files are made or removed; Accept does not wait for that
 	closed bool
-	lost   string // what is, until the name leads here again
-	told   bool   // that it is lost
+	owned  *owned    // nil for an adopted socket, and since left
+	left   time.Time // see leave
+	lost   string    // what is, until the name leads here again
+	inUse  bool      // the lock was in use at the last look
+	told   bool      // that it is lost
 }
 
 // Listen implements Carrier: it adopts the socket that systemd has passed under this
@@ -59,11 +64,13 @@ func listenUnix(endpoint string, o Options) (*unixListener, error) {
 	if l, err := listenAdopted(endpoint, o); l != nil || err != nil {
 		return l, err
 	}
-	own, sock, err := take(endpoint, o, nil)
+	l := &unixListener{endpoint: endpoint, o: o, session: currentSession(), watch: newWatch()}
+	own, sock, err := l.take()
 	if err != nil {
 		return nil, err
 	}
-	l := &unixListener{endpoint: endpoint, o: o, sock: sock, owned: own, watch: newWatch()}
+	l.owned = own
+	l.sock.Store(sock)
 	l.watch.on(own.files()...)
 	return l, nil
 }
@@ -79,27 +86,24 @@ func (l *unixListener) Close() error {
 	defer l.reserve.close()
 	if l.adopted != nil {
 		defer l.adopted.release()
-		return l.sock.Close()
+		return l.sock.Load().Close()
 	}
 	l.watch.close()
-	return l.owned.release(l.sock)
+	if l.owned == nil {
+		return l.sock.Load().Close()
+	}
+	return l.owned.release(l.sock.Load())
 }
 
 // Accept implements Listener.
 func (l *unixListener) Accept() (Incoming, error) {
 	for {
-		sock := l.current()
+		sock := l.sock.Load()
 		in, err := l.acceptFrom(sock)
-		if !errors.Is(err, os.ErrClosed) || sock == l.current() {
+		if !errors.Is(err, os.ErrClosed) || sock == l.sock.Load() {
 			return in, err
 		}
 	}
-}
-
-func (l *unixListener) current() *socket.Listener {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.sock
 }
 
 // acceptFrom waits for the next client of a socket. Out of descriptors, it accepts one

@@ -29,7 +29,7 @@ func refusing(t *testing.T, call uint32, with syscall.Errno, f func()) {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked
-		err := fail(call, with, 0)
+		err := filter(call, unix.SECCOMP_RET_ERRNO|uint32(with), 0)
 		installed <- err
 		if err == nil {
 			f()
@@ -42,13 +42,13 @@ func refusing(t *testing.T, call uint32, with syscall.Errno, f func()) {
 	}
 }
 
-// fail has a system call return an error, on this thread, or with the flag
+// filter has the kernel take an action at a system call, on this thread, or with the flag
 // SECCOMP_FILTER_FLAG_TSYNC on all.
-func fail(call uint32, with unix.Errno, flags uintptr) error {
+func filter(call, action uint32, flags uintptr) error {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the system call's number
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: call},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(with)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: action},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
@@ -68,7 +68,7 @@ func init() { parts["without /proc and unshare"] = withoutUnshare }
 func withoutUnshare() {
 	err := unix.Chroot(os.Getenv("SEALPORT_TEST_DIR"))
 	if err == nil {
-		err = fail(unix.SYS_UNSHARE, unix.EPERM, unix.SECCOMP_FILTER_FLAG_TSYNC)
+		err = filter(unix.SYS_UNSHARE, unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), unix.SECCOMP_FILTER_FLAG_TSYNC)
 	}
 	if err != nil {
 		fmt.Println("needs seccomp filters:", err)
@@ -105,36 +105,45 @@ func TestNoWayToTheSocket(t *testing.T) {
 	}
 }
 
+// dialled has a client say hello to a listener. It returns the client that has been heard,
+// and a function that waits for the answer to it.
+func dialled(t *testing.T, l rendezvous.Listener, o rendezvous.Options) (rendezvous.Incoming, func() rendezvous.Outgoing) {
+	t.Helper()
+	var out rendezvous.Outgoing
+	result, ctx := make(chan error, 1), hung(t)
+	go func() {
+		var err error
+		out, err = carrier.Dial(ctx, endpoint, []byte("hello"), o)
+		result <- err
+	}()
+	in, err := l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = in.Close() })
+	_, err = in.Hello(ctx)
+	require.NoError(t, err)
+	return in, func() rendezvous.Outgoing {
+		t.Helper()
+		require.NoError(t, <-result)
+		return out
+	}
+}
+
 // A client that could not be answered for want of memory can still be refused.
 func TestRefuseWhenTheAnswerFoundNoMemory(t *testing.T) {
 	for name, attested := range map[string]bool{"ring": false, "socket": true} {
 		t.Run(name, func(t *testing.T) {
 			o := inDir(t)
 			o.Attested = attested
-			l, ctx := listen(t, endpoint, o), hung(t)
-			type dialled struct {
-				out rendezvous.Outgoing
-				err error
-			}
-			result := make(chan dialled, 1)
-			go func() {
-				out, err := carrier.Dial(ctx, endpoint, []byte("hello"), o)
-				result <- dialled{out, err}
-			}()
-			in, err := l.Accept()
-			require.NoError(t, err)
-			t.Cleanup(func() { _ = in.Close() })
-			_, err = in.Hello(ctx)
-			require.NoError(t, err)
-			refusing(t, unix.SYS_SENDMSG, unix.ENOBUFS, func() { _, err = in.Accept(ctx, []byte("accepted")) })
+			in, answer := dialled(t, listen(t, endpoint, o), o)
+			var err error
+			refusing(t, unix.SYS_SENDMSG, unix.ENOBUFS, func() { _, err = in.Accept(hung(t), []byte("accepted")) })
 			require.ErrorIs(t, err, rendezvous.ErrExhausted)
 			require.ErrorIs(t, err, unix.ENOBUFS)
-			require.NoError(t, in.Refuse(ctx, []byte("refused")))
-			r := <-result
-			require.NoError(t, r.err)
-			assert.Equal(t, "refused", string(r.out.Hello()))
-			assert.False(t, r.out.Accepted())
-			assert.NoError(t, r.out.Close())
+			require.NoError(t, in.Refuse(hung(t), []byte("refused")))
+			out := answer()
+			assert.Equal(t, "refused", string(out.Hello()))
+			assert.False(t, out.Accepted())
+			assert.NoError(t, out.Close())
 		})
 	}
 }
@@ -149,28 +158,13 @@ func TestSocketWhereMemoryFilesAreRefused(t *testing.T) {
 				o.Attested = attested
 				var reasons []error
 				o.NoMemory = func(err error) { reasons = append(reasons, err) }
-				l, ctx := listen(t, endpoint, o), hung(t)
-				type dialled struct {
-					out rendezvous.Outgoing
-					err error
-				}
-				result := make(chan dialled, 1)
-				go func() {
-					out, err := carrier.Dial(ctx, endpoint, []byte("hello"), o)
-					result <- dialled{out, err}
-				}()
-				in, err := l.Accept()
-				require.NoError(t, err)
-				t.Cleanup(func() { _ = in.Close() })
-				_, err = in.Hello(ctx)
-				require.NoError(t, err)
+				in, answer := dialled(t, listen(t, endpoint, o), o)
 				var host link.Link
-				refusing(t, unix.SYS_MEMFD_CREATE, why, func() { host, err = in.Accept(ctx, []byte("accepted")) })
+				var err error
+				refusing(t, unix.SYS_MEMFD_CREATE, why, func() { host, err = in.Accept(hung(t), []byte("accepted")) })
 				require.NoError(t, err)
 				defer host.Close()
-				r := <-result
-				require.NoError(t, r.err)
-				client, err := r.out.Link()
+				client, err := answer().Link()
 				require.NoError(t, err)
 				defer client.Close()
 				assert.Equal(t, link.Socket, host.Carrier())

@@ -61,27 +61,29 @@ func identifyOpen(fd int) (fileID, error) {
 // errBack is take's error if the directory is not another one.
 var errBack = errors.New("the directory is in its place again")
 
-// take makes an endpoint's files, and the socket that listens there, in another directory
-// than before's. With before, a *takenError says who listens there if the lock is held.
-func take(endpoint string, o Options, before *owned) (*owned, *socket.Listener, error) {
-	dir, err := openDir(o, true)
+// take makes the endpoint's files, and the socket that listens there, in another directory
+// than that of the files that the listener has. If the name was lost and the lock is held, a
+// *takenError says who listens there.
+func (l *unixListener) take() (*owned, *socket.Listener, error) {
+	dir, err := openDir(l.o, l.session, true)
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &owned{dir: dir, name: fileName(endpoint)}
-	if err := w.enter(before); err != nil {
+	w := &owned{dir: dir, name: fileName(l.endpoint)}
+	if err := w.enter(l.owned, l.lost != ""); err != nil {
 		dir.close()
 		return nil, nil, err
 	}
-	sock, err := w.bind(o)
+	sock, err := w.bind(l.o)
 	if err != nil {
 		return nil, nil, errors.Join(err, w.release(nil))
 	}
 	return w, sock, nil
 }
 
-// enter takes the lock.
-func (w *owned) enter(before *owned) error {
+// enter takes the lock. It returns errBack if the directory is before's. See lockFile
+// about ask.
+func (w *owned) enter(before *owned, ask bool) error {
 	err := w.openForReading()
 	if err != nil {
 		return err
@@ -90,17 +92,18 @@ func (w *owned) enter(before *owned) error {
 		return fmt.Errorf("checking %s: %w", w.dir.path, err)
 	}
 	if before != nil && w.dirID == before.dirID {
-		return errBack // its lock is before's
+		return errBack
 	}
 	if w.rootID, err = identify(unix.AT_FDCWD, "/"); err != nil {
 		return fmt.Errorf("checking /: %w", err)
 	}
 	w.shield()
-	w.lock, err = w.lockFile(before != nil)
+	w.lock, err = w.lockFile(ask)
 	return err
 }
 
-// lockFile takes the lock of the file at the lock's name.
+// lockFile takes the lock of the file at the lock's name. With ask, it returns a *takenError
+// if another process holds the lock and listens.
 func (w *owned) lockFile(ask bool) (*os.File, error) {
 	f, err := w.dir.lock(w.lockName())
 	if ask && errors.Is(err, ErrInUse) {
@@ -127,6 +130,9 @@ func (w *owned) bind(o Options) (*socket.Listener, error) {
 	}
 	sock, err := w.dir.listen(building, mode)
 	if err != nil {
+		if !errors.Is(err, unix.EADDRINUSE) {
+			err = errors.Join(err, w.dir.remove(building)) // it may be bound, and not listen
+		}
 		return nil, err
 	}
 	var made fileID
@@ -143,9 +149,10 @@ func (w *owned) bind(o Options) (*socket.Listener, error) {
 	return sock, nil
 }
 
-// vacant makes sure that nobody listens at the socket's name, else it returns a
-// *takenError. A host that holds the lock is met here only if this process does not; a
-// socket of systemd's, or one made by hand, has no lock.
+// vacant makes sure that nobody listens at the socket's name. It returns a *takenError if
+// somebody does, and another error if that can't be told. A host that holds the lock is met
+// here only if this process does not; a socket of systemd's, or one made by hand, has no
+// lock.
 func (w *owned) vacant() error {
 	place := w.sockName()
 	err := w.dir.isSocket(place)
@@ -154,30 +161,33 @@ func (w *owned) vacant() error {
 	} else if err != nil {
 		return err
 	}
-	taken := &takenError{path: w.dir.path + "/" + place}
+	path := w.dir.path + "/" + place
+	taken := &takenError{path: path, files: w.files()}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // a full backlog is a living host too
 	c, err := w.dir.dial(ctx, place, false)
-	if err == nil {
+	switch {
+	case err == nil:
 		if k, err := c.PeerCred(); err == nil {
 			taken.pid = k.PID
 		}
 		_ = c.Close()
 		return taken
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, unix.EPROTOTYPE) {
+	case errors.Is(err, context.Canceled), errors.Is(err, unix.EPROTOTYPE):
 		return taken
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
+		return nil
+	case isPermission(err): // such as systemd's, with SocketUser=
+		return fmt.Errorf("%w: checking whether a process listens on %s: %w; remove it if there is none, or choose another name", ErrPermission, path, err)
 	}
-	if IsExhausted(err) || errors.Is(err, socket.ErrBacklog) { // nobody was asked
-		return err
-	}
-	return nil
+	return fmt.Errorf("checking whether a process listens on %s: %w", path, err)
 }
 
 // takenError is ErrInUse with who listens at an endpoint's socket.
 type takenError struct {
-	path string
-	pid  int32 // 0: not known, such as in another pid namespace
+	path  string
+	files []string // that the endpoint's name leads through
+	pid   int32    // 0: not known, such as in another pid namespace
 }
 
 func (e *takenError) Error() string {
@@ -191,7 +201,10 @@ func (e *takenError) Error() string {
 func (e *takenError) Unwrap() error { return ErrInUse }
 
 // release closes the socket, unless it is nil, removes those of the endpoint's files that
-// are still this host's, the socket first, and gives up the lock.
+// are still this host's, the socket first, and gives up the lock. The system has no call that
+// removes a name only if it leads to a certain file: if another program removes the lock file
+// just when this has looked, and another host takes the name at once, that host loses its
+// files, and takes the name again as after any loss.
 func (w *owned) release(sock io.Closer) error {
 	defer w.dir.close()
 	mine, err := w.mine(w.sockName(), w.sock)
@@ -200,9 +213,12 @@ func (w *owned) release(sock io.Closer) error {
 	if mine && !locked && lerr == nil {
 		// Nobody else may touch it meanwhile. If another host has the lock, that host
 		// replaces the socket.
-		if again, err := w.lockFile(false); err == nil {
+		switch again, lerr := w.lockFile(false); {
+		case lerr == nil:
 			_ = w.lock.Close()
 			w.lock, locked = again, true
+		case !errors.Is(lerr, ErrInUse):
+			err = errors.Join(err, lerr)
 		}
 	}
 	if mine && locked {

@@ -22,22 +22,34 @@ func (p place) String() string {
 	return p.path + " (" + p.why + ")"
 }
 
+// session is what the default directory depends on. A listener keeps to that of the moment
+// at which it was made: a program may clear its environment, or change its user, when it
+// has begun to serve.
+type session struct {
+	runtimeDir string // XDG_RUNTIME_DIR
+	uid, euid  int
+}
+
+func currentSession() session {
+	return session{os.Getenv("XDG_RUNTIME_DIR"), os.Getuid(), os.Geteuid()}
+}
+
 // choose returns Options.Dir, or the default: $XDG_RUNTIME_DIR/sealport, or, if that
 // runtime directory is not this process's, /run/sealport for root and /tmp/sealport-UID
 // for other users. TMPDIR does not count: it differs between the processes of one user.
-func choose(o Options) (place, error) {
+func choose(o Options, s session) (place, error) {
 	if o.Dir != "" {
 		return place{path: o.Dir}, nil
 	}
-	dir, why, err := runtimeDir()
+	why, err := s.noRuntimeDir()
 	if err != nil {
 		return place{}, err
 	}
-	if why == "" {
-		return place{path: filepath.Join(dir, "sealport")}, nil
-	}
-	if uid := os.Geteuid(); uid != 0 {
-		return place{"/tmp/sealport-" + strconv.Itoa(uid), why}, nil
+	switch {
+	case why == "":
+		return place{path: filepath.Join(s.runtimeDir, "sealport")}, nil
+	case s.euid != 0:
+		return place{"/tmp/sealport-" + strconv.Itoa(s.euid), why}, nil
 	}
 	return place{"/run/sealport", why}, nil
 }
@@ -51,34 +63,34 @@ func SharedDir() string {
 	return "/run/sealport-shared"
 }
 
-// runtimeDir returns $XDG_RUNTIME_DIR, or why it is not this process's: the variable may
-// come from the session of another user (sudo -E, su, a set-user-ID program) or from one that
-// has ended, and be missing without a session (cron, services). An error does not
-// decide that: a host and a client must not come to different places because one of
+// noRuntimeDir returns why $XDG_RUNTIME_DIR is not this process's, or "" if it is: the
+// variable may come from the session of another user (sudo -E, su, a set-user-ID program) or
+// from one that has ended, and be missing without a session (cron, services). An error does
+// not decide that: a host and a client must not come to different places because one of
 // them is out of descriptors or memory.
-func runtimeDir() (dir, why string, err error) {
-	dir = os.Getenv("XDG_RUNTIME_DIR")
-	switch uid := os.Getuid(); {
+func (s session) noRuntimeDir() (why string, err error) {
+	dir := s.runtimeDir
+	switch {
 	case dir == "":
-		return "", "XDG_RUNTIME_DIR is not set", nil
+		return "XDG_RUNTIME_DIR is not set", nil
 	case !filepath.IsAbs(dir):
-		return "", fmt.Sprintf("XDG_RUNTIME_DIR is %q, which is not an absolute path", dir), nil
-	case uid != os.Geteuid():
-		return "", fmt.Sprintf("XDG_RUNTIME_DIR is set by uid %d, who has started this set-user-ID program", uid), nil
+		return fmt.Sprintf("XDG_RUNTIME_DIR is %q, which is not an absolute path", dir), nil
+	case s.uid != s.euid:
+		return fmt.Sprintf("XDG_RUNTIME_DIR is set by uid %d, who has started this set-user-ID program", s.uid), nil
 	}
 	var st unix.Stat_t
 	switch err := unix.Stat(dir, &st); err {
 	case nil:
 	case unix.ENOENT, unix.ENOTDIR, unix.EACCES, unix.EPERM, unix.ELOOP, unix.ENAMETOOLONG:
-		return "", fmt.Sprintf("XDG_RUNTIME_DIR is %q: %v", dir, err), nil
+		return fmt.Sprintf("XDG_RUNTIME_DIR is %q: %v", dir, err), nil
 	default:
-		return "", "", fmt.Errorf("checking XDG_RUNTIME_DIR %q: %w", dir, err)
+		return "", fmt.Errorf("checking XDG_RUNTIME_DIR %q: %w", dir, err)
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
-		return "", fmt.Sprintf("XDG_RUNTIME_DIR is %q, which is not a directory", dir), nil
+		return fmt.Sprintf("XDG_RUNTIME_DIR is %q, which is not a directory", dir), nil
 	case !ours(st.Uid):
-		return "", fmt.Sprintf("XDG_RUNTIME_DIR is %q, which belongs to uid %d", dir, st.Uid), nil
+		return fmt.Sprintf("XDG_RUNTIME_DIR is %q, which belongs to uid %d", dir, st.Uid), nil
 	}
-	return dir, "", nil
+	return "", nil
 }

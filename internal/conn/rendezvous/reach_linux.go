@@ -20,6 +20,11 @@ func (f *directory) listen(file string, mode fs.FileMode) (sock *socket.Listener
 		sock, err = socket.Listen(path, mode)
 		return err
 	})
+	if isPermission(err) {
+		err = fmt.Errorf("%w: making a socket in %s: %w", ErrPermission, f.path, err)
+	} else if err != nil {
+		err = fmt.Errorf("making a socket in %s: %w", f.path, err)
+	}
 	return sock, err
 }
 

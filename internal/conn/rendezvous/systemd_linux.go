@@ -43,7 +43,9 @@ func listenAdopted(endpoint string, o Options) (*unixListener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("adopting the socket that systemd passed for %s: %w", endpoint, err)
 	}
-	return &unixListener{o: o, sock: sock, adopted: a}, nil
+	l := &unixListener{o: o, adopted: a}
+	l.sock.Store(sock)
+	return l, nil
 }
 
 // activated returns the descriptor that systemd has passed for an endpoint

@@ -29,9 +29,9 @@ type watch struct {
 func newWatch() *watch { return &watch{closed: make(chan struct{})} }
 
 // on watches files, and nothing else any more. They are watched themselves, not by the
-// directory's entries, so that other endpoints there cost nothing. If there is no more
-// inotify instance, watch or descriptor to be had, it goes by time alone. on is not called
-// after close, nor during wait.
+// directory's entries, so that other endpoints there cost nothing. If one of them is gone,
+// or the system allows no more inotify instances, watches or descriptors, the watch goes by
+// time alone. on is not called after close, nor during wait.
 func (w *watch) on(files ...string) {
 	if w.events != nil {
 		_ = w.events.Close()
@@ -41,16 +41,20 @@ func (w *watch) on(files ...string) {
 	if err != nil {
 		return
 	}
-	w.events = os.NewFile(uintptr(fd), "inotify")
+	events := os.NewFile(uintptr(fd), "inotify")
+	err = events.SetReadDeadline(time.Time{}) // it fails if the runtime cannot poll the descriptor
 	for _, file := range files {
-		// IN_ATTRIB: the number of its names has changed. IN_DELETE_SELF comes only
-		// when nobody has the file open.
-		if _, err := unix.InotifyAddWatch(fd, file, unix.IN_ATTRIB|unix.IN_MOVE_SELF|unix.IN_DONT_FOLLOW); err != nil {
-			_ = w.events.Close()
-			w.events = nil
-			return
+		if err == nil {
+			// IN_ATTRIB: the number of its names has changed. IN_DELETE_SELF comes
+			// only when nobody has the file open.
+			_, err = unix.InotifyAddWatch(fd, file, unix.IN_ATTRIB|unix.IN_MOVE_SELF|unix.IN_DONT_FOLLOW)
 		}
 	}
+	if err != nil {
+		_ = events.Close()
+		return
+	}
+	w.events = events
 }
 
 // wait waits until it is time to look. It returns false after close.
