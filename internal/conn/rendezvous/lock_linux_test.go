@@ -91,6 +91,26 @@ func TestLivingSocketWithoutLockIsNotStolenFrom(t *testing.T) {
 	})
 }
 
+// A socket to which this user may not connect, such as one of systemd's with SocketUser=, may
+// have a living process behind it, and is left alone.
+func TestSocketOfAnotherUserIsNotStolenFrom(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root (CAP_SETUID)")
+	}
+	o := rendezvous.Options{Dir: filepath.Join(publicDir(t), "endpoints")}
+	rawSocket(t, o, unix.SOCK_SEQPACKET, 5)
+	require.NoError(t, os.Chmod(socketOf(o), 0o600))
+	require.NoError(t, os.Chown(o.Dir, stranger, stranger))
+	require.NoError(t, os.Chmod(filepath.Dir(o.Dir), 0o755))
+	before, err := os.Lstat(socketOf(o))
+	require.NoError(t, err)
+	start(t, "listen", o, asStranger).expect(t, "ErrPermission")
+	after, err := os.Lstat(socketOf(o))
+	require.NoError(t, err)
+	require.True(t, os.SameFile(before, after))
+	require.NoFileExists(t, lockOf(o))
+}
+
 func TestPlainFileIsNoEndpoint(t *testing.T) {
 	o := inDir(t)
 	require.NoError(t, os.Mkdir(o.Dir, 0o700))

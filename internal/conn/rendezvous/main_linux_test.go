@@ -176,6 +176,8 @@ func start(t *testing.T, role string, o rendezvous.Options, change func(cmd *exe
 // expect waits for a line.
 func (c *child) expect(t *testing.T, want string) {
 	t.Helper()
+	hangs := time.AfterFunc(limit, func() { _ = c.cmd.Process.Kill() })
+	defer hangs.Stop()
 	line, err := c.out.ReadString('\n')
 	require.NoError(t, err)
 	require.Equal(t, want, strings.TrimSpace(line))

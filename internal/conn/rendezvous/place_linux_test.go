@@ -88,6 +88,40 @@ func TestRuntimeDirectoryOfAnother(t *testing.T) {
 	start(t, "set-user-ID", rendezvous.Options{}, nil).expect(t, "/run/sealport /run/sealport")
 }
 
+// A host whose runtime directory goes, and comes again, as at the end of a session and the
+// beginning of the next, is where clients look: also when the program has cleared its
+// environment since.
+func TestRuntimeDirectoryThatComesAndGoes(t *testing.T) {
+	if !withOwnRun(t) {
+		return
+	}
+	for _, cleared := range []bool{false, true} {
+		run := filepath.Join(t.TempDir(), "run")
+		inRun := rendezvous.Options{Dir: filepath.Join(run, "sealport")}
+		t.Setenv("XDG_RUNTIME_DIR", run)
+		require.NoError(t, os.Mkdir(run, 0o700))
+		l := listen(t, endpoint, rendezvous.Options{})
+		reports := watched(t, l)
+		if cleared {
+			require.NoError(t, os.Unsetenv("XDG_RUNTIME_DIR"))
+		}
+		require.NoError(t, os.Rename(inRun.Dir, run+".sealport"))
+		servedAgain(t, reports)
+		reach(t, l, endpoint, inRun)
+
+		require.NoError(t, os.Rename(run, run+".old"))
+		servedAgain(t, reports)
+		reach(t, l, endpoint, rendezvous.Options{Dir: "/run/sealport"})
+
+		require.NoError(t, os.Mkdir(run, 0o700))
+		servedAgain(t, reports)
+		reach(t, l, endpoint, inRun)
+		require.NoFileExists(t, "/run/sealport/"+endpoint+".sock")
+		require.NoError(t, l.Close())
+		require.NoError(t, os.RemoveAll(run+".old"))
+	}
+}
+
 // What another user has put in the place of a default directory is not used, and the error
 // names that user.
 func TestSquattedDirectory(t *testing.T) {
