@@ -28,8 +28,9 @@ func listenerBeside(e *env, name string) {
 	hear()
 }
 
-// A host whose socket is removed says so and serves on. One whose name another process has
-// says who, and ends, but its connections do not.
+// A host whose socket is removed says so and serves on; one that cannot take its name again
+// says why, and goes on trying. One whose name another process has says who, and ends, but
+// its connections do not.
 func testLostName(t *testing.T, e *env) {
 	log := logBook{}
 	failures := make(chan error, 8)
@@ -69,6 +70,22 @@ func testLostName(t *testing.T, e *env) {
 	second := client(t, e.Strings, outside)
 	talk(second, "new")
 
+	away := e.dir + ".away"
+	require.NoError(t, os.WriteFile(away, nil, 0o600))
+	defer os.Remove(away)
+	exchange := func() {
+		t.Helper()
+		require.NoError(t, unix.Renameat2(unix.AT_FDCWD, e.dir, unix.AT_FDCWD, away, unix.RENAME_EXCHANGE))
+	}
+	exchange()
+	unserved := lost()
+	exchange()
+	assert.False(t, unserved.Served)
+	assert.False(t, unserved.Ended)
+	assert.ErrorIs(t, unserved, transport.ErrUnsafeDir)
+	assert.True(t, lost().Served)
+	talk(second, "served again")
+
 	p := e.start(t, "listener beside", e.endpoint+".beside")
 	p.expect(t, "ready")
 	require.NoError(t, os.Rename(filepath.Join(e.dir, e.endpoint+".beside"), place))
@@ -80,6 +97,7 @@ func testLostName(t *testing.T, e *env) {
 	talk(first, "goes on")
 	talk(second, "goes on")
 	assert.True(t, log.has("endpoint's files were removed or replaced; made again", place), log.all())
+	assert.True(t, log.has("endpoint not served until its files can be made again", e.dir), log.all())
 	assert.True(t, log.has("endpoint lost to another process; this host accepts no more clients", place), log.all())
 	require.NoError(t, h.Close())
 	require.FileExists(t, place, "it is the other's")

@@ -196,6 +196,26 @@ func TestNameThatCannotBeTakenYet(t *testing.T) {
 	reach(t, l, endpoint, o)
 }
 
+// A name whose lock another process holds without listening is not served, which is reported,
+// unless that process ends at once.
+func TestNameWhoseLockIsHeld(t *testing.T) {
+	t.Parallel()
+	o := inDir(t)
+	reports := watched(t, listen(t, endpoint, o))
+	other := filepath.Join(filepath.Dir(o.Dir), "lock")
+	held, err := os.Create(other)
+	require.NoError(t, err)
+	defer held.Close()
+	require.NoError(t, unix.Flock(int(held.Fd()), unix.LOCK_EX))
+	require.NoError(t, errors.Join(os.Rename(other, lockOf(o)), os.Remove(socketOf(o))))
+	lost := report(t, reports)
+	require.False(t, lost.Ended)
+	require.ErrorIs(t, lost, rendezvous.ErrInUse)
+	require.NoError(t, unix.Flock(int(held.Fd()), unix.LOCK_UN))
+	servedAgain(t, reports)
+	require.FileExists(t, socketOf(o))
+}
+
 func exchange(t *testing.T, one, other string) {
 	t.Helper()
 	require.NoError(t, unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE))
