@@ -53,7 +53,8 @@ type Config struct {
 
 	// OnError is called with each [*MessageError], [*ConnError] and [*EndpointError], and
 	// with a [*ConnError] or [*peer.RefusedError] for clients that do not get in: in sequence
-	// for one connection, concurrently for several. It must not block. Of the clients of
+	// for one connection, concurrently for several. It must not block, and not call Close or
+	// Shutdown, which wait for it: start a goroutine for that. Of the clients of
 	// one user that do not get in it gets the first 8, and after that one
 	// [*OmittedError] every 10 seconds, with their number, until there were none for 10
 	// seconds. Users beyond the first 64 share one such count. Hosts only: a client's calls

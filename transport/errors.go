@@ -208,7 +208,9 @@ func (e *ConnError) Error() string {
 // EndpointError is what [Config.OnError] gets when the name of an endpoint no longer led
 // to its host: something has removed or replaced its socket, its lock file or its
 // directory, such as a program that cleans /tmp. The host takes the name again at once,
-// unless another one has it. Connections are not affected. Linux only.
+// unless another one has it. If another one serves in the directory that is in the place of
+// this host's, this host reports that, and gives it 9 seconds to leave: the directories of
+// two hosts may have been exchanged. Connections are not affected. Linux only.
 type EndpointError struct {
 	Endpoint string
 
@@ -218,7 +220,7 @@ type EndpointError struct {
 	Ended bool
 
 	// Served means that clients find the host again. Without Ended and Served they do
-	// not yet: the host goes on trying, and reports when it has succeeded.
+	// not yet: the host goes on trying, and reports when it has succeeded, or has Ended.
 	Served bool
 
 	// Err says what was removed or replaced, and why the endpoint is not served.

@@ -74,12 +74,12 @@ func (l *unixListener) look() (s loss, what string) {
 		return err == nil && there != id || err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP
 	}
 	dir := w.dir.path
-	if elsewhere(unix.AT_FDCWD, "/", w.rootID) {
-		// Paths lead elsewhere.
-	} else if p, err := choose(l.o, l.session); err == nil && p.why == "" && p.path != dir {
-		// The user's runtime directory has come into being, where clients look now.
+	switch p, err := choose(l.o, l.session); {
+	case elsewhere(unix.AT_FDCWD, "/", w.rootID): // so do all paths
+	case err == nil && p.why == "" && p.path != dir && l.session.euid == os.Geteuid():
+		// The user's runtime directory is there again, and clients look in it.
 		s.dir, dir = true, p.path
-	} else {
+	default:
 		s.dir = elsewhere(unix.AT_FDCWD, dir, w.dirID)
 	}
 	s.sock = elsewhere(w.dir.fd, w.sockName(), w.sock)
@@ -111,9 +111,10 @@ func (l *unixListener) Watch() error {
 // a program that removes the whole directory.
 const attempts = 4
 
-// patience is how long a listener waits for the host that serves in its directory's place. If
-// their directories were exchanged, that one leaves, too: it needs up to lookInterval to
-// notice, and some time.
+// patience is how long a listener that has left waits for the host that serves in its
+// directory's place. If their directories were exchanged, that one leaves, too: it needs up
+// to lookInterval to notice, and some time. Two hosts whose sockets alone are exchanged are
+// not waited for: each holds its lock, and the other seems to listen without one.
 const patience = 3 * lookInterval
 
 // keep makes the endpoint's name lead to the listener again, if it no longer does. It
@@ -161,7 +162,7 @@ func (l *unixListener) report(s loss, err error) *LostError {
 		l.lost, l.told = "", false
 		return lost
 	case errors.As(err, &taken):
-		if lost.Ended = !s.dir || time.Since(l.left) >= patience; lost.Ended {
+		if lost.Ended = time.Since(l.left) >= patience; lost.Ended {
 			return lost
 		}
 	case err == errBack, l.inUse && !again, l.inUse && !s.dir && !s.sock:
