@@ -188,6 +188,7 @@ func dieAtStep() {
 
 // A host that is killed at any step hinders no other.
 func TestKilledAtAnyStep(t *testing.T) {
+	t.Parallel()
 	for stage, calls := range map[string]map[string]uint32{
 		"make": making, "keep": remaking,
 		"give up": {"newfstatat": unix.SYS_NEWFSTATAT, "fstat": unix.SYS_FSTAT, "unlinkat": unix.SYS_UNLINKAT},
