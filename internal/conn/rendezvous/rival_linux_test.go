@@ -29,12 +29,14 @@ func TestNameWhoseLockIsHeld(t *testing.T) {
 	require.NoError(t, unix.Flock(int(held.Fd()), unix.LOCK_EX))
 	require.NoError(t, errors.Join(os.Rename(other, lockOf(o)), os.Remove(socketOf(o))))
 	nudge := func() *rendezvous.LostError { // it looks at once if the directory changes
-		for {
+		for hangs := hung(t); ; {
 			now := time.Now()
 			require.NoError(t, os.Chtimes(o.Dir, now, now))
 			select {
 			case lost := <-reports:
 				return lost
+			case <-hangs.Done():
+				require.FailNow(t, "nothing was reported")
 			case <-time.After(100 * time.Millisecond):
 			}
 		}
@@ -107,7 +109,12 @@ func TestCloseWhileAnotherHasTheName(t *testing.T) {
 		accepted <- err
 	}()
 	require.NoError(t, first.Close())
-	require.ErrorIs(t, <-accepted, os.ErrClosed)
+	select {
+	case err := <-accepted:
+		require.ErrorIs(t, err, os.ErrClosed)
+	case <-hung(t).Done():
+		require.FailNow(t, "Accept does not return")
+	}
 	_, err = carrier.Dial(canceled(), endpoint, nil, o)
 	require.ErrorIs(t, err, context.Canceled, "the client has found the other")
 	_, err = carrier.Listen(endpoint, o)
