@@ -21,7 +21,7 @@ func TestConformanceOverMach(t *testing.T) {
 	tasks := map[link.Link]*machtest.Task{}
 	linktest.Run(t, linktest.Carrier{
 		Pair: func(t testing.TB) (a, b link.Link) {
-			k := machtest.New()
+			k := machtest.New(machtest.XNU11417)
 			// Not every kernel fills in the pidversion.
 			host, client := k.NewTask(mach.AuditToken{5: 1}), k.NewTask(mach.AuditToken{5: 2})
 			x, y := machlinktest.Pair(t, host, client, endpoint)
@@ -68,7 +68,7 @@ func TestMachLeavesNothing(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := machtest.New()
+			k := machtest.New(machtest.XNU11417)
 			host, client := k.NewTask(mach.AuditToken{5: 1}), k.NewTask(mach.AuditToken{5: 2})
 			x, y := machlinktest.Pair(t, host, client, endpoint)
 			a, b := pairOver(t, x, y)

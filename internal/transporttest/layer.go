@@ -315,7 +315,7 @@ func (v variant) tests(l Layer) []test {
 // only task, and checks in the end that nothing is left there.
 func simulate(t *testing.T) rendezvous.Carrier {
 	t.Helper()
-	k := machtest.New()
+	k := machtest.New(machtest.XNU11417)
 	task := k.NewTask(mach.AuditToken{
 		1: uint32(os.Geteuid()), 2: uint32(os.Getegid()), 3: uint32(os.Getuid()), 4: uint32(os.Getgid()),
 		// Not every kernel fills in the others.

@@ -16,7 +16,7 @@ import (
 // does not matter.
 func Rings(t testing.TB, _ int) (a, b link.Link, killA, killB func()) {
 	t.Helper()
-	k := machtest.New()
+	k := machtest.New(machtest.XNU11417)
 	// Not every kernel fills in the pidversion.
 	host, client := k.NewTask(mach.AuditToken{5: 1}), k.NewTask(mach.AuditToken{5: 2})
 	a, b = machlinktest.Pair(t, host, client, "com.example.test.rings")

@@ -27,7 +27,7 @@ var machToken = mach.AuditToken{1: 501, 2: 20, 3: 501, 4: 20, 5: 4711}
 // hold nothing in the end.
 func simulate(t *testing.T) (*machtest.Kernel, *machtest.Task, rendezvous.Carrier) {
 	t.Helper()
-	k := machtest.New()
+	k := machtest.New(machtest.XNU11417)
 	task := k.NewTask(machToken)
 	t.Cleanup(func() {
 		assert.Equal(t, machtest.Usage{}, task.Usage(), "%s", task.Describe())

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 // TestUndoRestoresRights sends to a full queue, in each disposition: after Undo
 // the task holds what it held before.
 func TestUndoRestoresRights(t *testing.T) {
-	k := machtest.New()
+	k := machtest.New(machtest.XNU11417)
 	receiver, sender := k.NewTask(mach.AuditToken{5: 1}), k.NewTask(mach.AuditToken{5: 2})
 	port, err := receiver.CheckIn("service")
 	require.NoError(t, err)
@@ -82,7 +82,7 @@ func mustStatus(t *testing.T, k mach.Kernel, port mach.Name) mach.PortStatus {
 
 // TestUndoFindsAMovedSendOnceRight: it comes back under another name.
 func TestUndoFindsAMovedSendOnceRight(t *testing.T) {
-	k := machtest.New()
+	k := machtest.New(machtest.XNU11417)
 	task := k.NewTask(mach.AuditToken{5: 1})
 	port, err := task.AllocatePort()
 	require.NoError(t, err)
@@ -119,7 +119,7 @@ func sendOnce(t *testing.T, task *machtest.Task, port mach.Name) mach.Name {
 }
 
 func TestDestroyGivesUpEverything(t *testing.T) {
-	k := machtest.New()
+	k := machtest.New(machtest.XNU11417)
 	task := k.NewTask(mach.AuditToken{5: 1})
 	port, err := task.AllocatePort()
 	require.NoError(t, err)

@@ -39,7 +39,7 @@ func (s simulated) start(ctx context.Context, role, service string) (int, func()
 func TestStepsOnTheSimulatedKernel(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	k := machtest.New()
+	k := machtest.New(machtest.XNU11417)
 	task := k.NewTask(mach.AuditToken{1: 501, 5: 100})
 	var out strings.Builder
 	ok := run(ctx, &out, task, simulated{k})
@@ -56,7 +56,7 @@ func TestStepsCanFail(t *testing.T) {
 		t.Run(string(op), func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			k := machtest.New()
+			k := machtest.New(machtest.XNU11417)
 			task := k.NewTask(mach.AuditToken{5: 100})
 			task.Inject(func(c machtest.Call) mach.Errno {
 				if c.Op == op {

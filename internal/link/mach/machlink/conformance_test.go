@@ -26,7 +26,7 @@ func TestConformance(t *testing.T) {
 	tasks := map[link.Link]*machtest.Task{}
 	linktest.Run(t, linktest.Carrier{
 		Pair: func(t testing.TB) (a, b link.Link) {
-			k := machtest.New()
+			k := machtest.New(machtest.XNU11417)
 			host, client := k.NewTask(token(1)), k.NewTask(token(2))
 			a, b = machlinktest.Pair(t, host, client, service)
 			mu.Lock()
@@ -49,7 +49,7 @@ func TestConformance(t *testing.T) {
 // is one.
 func TestConformanceWithinOneProcess(t *testing.T) {
 	t.Run("simulated", func(t *testing.T) {
-		task := machtest.New().NewTask(token(1))
+		task := machtest.New(machtest.XNU11417).NewTask(token(1))
 		conformanceWithinOneProcess(t, task)
 		assert.Equal(t, machtest.Usage{}, task.Usage(), "%s", task.Describe())
 	})

@@ -22,7 +22,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(uint8(2), mach.NotifyDeadName, []byte{}, mach.NotificationBody(mach.NotifyDeadName, 0x103))
 	f.Add(uint8(0), idAccept, []byte{20, 21, 16}, payload(0))
 	f.Fuzz(func(t *testing.T, where uint8, id int32, dispositions []byte, body []byte) {
-		k := machtest.New()
+		k := machtest.New(machtest.XNU11417)
 		task := k.NewTask(token(100))
 		host := &attacker{t: t, task: k.NewTask(token(200))}
 		ln, err := machlink.Listen(task, service)

@@ -53,7 +53,7 @@ type machine struct {
 func newMachine(t *testing.T) machine {
 	t.Helper()
 	checkGoroutines(t)
-	k := machtest.New()
+	k := machtest.New(machtest.XNU11417)
 	m := machine{k, k.NewTask(token(100)), k.NewTask(token(200))}
 	t.Cleanup(func() {
 		m.checkEmpty(t)
