@@ -52,8 +52,13 @@ type machine struct {
 
 func newMachine(t *testing.T) machine {
 	t.Helper()
+	return newMachineOf(t, machtest.XNU11417)
+}
+
+func newMachineOf(t *testing.T, g machtest.Generation) machine {
+	t.Helper()
 	checkGoroutines(t)
-	k := machtest.New(machtest.XNU11417)
+	k := machtest.New(g)
 	m := machine{k, k.NewTask(token(100)), k.NewTask(token(200))}
 	t.Cleanup(func() {
 		m.checkEmpty(t)
