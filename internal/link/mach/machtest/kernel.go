@@ -49,7 +49,7 @@ type Kernel struct {
 func New(g Generation) *Kernel {
 	return &Kernel{
 		generation: g,
-		tasks: map[*Task]bool{}, services: map[string]*service{}, denied: map[string]bool{},
+		tasks:      map[*Task]bool{}, services: map[string]*service{}, denied: map[string]bool{},
 		address: 0x1_0000_0000,
 	}
 }
