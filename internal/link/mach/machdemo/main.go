@@ -45,7 +45,7 @@ func main() {
 	if flag.NArg() == 2 {
 		os.Exit(child(ctx, k, flag.Arg(0), flag.Arg(1)))
 	}
-	if !run(ctx, os.Stdout, k, otherProcess{}) {
+	if !run(ctx, os.Stdout, k, otherProcess{*timeout}) {
 		os.Exit(1)
 	}
 }
