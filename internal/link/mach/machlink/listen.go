@@ -134,8 +134,8 @@ func (ln *Listener) resume() {
 	}
 }
 
-// pauseLocked takes the service out of the set or puts it back, as is due. Failing to
-// take it out, the next message tries again.
+// pauseLocked takes the service out of the set or puts it back, as is due. If it cannot
+// be taken out, the next pause or message of a full queue tries again.
 func (ln *Listener) pauseLocked() {
 	due := ln.full || ln.slowed != nil
 	switch k := ln.loop.k; {
