@@ -196,6 +196,15 @@ func TestHostileMessages(t *testing.T) {
 		"drained more than sent": {func(a *attacker) error {
 			return a.sendTo(a.hostControl, idDrained, nil, word(1))
 		}, link.ErrProtocol},
+		"drained again": {func(a *attacker) error {
+			return a.sendTo(a.hostControl, idDrained, nil, word(0))
+		}, link.ErrProtocol},
+		"go away twice": {func(a *attacker) error {
+			if err := a.sendTo(a.hostControl, idGoAway, nil, nil); err != nil {
+				return err
+			}
+			return a.sendTo(a.hostControl, idGoAway, nil, nil)
+		}, link.ErrProtocol},
 		"drained 2^64-1": {func(a *attacker) error {
 			return a.sendTo(a.hostControl, idDrained, nil, word(1<<64-1))
 		}, link.ErrProtocol},

@@ -52,8 +52,13 @@ type machine struct {
 
 func newMachine(t *testing.T) machine {
 	t.Helper()
+	return newMachineOf(t, machtest.Newest)
+}
+
+func newMachineOf(t *testing.T, g machtest.Generation) machine {
+	t.Helper()
 	checkGoroutines(t)
-	k := machtest.Open(t)
+	k := machtest.OpenAs(t, g)
 	m := machine{k, k.NewTask(token(100)), k.NewTask(token(200))}
 	t.Cleanup(func() {
 		m.checkEmpty(t)

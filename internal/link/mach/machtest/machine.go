@@ -54,7 +54,8 @@ var (
 // and what tells them apart is kept here: a process can use only names that it was
 // given. Service names get a suffix, so that tests do not meet in launchd.
 type Machine struct {
-	simulated *Kernel // with a task for each process, or nil
+	simulated  *Kernel // with a task for each process, or nil
+	generation Generation
 
 	mu        sync.Mutex
 	kernel    mach.Kernel // of all processes; nil until the first where it is simulated
@@ -64,18 +65,31 @@ type Machine struct {
 
 var machines atomic.Int64
 
+// Newest is the generation that [Open] simulates.
+const Newest = XNU11417
+
 // Open returns the machine that [Variable] chooses, and fails the test if it can't be
 // had. When the test ends its processes are killed if all are one task; if that is
 // simulated, nothing may be left in it.
 func Open(t testing.TB) *Machine {
 	t.Helper()
-	m := &Machine{suffix: fmt.Sprintf(".%d.%d", os.Getpid(), machines.Add(1))}
+	return OpenAs(t, Newest)
+}
+
+// OpenAs is Open for a suite that runs on each of [Generations]. The real kernel is what it
+// is: it stands for the newest, and the tests of others are skipped.
+func OpenAs(t testing.TB, g Generation) *Machine {
+	t.Helper()
+	m := &Machine{generation: g, suffix: fmt.Sprintf(".%d.%d", os.Getpid(), machines.Add(1))}
 	switch choice := os.Getenv(Variable); choice {
 	case "":
-		m.simulated = New()
+		m.simulated = New(g)
 		return m
 	case "shared":
 	case "real":
+		if g != Newest {
+			needsSimulated(t, g.String())
+		}
 		k, err := mach.Open()
 		if err != nil {
 			t.Fatalf("%s=%s: %v", Variable, choice, err)
@@ -102,7 +116,7 @@ func (m *Machine) NewTask(token mach.AuditToken) Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.kernel == nil {
-		m.kernel = New().NewTask(token)
+		m.kernel = New(m.generation).NewTask(token)
 	}
 	p := &process{
 		m: m, kernel: m.kernel, held: map[mach.Name]*holding{},
