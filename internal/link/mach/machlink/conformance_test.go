@@ -18,7 +18,7 @@ import (
 // TestConformance runs the suite of every carrier: each connection between two
 // processes on a machine of its own.
 func TestConformance(t *testing.T) {
-	for _, g := range machtest.Generations {
+	for _, g := range machtest.Kernels() {
 		t.Run(g.String(), func(t *testing.T) {
 			var mu sync.Mutex
 			processes := map[link.Link]machtest.Process{}
@@ -42,7 +42,7 @@ func TestConformance(t *testing.T) {
 // TestConformanceWithinOneProcess runs the suite with both ends in one process, which
 // share a name space and a loop.
 func TestConformanceWithinOneProcess(t *testing.T) {
-	for _, g := range machtest.Generations {
+	for _, g := range machtest.Kernels() {
 		t.Run(g.String(), func(t *testing.T) {
 			process := machtest.OpenAs(t, g).NewTask(token(1))
 			var number atomic.Int64

@@ -100,7 +100,7 @@ const manyTurns = 4 * 32
 // reader that keeps up lets an honest peer do; the messages of others come nevertheless,
 // and Close too.
 func TestOnePortDoesNotStarveOthers(t *testing.T) {
-	for _, g := range machtest.Generations {
+	for _, g := range machtest.Kernels() {
 		t.Run(g.String(), func(t *testing.T) {
 			m := newMachineOf(t, g)
 			ctx := testContext(t)
@@ -156,7 +156,7 @@ func TestOnePortDoesNotStarveOthers(t *testing.T) {
 // TestMalformedConnectsAreSlowed: they are taken at a rate, and connects behind them get
 // through.
 func TestMalformedConnectsAreSlowed(t *testing.T) {
-	for _, g := range machtest.Generations {
+	for _, g := range machtest.Kernels() {
 		t.Run(g.String(), func(t *testing.T) {
 			m := newMachineOf(t, g)
 			ctx := testContext(t)

@@ -26,10 +26,13 @@ var Generations = []Generation{XNU7195, XNU11417}
 
 // String names the generation.
 func (g Generation) String() string {
-	if g == XNU7195 {
+	switch g {
+	case XNU7195:
 		return "xnu-7195"
+	case XNU11417:
+		return "xnu-11417"
 	}
-	return "xnu-11417"
+	return "real"
 }
 
 // Kernel is one simulated machine. Its methods may be called concurrently.

@@ -68,6 +68,18 @@ var machines atomic.Int64
 // Newest is the generation that [Open] simulates.
 const Newest = XNU11417
 
+// real is the generation of the kernel that runs, whichever that is.
+const real Generation = -1
+
+// Kernels are those for a suite that runs on each: the simulated [Generations], or the
+// real kernel if [Variable] says so.
+func Kernels() []Generation {
+	if os.Getenv(Variable) == "real" {
+		return []Generation{real}
+	}
+	return Generations
+}
+
 // Open returns the machine that [Variable] chooses, and fails the test if it can't be
 // had. When the test ends its processes are killed if all are one task; if that is
 // simulated, nothing may be left in it.
@@ -76,8 +88,7 @@ func Open(t testing.TB) *Machine {
 	return OpenAs(t, Newest)
 }
 
-// OpenAs is Open for a suite that runs on each of [Generations]. The real kernel is what it
-// is: it stands for the newest, and the tests of others are skipped.
+// OpenAs is Open for a suite that runs on each of [Kernels].
 func OpenAs(t testing.TB, g Generation) *Machine {
 	t.Helper()
 	m := &Machine{generation: g, suffix: fmt.Sprintf(".%d.%d", os.Getpid(), machines.Add(1))}
@@ -87,9 +98,6 @@ func OpenAs(t testing.TB, g Generation) *Machine {
 		return m
 	case "shared":
 	case "real":
-		if g != Newest {
-			needsSimulated(t, g.String())
-		}
 		k, err := mach.Open()
 		if err != nil {
 			t.Fatalf("%s=%s: %v", Variable, choice, err)
