@@ -52,8 +52,8 @@ type Resources struct {
 	goroutines, descriptors, mappings []string
 }
 
-// Take returns what is in use now. Descriptors and mappings are counted where
-// there is a /proc that lists them.
+// Take returns what is in use now. Descriptors are counted where /proc or, on Darwin,
+// /dev/fd lists them, mappings where there is a /proc.
 func Take() Resources {
 	return Resources{goroutines(), Descriptors(), Mappings()}
 }
@@ -86,27 +86,6 @@ func More(before, now []string) (more []string) {
 		more = append(more, s)
 	}
 	return more
-}
-
-// Descriptors returns what the open descriptors refer to, without those of Go's
-// runtime.
-func Descriptors() (open []string) {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return nil
-	}
-	for _, e := range entries {
-		to, err := os.Readlink("/proc/self/fd/" + e.Name())
-		// The directory itself was open while it was read.
-		if err != nil || strings.HasPrefix(to, "anon_inode:[event") || strings.HasPrefix(to, "/proc/") {
-			continue
-		}
-		if kind, _, found := strings.Cut(to, ":["); found {
-			to = kind // without its inode
-		}
-		open = append(open, to)
-	}
-	return open
 }
 
 // Mappings returns the memory files of this module that are mapped.

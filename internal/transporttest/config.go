@@ -85,9 +85,6 @@ func testConfig(t *testing.T, l Layer) {
 	})
 	t.Run("directory where Mach has none", func(t *testing.T) {
 		e := newEnv(t, l, machPorts)
-		if e.simulated() {
-			simulate(t)
-		}
 		cfg := e.config(func(c *transport.Config) { c.Dir = t.TempDir() })
 		_, err := l.Listen(e.endpoint, cfg)
 		assert.ErrorIs(t, err, errors.ErrUnsupported)

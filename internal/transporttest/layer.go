@@ -112,33 +112,34 @@ type variant struct {
 	set    func(*transport.Config)
 	inside bool // client and host are in this process, and use no kernel
 	mach   bool // endpoints are Mach services: no directory
+	alone  bool // on a kernel of machtest's with this process alone
 	most   int  // bytes that one direction holds, by the documents
 }
 
 var (
-	inMemory  = variant{name: "memory", set: kernelOnly, most: 2 << 20}
-	attested  = variant{name: "attested", set: func(c *transport.Config) { c.NoInProcess, c.Attested = true, true }, most: 2 << 20}
-	machPorts = variant{name: "mach", set: kernelOnly, mach: true, most: mach.QueueLimitMax*machlink.MaxFrame + 1<<20}
-	inProcess = variant{name: "in-process", set: func(*transport.Config) {}, inside: true, mach: runtime.GOOS == "darwin", most: 1 << 20}
+	inMemory    = variant{name: "memory", set: kernelOnly, most: 2 << 20}
+	attested    = variant{name: "attested", set: func(c *transport.Config) { c.NoInProcess, c.Attested = true, true }, most: 2 << 20}
+	machPorts   = variant{name: "mach", set: kernelOnly, mach: true, alone: runtime.GOOS != "darwin", most: mach.QueueLimitMax*machlink.MaxFrame + 1<<20}
+	machCounted = variant{name: "mach-counted", set: kernelOnly, mach: true, alone: true, most: machPorts.most}
+	inProcess   = variant{name: "in-process", set: func(*transport.Config) {}, inside: true, mach: runtime.GOOS == "darwin", most: 1 << 20}
 )
 
 func kernelOnly(c *transport.Config) { c.NoInProcess = true }
 
-// variants are those of this system. Where Mach is not the system's, a
-// simulated kernel stands in.
+// variants are those of this system. Where Mach is not the system's, machtest stands in;
+// where it is, machtest can count the rights besides.
 var variants = func() []variant {
 	switch runtime.GOOS {
 	case "linux":
 		return []variant{inMemory, attested, machPorts, inProcess}
 	case "darwin":
+		if os.Getenv(machtest.Variable) != "" {
+			return []variant{machPorts, machCounted, inProcess}
+		}
 		return []variant{machPorts, inProcess}
 	}
 	return nil
 }()
-
-// simulated reports whether the variant's kernel is simulated: other processes
-// are not on it.
-func (v variant) simulated() bool { return v.mach && runtime.GOOS != "darwin" }
 
 // env is what one test works with: an endpoint and a directory of its own. Mach has
 // no directories, and launchd may take a moment to forget a name.
@@ -147,7 +148,7 @@ type env struct {
 	variant
 	endpoint string
 	dir      string             // "" where endpoints are Mach services
-	carrier  rendezvous.Carrier // of the simulated kernel; nil: the system's
+	carrier  rendezvous.Carrier // of machtest; nil: the system's
 }
 
 const (
@@ -168,8 +169,8 @@ func newEnv(t *testing.T, l Layer, v variant) *env {
 	if !v.mach {
 		e.dir = dir
 	}
-	if v.simulated() {
-		e.carrier = simulate(t)
+	if v.alone {
+		e.carrier = machCarrier(t)
 	}
 	e.at(endpoint)
 	return e
@@ -280,13 +281,13 @@ func (v variant) tests(l Layer) []test {
 	if v.inside {
 		list = append(list, insideTests...)
 	}
-	if !v.simulated() {
+	if !v.alone {
 		list = append(list, slowClientTests...)
 	}
 	if !isAttested {
 		list = append(list, bufferTests...)
 	}
-	if v.inside || v.simulated() {
+	if v.inside || v.alone {
 		return list
 	}
 	list = append(list, processTests...)
@@ -311,11 +312,11 @@ func (v variant) tests(l Layer) []test {
 	return list
 }
 
-// simulate returns the carrier of a simulated Mach kernel, with this process as its
-// only task, and checks in the end that nothing is left there.
-func simulate(t *testing.T) rendezvous.Carrier {
+// machCarrier returns the carrier of a machine with this process alone, and checks in the
+// end that nothing is left there.
+func machCarrier(t *testing.T) rendezvous.Carrier {
 	t.Helper()
-	k := machtest.New()
+	k := machtest.Open(t)
 	task := k.NewTask(mach.AuditToken{
 		1: uint32(os.Geteuid()), 2: uint32(os.Getegid()), 3: uint32(os.Getuid()), 4: uint32(os.Getgid()),
 		// Not every kernel fills in the others.

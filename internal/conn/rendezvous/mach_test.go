@@ -23,11 +23,11 @@ const machEndpoint = "com.example.test"
 // machToken has what every Mach kernel fills in.
 var machToken = mach.AuditToken{1: 501, 2: 20, 3: 501, 4: 20, 5: 4711}
 
-// simulate returns the carrier of a simulated kernel with one process, which must
-// hold nothing in the end.
-func simulate(t *testing.T) (*machtest.Kernel, *machtest.Task, rendezvous.Carrier) {
+// machCarrier returns the carrier of a machine with one process, which must hold nothing
+// in the end.
+func machCarrier(t *testing.T) (*machtest.Machine, machtest.Process, rendezvous.Carrier) {
 	t.Helper()
-	k := machtest.New()
+	k := machtest.Open(t)
 	task := k.NewTask(machToken)
 	t.Cleanup(func() {
 		assert.Equal(t, machtest.Usage{}, task.Usage(), "%s", task.Describe())
@@ -67,7 +67,7 @@ func machDial(t *testing.T, c rendezvous.Carrier, l rendezvous.Listener, decide 
 
 // The errors are those of Linux.
 func TestMachNames(t *testing.T) {
-	k, _, c := simulate(t)
+	_, _, c := machCarrier(t)
 	ctx := machContext(t)
 	dial := func(name string) error {
 		_, err := c.Dial(ctx, name, nil, rendezvous.Options{})
@@ -89,13 +89,15 @@ func TestMachNames(t *testing.T) {
 	require.NoError(t, l.Close())
 	require.NoError(t, l.Close(), "Close is idempotent")
 	require.ErrorIs(t, dial(machEndpoint), rendezvous.ErrNotFound)
+}
 
-	const denied = "com.example.denied"
-	k.Deny(denied)
-	_, err = c.Listen(denied, rendezvous.Options{})
+func TestMachDeniedName(t *testing.T) {
+	k, _, c := machCarrier(t)
+	k.Simulated(t, "a sandbox").Deny(machEndpoint)
+	_, err := c.Listen(machEndpoint, rendezvous.Options{})
 	require.ErrorIs(t, err, rendezvous.ErrPermission)
 	require.ErrorIs(t, err, fs.ErrPermission)
-	err = dial(denied)
+	_, err = c.Dial(machContext(t), machEndpoint, nil, rendezvous.Options{})
 	require.ErrorIs(t, err, rendezvous.ErrPermission)
 	require.ErrorIs(t, err, fs.ErrPermission)
 }
@@ -103,9 +105,10 @@ func TestMachNames(t *testing.T) {
 // A name of launchd's own is found before its host is there, and the client waits
 // for it.
 func TestMachHostOnDemand(t *testing.T) {
-	k, _, c := simulate(t)
-	k.Declare(machEndpoint)
-	t.Cleanup(func() { k.Undeclare(machEndpoint) })
+	k, _, c := machCarrier(t)
+	launchd := k.Simulated(t, "a host on demand")
+	launchd.Declare(machEndpoint)
+	t.Cleanup(func() { launchd.Undeclare(machEndpoint) })
 	ended, cancel := context.WithCancel(machContext(t))
 	dialled := make(chan error)
 	go func() {
@@ -124,7 +127,7 @@ func TestMachHostOnDemand(t *testing.T) {
 }
 
 func TestMachFolderIsUnsupported(t *testing.T) {
-	_, _, c := simulate(t)
+	_, _, c := machCarrier(t)
 	o := rendezvous.Options{Dir: t.TempDir()}
 	_, err := c.Listen(machEndpoint, o)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
@@ -134,7 +137,9 @@ func TestMachFolderIsUnsupported(t *testing.T) {
 }
 
 func TestMachAccept(t *testing.T) {
-	_, _, c := simulate(t)
+	_, task, c := machCarrier(t)
+	token, err := task.Token()
+	require.NoError(t, err)
 	l := machListen(t, c)
 	ctx := machContext(t)
 	var host link.Link
@@ -142,7 +147,7 @@ func TestMachAccept(t *testing.T) {
 		hello, err := in.Hello(ctx)
 		assert.NoError(t, err)
 		assert.Equal(t, "hello", string(hello))
-		assert.EqualValues(t, machToken, in.Credentials().AuditToken)
+		assert.EqualValues(t, token, in.Credentials().AuditToken)
 		host, err = in.Accept(ctx, []byte("welcome"))
 		assert.NoError(t, err)
 	})
@@ -150,7 +155,7 @@ func TestMachAccept(t *testing.T) {
 	defer host.Close()
 	assert.Equal(t, "welcome", string(out.Hello()))
 	assert.True(t, out.Accepted())
-	assert.EqualValues(t, machToken, out.Credentials().AuditToken)
+	assert.EqualValues(t, token, out.Credentials().AuditToken)
 	client, err := out.Link()
 	require.NoError(t, err)
 	defer client.Close()
@@ -163,11 +168,11 @@ func TestMachAccept(t *testing.T) {
 
 	self, err := c.Self()
 	require.NoError(t, err)
-	assert.EqualValues(t, machToken, self.AuditToken)
+	assert.EqualValues(t, token, self.AuditToken)
 }
 
 func TestMachRefuse(t *testing.T) {
-	_, _, c := simulate(t)
+	_, _, c := machCarrier(t)
 	l := machListen(t, c)
 	out, err := machDial(t, c, l, func(in rendezvous.Incoming) {
 		assert.NoError(t, in.Refuse(machContext(t), []byte("no")))
@@ -183,7 +188,7 @@ func TestMachRefuse(t *testing.T) {
 
 // An accepted connection that nobody makes a link of ends.
 func TestMachOutgoingClose(t *testing.T) {
-	_, _, c := simulate(t)
+	_, _, c := machCarrier(t)
 	l := machListen(t, c)
 	var host link.Link
 	out, err := machDial(t, c, l, func(in rendezvous.Incoming) {
@@ -199,7 +204,7 @@ func TestMachOutgoingClose(t *testing.T) {
 
 // A peer that goes is no peer that breaks rules, on either side.
 func TestMachPeerGone(t *testing.T) {
-	_, _, c := simulate(t)
+	_, _, c := machCarrier(t)
 	l := machListen(t, c)
 	ctx := machContext(t)
 	gone := func(err error) {
@@ -231,7 +236,7 @@ func TestMachPeerGone(t *testing.T) {
 
 // A host that answers with something else is one that breaks the rules.
 func TestMachProtocol(t *testing.T) {
-	k, _, c := simulate(t)
+	k, _, c := machCarrier(t)
 	const answered = 1 << 20 // no id of this protocol
 	host := k.NewTask(mach.AuditToken{5: 1})
 	service, err := host.CheckIn(machEndpoint)
@@ -260,7 +265,7 @@ func TestMachProtocol(t *testing.T) {
 }
 
 func TestMachListenerCloseEndsAccept(t *testing.T) {
-	_, _, c := simulate(t)
+	_, _, c := machCarrier(t)
 	l := machListen(t, c)
 	ended := make(chan error)
 	go func() {
@@ -274,7 +279,7 @@ func TestMachListenerCloseEndsAccept(t *testing.T) {
 // Out of port names or kernel memory is told as such, when a host begins and when a client
 // does. Nothing is left.
 func TestMachExhausted(t *testing.T) {
-	_, task, c := simulate(t)
+	_, task, c := machCarrier(t)
 	for _, shortage := range []mach.Errno{mach.KernNoSpace, mach.KernResourceShortage} {
 		fail := func(call machtest.Call) mach.Errno {
 			if call.Op == machtest.OpAllocatePort || call.Op == machtest.OpAllocateSet {

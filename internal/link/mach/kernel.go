@@ -104,7 +104,9 @@ type Kernel interface {
 	ModRefs(name Name, right Right, delta int32) error
 
 	// MoveMember puts the receive right into the port set and out of any other;
-	// set Null only takes it out.
+	// set Null only takes it out. Until XNU 8019 (macOS 12.2), a set serves the
+	// member that has had messages longest until it has none, and a port that is put
+	// into the set again is served last; later kernels serve members in turn.
 	MoveMember(member, set Name) error
 
 	// SetQueueLimit sets the number of messages that the port's queue holds
@@ -120,7 +122,8 @@ type Kernel interface {
 	// for NotifyNoSenders, "at once if it is so already" for the others. The
 	// send-once right that was registered before is returned and must be given
 	// up. A name has one slot, shared by NotifyDeadName and
-	// NotifySendPossible; the latter also tells of death.
+	// NotifySendPossible; the latter also tells of death. When the call fails the
+	// kernel destroys the right that it had made, so NotifySendOnce comes to notify.
 	RequestNotification(name Name, id int32, sync uint32, notify Name) (previous Name, err error)
 
 	// Send sends the message in msg, of the size its header says. If ool is not
@@ -138,7 +141,11 @@ type Kernel interface {
 	// see Destroy. timeout is in milliseconds.
 	//
 	// After RcvTooLarge without RcvLarge, RcvHeaderError and RcvBodyError buf
-	// holds what is left of a message, to be destroyed.
+	// holds what is left of a message, to be destroyed. After the first two that is
+	// a bare header, of size HeaderSize even if its bits say that descriptors follow
+	// or that a reply right has arrived (its Remote is Null or DeadPort). Its trailer
+	// is the kernel's, with the all-zero token, and its id the sender's: it is not
+	// to be taken for a notification.
 	Receive(buf []byte, from Name, options Options, timeout uint32) error
 
 	// ReadMemory copies out-of-line memory at address to dst by asking the

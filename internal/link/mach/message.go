@@ -198,7 +198,8 @@ func parseUntilTrailer(buf []byte) (m Message, err error) {
 		return m, fmt.Errorf("%w: size %d in a buffer of %d bytes", ErrMalformed, m.Size, len(buf))
 	}
 	m.Body = buf[HeaderSize:m.Size:m.Size]
-	if !m.Complex {
+	// A bare header keeps its bits: see Kernel.Receive.
+	if !m.Complex || m.Size == HeaderSize {
 		return m, nil
 	}
 	if len(m.Body) < BodySize {

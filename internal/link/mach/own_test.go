@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 // TestUndoRestoresRights sends to a full queue, in each disposition: after Undo
 // the task holds what it held before.
 func TestUndoRestoresRights(t *testing.T) {
-	k := machtest.New()
+	k := machtest.Open(t)
 	receiver, sender := k.NewTask(mach.AuditToken{5: 1}), k.NewTask(mach.AuditToken{5: 2})
 	port, err := receiver.CheckIn("service")
 	require.NoError(t, err)
@@ -82,7 +82,8 @@ func mustStatus(t *testing.T, k mach.Kernel, port mach.Name) mach.PortStatus {
 
 // TestUndoFindsAMovedSendOnceRight: it comes back under another name.
 func TestUndoFindsAMovedSendOnceRight(t *testing.T) {
-	k := machtest.New()
+	k := machtest.Open(t)
+	k.Simulated(t, "calls that fail late")
 	task := k.NewTask(mach.AuditToken{5: 1})
 	port, err := task.AllocatePort()
 	require.NoError(t, err)
@@ -107,7 +108,7 @@ func TestUndoFindsAMovedSendOnceRight(t *testing.T) {
 }
 
 // sendOnce gives the task a send-once right to its own port.
-func sendOnce(t *testing.T, task *machtest.Task, port mach.Name) mach.Name {
+func sendOnce(t *testing.T, task machtest.Process, port mach.Name) mach.Name {
 	t.Helper()
 	msg := mach.Compose(make([]byte, 0, 64), mach.Header{Remote: port, RemoteBits: mach.MakeSendOnce, Local: port, LocalBits: mach.MakeSendOnce}, nil)
 	require.NoError(t, task.Send(msg, nil, 0, 0))
@@ -119,7 +120,7 @@ func sendOnce(t *testing.T, task *machtest.Task, port mach.Name) mach.Name {
 }
 
 func TestDestroyGivesUpEverything(t *testing.T) {
-	k := machtest.New()
+	k := machtest.Open(t)
 	task := k.NewTask(mach.AuditToken{5: 1})
 	port, err := task.AllocatePort()
 	require.NoError(t, err)

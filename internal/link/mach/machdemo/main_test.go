@@ -37,17 +37,21 @@ func (s simulated) start(ctx context.Context, role, service string) (int, func()
 }
 
 func TestStepsOnTheSimulatedKernel(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	k := machtest.New()
-	task := k.NewTask(mach.AuditToken{1: 501, 5: 100})
-	var out strings.Builder
-	ok := run(ctx, &out, task, simulated{k})
-	t.Log("\n" + out.String())
-	assert.True(t, ok)
-	assert.Equal(t, len(steps), strings.Count(out.String(), "ok    "))
-	assert.Equal(t, machtest.Usage{}, task.Usage(), "%s", task.Describe())
-	assert.Zero(t, k.LivePorts())
+	for _, g := range machtest.Generations {
+		t.Run(g.String(), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			k := machtest.New(g)
+			task := k.NewTask(mach.AuditToken{1: 501, 5: 100})
+			var out strings.Builder
+			ok := run(ctx, &out, task, simulated{k})
+			t.Log("\n" + out.String())
+			assert.True(t, ok)
+			assert.Equal(t, len(steps), strings.Count(out.String(), "ok    "))
+			assert.Equal(t, machtest.Usage{}, task.Usage(), "%s", task.Describe())
+			assert.Zero(t, k.LivePorts())
+		})
+	}
 }
 
 // TestStepsCanFail: a step whose kernel misbehaves says so.
@@ -56,7 +60,7 @@ func TestStepsCanFail(t *testing.T) {
 		t.Run(string(op), func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			k := machtest.New()
+			k := machtest.New(machtest.XNU11417)
 			task := k.NewTask(mach.AuditToken{5: 100})
 			task.Inject(func(c machtest.Call) mach.Errno {
 				if c.Op == op {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"time"
 
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/mach"
@@ -29,14 +30,14 @@ const (
 const frames = 5000
 
 // otherProcess runs this program again.
-type otherProcess struct{}
+type otherProcess struct{ timeout time.Duration }
 
-func (otherProcess) start(ctx context.Context, role, service string) (int, func() error, error) {
+func (o otherProcess) start(ctx context.Context, role, service string) (int, func() error, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, role, service)
+	cmd := exec.CommandContext(ctx, self, "-timeout", o.timeout.String(), role, service)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return 0, nil, err

@@ -20,6 +20,7 @@ var steps = []step{
 	{"no-senders", noSenders},
 	{"dead name", deadName},
 	{"port set", portSet},
+	{"port set with a member that is never empty", portSetTurns},
 	{"queue full, send possible", queueFull},
 	{"failed send gives rights back", failedSend},
 	{"service name", serviceName},
@@ -257,18 +258,23 @@ func large(_ context.Context, k mach.Kernel, _ clients) (_ string, err error) {
 		return "", err
 	}
 	defer destroy(k, &err, p)
+	h := mach.Header{Remote: p, RemoteBits: mach.MakeSend, ID: 45}
 	for range 2 {
-		if err := send(k, mach.Header{Remote: p, RemoteBits: mach.MakeSend, ID: 45}, nil, make([]byte, 8000), nil); err != nil {
+		if err := send(k, h, nil, make([]byte, 8000), nil); err != nil {
 			return "", fmt.Errorf("sending: %w", err)
 		}
+	}
+	// A third one carries rights.
+	h.Local, h.LocalBits = p, mach.MakeSendOnce
+	if err := send(k, h, []mach.Descriptor{{Type: mach.PortRight, Name: p, Disposition: mach.MakeSend}}, make([]byte, 8000), nil); err != nil {
+		return "", fmt.Errorf("sending rights: %w", err)
 	}
 	buf := make([]byte, 4096)
 	const options = mach.RcvAuditTrailer | mach.RcvTimeout
 	if err := k.Receive(buf, p, options|mach.RcvLarge, now); !errors.Is(err, mach.RcvTooLarge) {
 		return "", fmt.Errorf("a small buffer and RCV_LARGE: %v", err)
 	}
-	h, err := mach.ParseHeader(buf)
-	if err != nil {
+	if h, err = mach.ParseHeader(buf); err != nil {
 		return "", err
 	}
 	need := int(h.Size) + mach.MaxTrailerSize
@@ -283,6 +289,19 @@ func large(_ context.Context, k mach.Kernel, _ clients) (_ string, err error) {
 	m, err := mach.ParseMessage(buf)
 	if err != nil || m.Local != p || m.ID != 45 {
 		return "", errors.Join(err, fmt.Errorf("the header left is %+v", m.Header))
+	}
+	// The same with rights: the header says that they follow, and nothing does.
+	if err := k.Receive(buf, p, options, now); !errors.Is(err, mach.RcvTooLarge) {
+		return "", fmt.Errorf("a small buffer, with rights: %v", err)
+	}
+	if m, err = mach.ParseMessage(buf); err != nil || m.Local != p || m.Size != mach.HeaderSize || m.Count != 0 || m.Remote.Valid() {
+		return "", errors.Join(err, fmt.Errorf("the header left of a message with rights is %+v", m.Header))
+	}
+	if err := mach.Destroy(k, buf); err != nil {
+		return "", fmt.Errorf("destroying what is left: %w", err)
+	}
+	if _, err := notification(k, p, mach.NotifySendOnce); err != nil {
+		return "", fmt.Errorf("the reply right was not destroyed: %w", err)
 	}
 	if err := k.Receive(buf, p, options, now); !errors.Is(err, mach.RcvTimedOut) {
 		return "", fmt.Errorf("it was not destroyed: %v", err)

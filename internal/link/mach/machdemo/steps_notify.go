@@ -117,6 +117,49 @@ func portSet(_ context.Context, k mach.Kernel, _ clients) (_ string, err error) 
 	return "each message says on which member it arrived", nil
 }
 
+// portSetTurns shows that a port which always has messages does not keep those of another
+// from being received, if it is put into the set again after some.
+func portSetTurns(_ context.Context, k mach.Kernel, _ clients) (_ string, err error) {
+	set, err := k.AllocateSet()
+	if err != nil {
+		return "", fmt.Errorf("allocating: %w", err)
+	}
+	defer func() { err = errors.Join(err, k.ModRefs(set, mach.RightPortSet, -1)) }()
+	var members [2]mach.Name
+	for i := range members {
+		if members[i], err = port(k); err != nil {
+			return "", err
+		}
+		defer destroy(k, &err, members[i])
+		if err := k.MoveMember(members[i], set); err != nil {
+			return "", fmt.Errorf("adding to the set: %w", err)
+		}
+		if err := send(k, mach.Header{Remote: members[i], RemoteBits: mach.MakeSend, ID: int32(i)}, nil, nil, nil); err != nil {
+			return "", err
+		}
+	}
+	const turn = 32
+	for n := range 2 * turn {
+		// Before its last one is received.
+		if err := send(k, mach.Header{Remote: members[0], RemoteBits: mach.MakeSend}, nil, nil, nil); err != nil {
+			return "", err
+		}
+		m, _, err := receive(k, set)
+		if err != nil {
+			return "", err
+		}
+		if m.ID == 1 {
+			return fmt.Sprintf("the other's came after %d", n), nil
+		}
+		if n%turn == turn-1 {
+			if err := k.MoveMember(members[0], set); err != nil {
+				return "", fmt.Errorf("putting it into the set again: %w", err)
+			}
+		}
+	}
+	return "", fmt.Errorf("the other's did not come in %d messages", 2*turn)
+}
+
 func queueFull(_ context.Context, k mach.Kernel, _ clients) (_ string, err error) {
 	p, err := port(k)
 	if err != nil {

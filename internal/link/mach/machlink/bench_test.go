@@ -17,7 +17,7 @@ func benchmarkKernel() mach.Kernel {
 	if k, err := mach.Open(); err == nil {
 		return k
 	}
-	return machtest.New().NewTask(token(1))
+	return machtest.New(machtest.XNU11417).NewTask(token(1))
 }
 
 func BenchmarkOneWay(b *testing.B) {

@@ -2,79 +2,66 @@ package machlink_test
 
 import (
 	"fmt"
-	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/internal/link"
 	"github.com/sealport/sealport/internal/link/linktest"
-	"github.com/sealport/sealport/internal/link/mach"
 	"github.com/sealport/sealport/internal/link/mach/machlink"
 	"github.com/sealport/sealport/internal/link/mach/machlink/machlinktest"
 	"github.com/sealport/sealport/internal/link/mach/machtest"
 )
 
 // TestConformance runs the suite of every carrier: each connection between two
-// processes on a simulated machine of its own.
+// processes on a machine of its own.
 func TestConformance(t *testing.T) {
-	var mu sync.Mutex
-	tasks := map[link.Link]*machtest.Task{}
-	linktest.Run(t, linktest.Carrier{
-		Pair: func(t testing.TB) (a, b link.Link) {
-			k := machtest.New()
-			host, client := k.NewTask(token(1)), k.NewTask(token(2))
-			a, b = machlinktest.Pair(t, host, client, service)
-			mu.Lock()
-			defer mu.Unlock()
-			tasks[a], tasks[b] = host, client
-			return a, b
-		},
-		Kill: func(l link.Link) {
-			mu.Lock()
-			defer mu.Unlock()
-			tasks[l].Kill()
-		},
-		Held:                 machlinktest.Held,
-		CountsUnacknowledged: true,
-	})
-}
-
-// TestConformanceWithinOneProcess runs the suite with both ends in one task,
-// which share a name space: on a simulated kernel, and on a real one where there
-// is one.
-func TestConformanceWithinOneProcess(t *testing.T) {
-	t.Run("simulated", func(t *testing.T) {
-		task := machtest.New().NewTask(token(1))
-		conformanceWithinOneProcess(t, task)
-		assert.Equal(t, machtest.Usage{}, task.Usage(), "%s", task.Describe())
-	})
-	if runtime.GOOS != "darwin" {
-		return
+	for _, g := range machtest.Kernels() {
+		t.Run(g.String(), func(t *testing.T) {
+			var mu sync.Mutex
+			processes := map[link.Link]machtest.Process{}
+			conform(t, func(t testing.TB) (a, b link.Link) {
+				m := machtest.OpenAs(t, g)
+				host, client := m.NewTask(token(1)), m.NewTask(token(2))
+				a, b = machlinktest.Pair(t, host, client, service)
+				mu.Lock()
+				defer mu.Unlock()
+				processes[a], processes[b] = host, client
+				return a, b
+			}, func(l link.Link) {
+				mu.Lock()
+				defer mu.Unlock()
+				processes[l].Kill()
+			})
+		})
 	}
-	t.Run("real", func(t *testing.T) {
-		k, err := mach.Open()
-		require.NoError(t, err)
-		conformanceWithinOneProcess(t, k)
-	})
 }
 
-func conformanceWithinOneProcess(t *testing.T, k mach.Kernel) {
-	var number atomic.Int64
+// TestConformanceWithinOneProcess runs the suite with both ends in one process, which
+// share a name space and a loop.
+func TestConformanceWithinOneProcess(t *testing.T) {
+	for _, g := range machtest.Kernels() {
+		t.Run(g.String(), func(t *testing.T) {
+			process := machtest.OpenAs(t, g).NewTask(token(1))
+			var number atomic.Int64
+			conform(t, func(t testing.TB) (a, b link.Link) {
+				// launchd may take a moment to forget a name.
+				return machlinktest.Pair(t, process, process, fmt.Sprintf("%s.%d", service, number.Add(1)))
+			}, func(l link.Link) {
+				if err := machlink.Kill(l); err != nil {
+					t.Error(err)
+				}
+			})
+			assert.Equal(t, machtest.Usage{}, process.Usage(), "%s", process.Describe())
+		})
+	}
+}
+
+func conform(t *testing.T, pair func(testing.TB) (a, b link.Link), kill func(link.Link)) {
 	linktest.Run(t, linktest.Carrier{
-		Pair: func(t testing.TB) (a, b link.Link) {
-			// launchd may take a moment to forget a name.
-			return machlinktest.Pair(t, k, k, fmt.Sprintf("com.example.sealport.test.%d.%d", os.Getpid(), number.Add(1)))
-		},
-		Kill: func(l link.Link) {
-			if err := machlink.Kill(l); err != nil {
-				t.Error(err)
-			}
-		},
+		Pair: pair, Kill: kill,
 		Held:                 machlinktest.Held,
 		CountsUnacknowledged: true,
 	})

@@ -32,7 +32,7 @@ func TestConnectExchangesHellosAndTokens(t *testing.T) {
 			return
 		}
 		assert.Equal(t, hello, p.Hello())
-		assert.Equal(t, [8]uint32(token(200)), p.Credentials().AuditToken)
+		assert.Equal(t, tokenOf(t, m.client), p.Credentials().AuditToken)
 		l, err := p.Accept([]byte("welcome"))
 		if assert.NoError(t, err) {
 			done <- l
@@ -44,10 +44,18 @@ func TestConnectExchangesHellosAndTokens(t *testing.T) {
 	require.NotNil(t, host)
 	assert.True(t, accepted)
 	assert.Equal(t, "welcome", string(answer))
-	assert.Equal(t, [8]uint32(token(100)), client.Credentials().AuditToken)
-	assert.Equal(t, [8]uint32(token(200)), host.Credentials().AuditToken)
+	assert.Equal(t, tokenOf(t, m.host), client.Credentials().AuditToken)
+	assert.Equal(t, tokenOf(t, m.client), host.Credentials().AuditToken)
 	assert.NoError(t, errors.Join(client.Close(), host.Close(), ln.Close()))
 	assert.NoError(t, errors.Join(client.Close(), host.Close(), ln.Close()), "Close is idempotent")
+}
+
+// tokenOf is the audit token that messages of the process carry.
+func tokenOf(t *testing.T, p machtest.Process) [8]uint32 {
+	t.Helper()
+	token, err := p.Token()
+	require.NoError(t, err)
+	return token
 }
 
 func TestRefusalCarriesAnswer(t *testing.T) {
@@ -78,8 +86,9 @@ func TestRefusalCarriesAnswer(t *testing.T) {
 // heard of it yet.
 func TestNameThatLaunchdStillKnows(t *testing.T) {
 	m := newMachine(t)
+	launchd := m.Simulated(t, "a name that launchd still knows")
 	for _, answer := range []mach.Errno{mach.BootstrapServiceActive, mach.BootstrapNameInUse, mach.BootstrapNotPrivileged} {
-		m.Declare(service) // so that it can be looked up, as then
+		launchd.Declare(service) // so that it can be looked up, as then
 		asked := 0
 		m.host.Inject(func(c machtest.Call) mach.Errno {
 			if c.Op == machtest.OpCheckIn {
@@ -93,7 +102,7 @@ func TestNameThatLaunchdStillKnows(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 4, asked)
 		require.NoError(t, ln.Close())
-		m.Undeclare(service)
+		launchd.Undeclare(service)
 	}
 	// A name that no process offers is not found.
 	asked := 0
@@ -112,17 +121,12 @@ func TestNameThatLaunchdStillKnows(t *testing.T) {
 func TestNames(t *testing.T) {
 	m := newMachine(t)
 	ctx := testContext(t)
-	m.Deny("com.example.denied")
 	ln, err := machlink.Listen(m.host, service)
 	require.NoError(t, err)
 	_, err = machlink.Listen(m.client, service)
 	assert.ErrorIs(t, err, machlink.ErrInUse)
 	_, err = machlink.Listen(m.host, service)
 	assert.ErrorIs(t, err, machlink.ErrInUse)
-	_, err = machlink.Listen(m.host, "com.example.denied")
-	assert.ErrorIs(t, err, machlink.ErrPermission)
-	_, _, _, err = machlink.Dial(ctx, m.client, "com.example.denied", nil)
-	assert.ErrorIs(t, err, machlink.ErrPermission)
 	_, _, _, err = machlink.Dial(ctx, m.client, "com.example.unknown", nil)
 	assert.ErrorIs(t, err, machlink.ErrNotFound)
 	_, _, _, err = machlink.Dial(ctx, m.client, service, make([]byte, machlink.MaxHello+1))
@@ -135,9 +139,22 @@ func TestNames(t *testing.T) {
 	require.NoError(t, ln.Close())
 }
 
+func TestDeniedName(t *testing.T) {
+	m := newMachine(t)
+	m.Simulated(t, "a sandbox").Deny(service)
+	_, err := machlink.Listen(m.host, service)
+	assert.ErrorIs(t, err, machlink.ErrPermission)
+	_, _, _, err = machlink.Dial(testContext(t), m.client, service, nil)
+	assert.ErrorIs(t, err, machlink.ErrPermission)
+}
+
+// onDemand is a need of tests: a name that launchd knows from a property list.
+const onDemand = "a host on demand"
+
 func TestDialObeysContext(t *testing.T) {
 	m := newMachine(t)
-	m.Declare(service) // known, but no process has checked in: the hello waits
+	launchd := m.Simulated(t, onDemand)
+	launchd.Declare(service) // known, but no process has checked in: the hello waits
 	ctx, cancel := context.WithCancel(testContext(t))
 	errs := make(chan error)
 	go func() {
@@ -152,13 +169,14 @@ func TestDialObeysContext(t *testing.T) {
 	require.NoError(t, ln.Close())
 	m.host.Kill()
 	assert.Equal(t, 1, m.LivePorts())
-	m.Undeclare(service)
+	launchd.Undeclare(service)
 }
 
 func TestDialWaitsForOnDemandHost(t *testing.T) {
 	m := newMachine(t)
-	m.Declare(service)
-	defer m.Undeclare(service)
+	launchd := m.Simulated(t, onDemand)
+	launchd.Declare(service)
+	defer launchd.Undeclare(service)
 	ctx := testContext(t)
 	type result struct {
 		l   link.Link

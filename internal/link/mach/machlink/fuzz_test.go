@@ -22,7 +22,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(uint8(2), mach.NotifyDeadName, []byte{}, mach.NotificationBody(mach.NotifyDeadName, 0x103))
 	f.Add(uint8(0), idAccept, []byte{20, 21, 16}, payload(0))
 	f.Fuzz(func(t *testing.T, where uint8, id int32, dispositions []byte, body []byte) {
-		k := machtest.New()
+		k := machtest.Open(t)
 		task := k.NewTask(token(100))
 		host := &attacker{t: t, task: k.NewTask(token(200))}
 		ln, err := machlink.Listen(task, service)
@@ -51,12 +51,12 @@ func FuzzMessages(f *testing.F) {
 		// Everybody still answers: a second client gets through, the first one's
 		// death is noticed.
 		second := newAttacker(t, k.NewTask(token(300)))
-		second.connect()
+		second.connectAs("2nd.")
 		for {
 			p, err := ln.Accept(t.Context())
 			require.NoError(t, err)
 			require.NoError(t, p.Refuse(nil))
-			if p.Credentials().AuditToken[5] == 300 {
+			if string(p.Hello()) == "2nd." {
 				break
 			}
 		}

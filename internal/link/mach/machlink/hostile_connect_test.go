@@ -202,13 +202,13 @@ func TestHostileAnswers(t *testing.T) {
 
 // dying kills a client at the moment when the host next gives up a right.
 type dying struct {
-	*machtest.Task
-	client *machtest.Task
+	machtest.Process
+	client machtest.Process
 }
 
 func (d *dying) Deallocate(name mach.Name) error {
 	d.client.Kill()
-	return d.Task.Deallocate(name)
+	return d.Process.Deallocate(name)
 }
 
 // TestFailedAcceptOfADyingClient: a request for notifications that outlives the

@@ -27,7 +27,7 @@ const (
 // attacker is a client that speaks the protocol by hand.
 type attacker struct {
 	t             *testing.T
-	task          *machtest.Task
+	task          machtest.Process
 	data, control mach.Name // its receive rights
 	// The rights that the host gave it.
 	hostData, hostControl, hostEnd mach.Name
@@ -78,7 +78,7 @@ func (a *attacker) takeAnswer() {
 	a.hostData, a.hostControl, a.hostEnd = names[0], names[1], names[2]
 }
 
-func newAttacker(t *testing.T, task *machtest.Task) *attacker {
+func newAttacker(t *testing.T, task machtest.Process) *attacker {
 	a := &attacker{t: t, task: task}
 	for _, name := range []*mach.Name{&a.data, &a.control} {
 		var err error
@@ -95,9 +95,14 @@ func (a *attacker) offer() []mach.Descriptor {
 
 func (a *attacker) connect() {
 	a.t.Helper()
+	a.connectAs("hi")
+}
+
+func (a *attacker) connectAs(hello string) {
+	a.t.Helper()
 	to, err := a.task.LookUp(service)
 	require.NoError(a.t, err)
-	require.NoError(a.t, a.sendTo(to, idConnect, a.offer(), payload(2, 'h', 'i', 0, 0)))
+	require.NoError(a.t, a.sendTo(to, idConnect, a.offer(), payload(uint32(len(hello)), []byte(hello)...)))
 	require.NoError(a.t, a.task.Deallocate(to))
 }
 
@@ -109,7 +114,7 @@ func (a *attacker) sendTo(to mach.Name, id int32, d []mach.Descriptor, body []by
 func (a *attacker) speakAs(word int, value uint32) error {
 	tok := token(200)
 	tok[word] = value
-	a.task.SetToken(tok)
+	machtest.SetToken(a.t, a.task, tok)
 	return a.sendTo(a.hostData, idFrame, nil, payload(0))
 }
 
@@ -191,6 +196,15 @@ func TestHostileMessages(t *testing.T) {
 		"drained more than sent": {func(a *attacker) error {
 			return a.sendTo(a.hostControl, idDrained, nil, word(1))
 		}, link.ErrProtocol},
+		"drained again": {func(a *attacker) error {
+			return a.sendTo(a.hostControl, idDrained, nil, word(0))
+		}, link.ErrProtocol},
+		"go away twice": {func(a *attacker) error {
+			if err := a.sendTo(a.hostControl, idGoAway, nil, nil); err != nil {
+				return err
+			}
+			return a.sendTo(a.hostControl, idGoAway, nil, nil)
+		}, link.ErrProtocol},
 		"drained 2^64-1": {func(a *attacker) error {
 			return a.sendTo(a.hostControl, idDrained, nil, word(1<<64-1))
 		}, link.ErrProtocol},
@@ -200,7 +214,7 @@ func TestHostileMessages(t *testing.T) {
 		"frame after exec": {func(a *attacker) error {
 			tok := token(200)
 			tok[7]++
-			a.task.SetToken(tok)
+			machtest.SetToken(a.t, a.task, tok)
 			return a.sendTo(a.hostData, idFrame, nil, payload(0))
 		}, link.ErrPeerChanged},
 		"frame after seteuid": {func(a *attacker) error { return a.speakAs(1, 0) }, link.ErrPeerChanged},
@@ -208,12 +222,11 @@ func TestHostileMessages(t *testing.T) {
 		"frame after setuid":  {func(a *attacker) error { return a.speakAs(3, 0) }, link.ErrPeerChanged},
 		"frame after setgid":  {func(a *attacker) error { return a.speakAs(4, 0) }, link.ErrPeerChanged},
 		"drained by another pid": {func(a *attacker) error {
-			tok := token(201)
-			a.task.SetToken(tok)
+			machtest.SetToken(a.t, a.task, token(201))
 			return a.sendTo(a.hostControl, idDrained, nil, word(0))
 		}, link.ErrPeerChanged},
 		"end by another pid": {func(a *attacker) error {
-			a.task.SetToken(token(201))
+			machtest.SetToken(a.t, a.task, token(201))
 			return a.sendHeader(mach.Header{Remote: a.hostEnd, RemoteBits: mach.MoveSendOnce, ID: idEnd}, nil, nil)
 		}, link.ErrPeerChanged},
 	} {
@@ -261,7 +274,7 @@ func TestHostThatDropsItsPrivileges(t *testing.T) {
 	require.Equal(t, "before", string(f))
 	other := token(100)
 	other[1], other[3] = 65, 65
-	m.host.SetToken(other)
+	machtest.SetToken(t, m.host, other)
 	require.NoError(t, host.WriteFrame(ctx, nil, []byte("after")))
 	_, err = client.ReadFrame(ctx)
 	require.ErrorIs(t, err, link.ErrPeerChanged)

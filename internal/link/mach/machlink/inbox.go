@@ -46,6 +46,8 @@ type inbox struct {
 	announced uint64 // of those, what the peer knows of
 	unheard   bool   // the last announcement could not be sent
 
+	saidGoAway bool // a peer is asked once
+
 	ack   [mach.HeaderSize + 8]byte // the message that tells the peer
 	ready chan struct{}             // something changed; the reader's only
 	timer *time.Timer               // the reader's only

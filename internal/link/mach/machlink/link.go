@@ -102,9 +102,6 @@ func (c *Link) detach() error {
 		previous, err = c.loop.k.RequestNotification(data, mach.NotifySendPossible, 0, mach.Null)
 		return err
 	})
-	if errors.Is(err, mach.KernInvalidArgument) {
-		return nil // dead already: the notification is on control
-	}
 	return errors.Join(err, deallocate(c.loop.k, previous))
 }
 
@@ -141,12 +138,13 @@ func (c *Link) GoAway() {
 	c.out.mu.Lock()
 	to := c.out.rights.control
 	c.out.mu.Unlock()
-	if c.in.released || to == mach.Null {
+	if c.in.released || c.in.saidGoAway || to == mach.Null {
 		return
 	}
 	var buf [mach.HeaderSize]byte
 	h := mach.Header{Remote: to, RemoteBits: mach.CopySend, ID: idGoAway}
-	_, _ = send(c.loop.k, mach.Compose(buf[:0], h, nil), 0)
+	_, err := send(c.loop.k, mach.Compose(buf[:0], h, nil), 0)
+	c.in.saidGoAway = err == nil
 }
 
 // GoingAway implements link.Link.

@@ -23,7 +23,10 @@ type Listener struct {
 
 	mu     sync.Mutex
 	queue  []*Pending
-	paused bool // the service is out of the set: the queue is full
+	full   bool        // the queue is, and until half of it is accepted
+	bad    int         // malformed connect messages since the last pause for them
+	slowed *time.Timer // pauses for malformed connects; nil if there is none
+	paused bool        // the service is out of the set, for either reason
 	err    error
 
 	ready     chan struct{}
@@ -89,36 +92,99 @@ func Listen(k mach.Kernel, name string) (*Listener, error) {
 	return ln, nil
 }
 
+// Malformed connect messages are taken at badConnects for each badPause, 6,400 a second:
+// who sends them without end keeps neither the loop busy nor other ports waiting. Behind
+// a queue that is full of them a client waits for 160 ms.
+const (
+	badConnects = 64
+	badPause    = 10 * time.Millisecond
+)
+
 // broken implements receiver.
 func (ln *Listener) broken(err error) {
 	if errors.Is(err, link.ErrProtocol) || errors.Is(err, mach.RcvBodyError) || errors.Is(err, mach.RcvHeaderError) {
-		return // one client's message was lost, not ours
+		ln.malformed() // one client's message was lost, not ours
+		return
 	}
 	ln.end(err)
+}
+
+// malformed counts a connect message that is none.
+func (ln *Listener) malformed() {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	ln.badLocked()
+}
+
+func (ln *Listener) badLocked() {
+	if ln.bad++; ln.bad < badConnects || ln.err != nil || ln.slowed != nil {
+		return
+	}
+	ln.bad = 0
+	ln.slowed = time.AfterFunc(badPause, ln.resume)
+	ln.pauseLocked()
+}
+
+// resume ends a pause for malformed connects.
+func (ln *Listener) resume() {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.slowed = nil; ln.err == nil {
+		ln.pauseLocked()
+	}
+}
+
+// pauseLocked takes the service out of the set or puts it back, as is due. If it cannot
+// be taken out, the next pause or message of a full queue tries again.
+func (ln *Listener) pauseLocked() {
+	due := ln.full || ln.slowed != nil
+	switch k := ln.loop.k; {
+	case due == ln.paused:
+	case due:
+		ln.paused = k.MoveMember(ln.service, mach.Null) == nil
+	default:
+		err := mach.Release(func() error { return k.MoveMember(ln.service, ln.loop.set) })
+		if ln.paused = err != nil; err != nil && len(ln.queue) == 0 {
+			ln.endLocked(fmt.Errorf("resuming a listener: %w", err)) // no later call would try again
+		}
+	}
 }
 
 func (ln *Listener) end(err error) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if ln.err == nil {
-		ln.err = err
-		close(ln.ended)
+	ln.endLocked(err)
+}
+
+func (ln *Listener) endLocked(err error) {
+	if ln.err != nil {
+		return
+	}
+	ln.err = err
+	close(ln.ended)
+	if ln.slowed != nil {
+		ln.slowed.Stop()
 	}
 }
 
 // message implements receiver. Whatever is no proper connect message is
 // destroyed, which its sender notices.
 func (ln *Listener) message(m *mach.Message, n *mach.Notification) (kept bool) {
-	if n != nil || m.ID != idConnect || !m.Trailer.Attested {
+	if n != nil {
 		return false
 	}
-	r, hello, err := parseOffer(m)
+	r, hello, err := parseConnect(m)
 	if err != nil {
+		ln.malformed()
 		return false
 	}
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if ln.err != nil || len(ln.queue) >= 2*backlog || !ln.loop.claim(r) {
+	switch {
+	case ln.err != nil:
+		return false
+	case len(ln.queue) >= 2*backlog, !ln.loop.claim(r):
+		ln.badLocked()
 		return false
 	}
 	if !ln.loop.join() {
@@ -127,9 +193,9 @@ func (ln *Listener) message(m *mach.Message, n *mach.Notification) (kept bool) {
 	}
 	p := &Pending{loop: ln.loop, rights: r, token: m.Trailer.Token, hello: append([]byte(nil), hello...)}
 	ln.queue = append(ln.queue, p)
-	if len(ln.queue) >= backlog && !ln.paused {
-		// Failing, the next message tries again.
-		ln.paused = ln.loop.k.MoveMember(ln.service, mach.Null) == nil
+	if len(ln.queue) >= backlog {
+		ln.full = true
+		ln.pauseLocked()
 	}
 	ln.wake()
 	return true
@@ -174,13 +240,9 @@ func (ln *Listener) next() (*Pending, error) {
 	if len(ln.queue) > 0 {
 		ln.wake() // for another Accept
 	}
-	if ln.paused && len(ln.queue) <= backlog/2 {
-		err := mach.Release(func() error { return ln.loop.k.MoveMember(ln.service, ln.loop.set) })
-		if err != nil && len(ln.queue) == 0 {
-			ln.err = fmt.Errorf("resuming a listener: %w", err)
-			close(ln.ended)
-		}
-		ln.paused = err != nil
+	if len(ln.queue) <= backlog/2 {
+		ln.full = false
+		ln.pauseLocked()
 	}
 	return p, nil
 }

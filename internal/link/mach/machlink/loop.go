@@ -32,6 +32,8 @@ type loop struct {
 
 	set, wake mach.Name
 	buf       []byte            // of the message being handled
+	last      mach.Name         // the port that it arrived on
+	row       int               // messages from that port in a row
 	msg       mach.Message      // its parts
 	note      mach.Notification // if it is one
 	ended     chan struct{}
@@ -146,6 +148,12 @@ func deallocate(k mach.Kernel, name mach.Name) error {
 // one that fails for good would otherwise spin.
 const maxFailures = 64
 
+// turnLength is how many messages in a row are taken from one port of the set before
+// others have their turn. It bounds what peers can delay each other, and the loop's
+// wake port, to so many messages for each port, on kernels that would serve one port
+// until it is empty (until XNU 8019, macOS 12.2).
+const turnLength = 32
+
 // run receives until the last user has left.
 func (l *loop) run() {
 	defer close(l.ended)
@@ -175,6 +183,9 @@ func (l *loop) receive(from mach.Name, options mach.Options) error {
 	// must not be taken for its.
 	clear(l.buf[:mach.HeaderSize])
 	err := l.k.Receive(l.buf, from, mach.RcvAuditTrailer|mach.RcvInterrupt|options, 0)
+	if from == l.set {
+		l.endTurn()
+	}
 	switch {
 	case err == nil:
 		l.dispatch()
@@ -185,6 +196,23 @@ func (l *loop) receive(from mach.Name, options mach.Options) error {
 		l.lost(fmt.Errorf("receiving a message: %w", err))
 	}
 	return err
+}
+
+// endTurn puts a port that has had its turn behind the others, by putting it into the
+// set again. It is called before the message is handled: no port that is out of the
+// set is received from, and only the loop's goroutine takes ports out.
+func (l *loop) endTurn() {
+	h, err := mach.ParseHeader(l.buf)
+	if err != nil || !h.Local.Valid() {
+		return
+	}
+	if h.Local != l.last {
+		l.last, l.row = h.Local, 0
+	}
+	if l.row++; l.row >= turnLength {
+		l.row = 0
+		_ = l.k.MoveMember(h.Local, l.set) // failing, it is put behind the others later
+	}
 }
 
 // obey runs the commands that have come and reports whether to go on.

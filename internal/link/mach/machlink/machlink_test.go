@@ -43,17 +43,22 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-// machine is a simulated machine with a host and a client process, checked for
-// leaks when the test ends.
+// machine is a machine with a host and a client process, checked for leaks when the
+// test ends.
 type machine struct {
-	*machtest.Kernel
-	host, client *machtest.Task
+	*machtest.Machine
+	host, client machtest.Process
 }
 
 func newMachine(t *testing.T) machine {
 	t.Helper()
+	return newMachineOf(t, machtest.Newest)
+}
+
+func newMachineOf(t *testing.T, g machtest.Generation) machine {
+	t.Helper()
 	checkGoroutines(t)
-	k := machtest.New()
+	k := machtest.OpenAs(t, g)
 	m := machine{k, k.NewTask(token(100)), k.NewTask(token(200))}
 	t.Cleanup(func() {
 		m.checkEmpty(t)

@@ -122,13 +122,16 @@ func (c *Link) controlled(m *mach.Message) error {
 	case m.ID == idDrained:
 		return c.acknowledged(m)
 	case m.ID == idGoAway && !m.Complex && m.Remote == mach.Null && len(m.Body) == 0:
-		c.ask()
-		return nil
+		if c.asked.Err() == nil {
+			c.ask()
+			return nil
+		}
 	}
 	return fmt.Errorf("%w: message id %#x of %d bytes", link.ErrProtocol, uint32(m.ID), len(m.Body))
 }
 
-// acknowledged handles the peer's count of frames that it has dealt with.
+// acknowledged handles the peer's count of frames that it has dealt with. A peer sends
+// it when it grows, and so no more often than this side writes frames.
 func (c *Link) acknowledged(m *mach.Message) error {
 	n, err := parseDrained(m)
 	if err != nil {
@@ -136,8 +139,8 @@ func (c *Link) acknowledged(m *mach.Message) error {
 	}
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	if n < c.out.drained.Load() || n > c.out.sent.Load() {
-		return fmt.Errorf("%w: %d frames drained of %d", link.ErrProtocol, n, c.out.sent.Load())
+	if before, sent := c.out.drained.Load(), c.out.sent.Load(); n <= before || n > sent {
+		return fmt.Errorf("%w: %d frames drained of %d, after %d", link.ErrProtocol, n, sent, before)
 	}
 	c.out.drained.Store(n)
 	c.out.changedLocked()

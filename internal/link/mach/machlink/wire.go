@@ -60,6 +60,14 @@ func offer(data, control mach.Name) []mach.Descriptor {
 // lies.
 var errDied = fmt.Errorf("%w: a port died on the way", errMalformed)
 
+// parseConnect reads a connect message.
+func parseConnect(m *mach.Message) (rights, []byte, error) {
+	if m.ID != idConnect || !m.Trailer.Attested {
+		return rights{}, nil, fmt.Errorf("%w: message id %#x", errMalformed, uint32(m.ID))
+	}
+	return parseOffer(m)
+}
+
 // parseOffer reads a connect or accept message: three rights and the hello. The
 // hello lies in the message. Nothing is taken over on error.
 func parseOffer(m *mach.Message) (r rights, hello []byte, err error) {

@@ -10,6 +10,8 @@
 // change its audit token, be interrupted, and have any single call fail.
 //
 // Not simulated: importance, vouchers, guards, kernel objects, priorities,
-// Mach exceptions. Rules were taken from xnu-11417's osfmk/ipc (ipc_right.c,
-// ipc_port.c, ipc_kmsg.c, ipc_mqueue.c, ipc_notify.c).
+// Mach exceptions, and what later kernels refuse to processes of Apple's own. Rules
+// were taken from osfmk/ipc (ipc_right.c, ipc_port.c, ipc_kmsg.c, ipc_mqueue.c,
+// ipc_notify.c, mach_port.c, mach_kernelrpc.c) and osfmk/kern/waitq.c of xnu-7195.141.2
+// and xnu-11417.121.6; where the two differ there is a Generation of each.
 package machtest

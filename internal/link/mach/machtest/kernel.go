@@ -7,8 +7,38 @@ import (
 	"github.com/sealport/sealport/internal/link/mach"
 )
 
+// Generation is how a kernel behaves where releases of XNU differ.
+type Generation int
+
+const (
+	// XNU7195 is macOS 11, and macOS 12 until 12.2 (XNU 8019). A port set serves a
+	// member until it has no messages, MoveMember of a port that is in no set
+	// succeeds, and a dead-name request with sync on a dead name is answered at once.
+	XNU7195 Generation = iota
+	// XNU11417 is macOS 15. A port set serves its members in turn (since XNU 8020),
+	// MoveMember of a port that is in no set is KERN_NOT_IN_SET (8020), and a
+	// dead-name request on a dead name is KERN_INVALID_ARGUMENT (8796).
+	XNU11417
+)
+
+// Generations are all that are simulated.
+var Generations = []Generation{XNU7195, XNU11417}
+
+// String names the generation.
+func (g Generation) String() string {
+	switch g {
+	case XNU7195:
+		return "xnu-7195"
+	case XNU11417:
+		return "xnu-11417"
+	}
+	return "real"
+}
+
 // Kernel is one simulated machine. Its methods may be called concurrently.
 type Kernel struct {
+	generation Generation
+
 	mu       sync.Mutex
 	tasks    map[*Task]bool
 	services map[string]*service
@@ -19,9 +49,10 @@ type Kernel struct {
 }
 
 // New returns a machine without tasks or services.
-func New() *Kernel {
+func New(g Generation) *Kernel {
 	return &Kernel{
-		tasks: map[*Task]bool{}, services: map[string]*service{}, denied: map[string]bool{},
+		generation: g,
+		tasks:      map[*Task]bool{}, services: map[string]*service{}, denied: map[string]bool{},
 		address: 0x1_0000_0000,
 	}
 }

@@ -1,6 +1,7 @@
 package machtest
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/sealport/sealport/internal/link/mach"
@@ -11,6 +12,7 @@ import (
 type port struct {
 	k        *Kernel
 	receiver *Task // nil while the receive right is in a message
+	within   *port // the destination of that message
 	dead     bool
 	queue    []*message
 	limit    int
@@ -55,6 +57,9 @@ func (p *port) enqueue(m *message) {
 		return
 	}
 	p.queue = append(p.queue, m)
+	if p.in != nil {
+		p.in.post(p)
+	}
 	if p.receiver != nil {
 		p.receiver.arrived.ring()
 	}
@@ -95,7 +100,7 @@ func (p *port) destroy(k *Kernel) {
 		return
 	}
 	p.dead = true
-	p.receiver = nil
+	p.receiver, p.within = nil, nil
 	k.ports--
 	if p.in != nil {
 		p.in.remove(p)
@@ -189,34 +194,69 @@ func (t *Task) Status(name mach.Name) (mach.PortStatus, error) {
 // RequestNotification implements mach.Kernel for the notifications that this
 // project uses.
 func (t *Task) RequestNotification(name mach.Name, id int32, sync uint32, notify mach.Name) (mach.Name, error) {
-	err := t.begin(OpNotify)
+	fault := t.enter(OpNotify)
 	defer t.k.mu.Unlock()
-	if err != nil {
-		return mach.Null, err
+	if t.dead {
+		return mach.Null, fault
 	}
-	var to *port
-	if notify != mach.Null {
-		n := t.entries[notify]
-		if n == nil || !n.receive {
-			return mach.Null, mach.KernInvalidCapability
-		}
-		to = n.port
+	to, e := t.makeSendOnce(notify)
+	if e != 0 {
+		return mach.Null, cmp.Or(fault, e)
 	}
-	e := t.entries[name]
-	if e == nil {
-		return mach.Null, mach.KernInvalidName
+	previous, e := mach.Null, fault
+	if e == 0 {
+		previous, e = t.request(name, id, sync, to)
 	}
+	if e == 0 {
+		return previous, nil
+	}
+	if to != nil {
+		to.releaseSendOnce()
+	}
+	return mach.Null, e
+}
+
+// makeSendOnce makes the right for a notification; nil of Null.
+func (t *Task) makeSendOnce(notify mach.Name) (*port, mach.Errno) {
+	switch notify {
+	case mach.Null:
+		return nil, 0
+	case mach.DeadPort:
+		return nil, mach.KernInvalidCapability
+	}
+	e := t.entries[notify]
+	switch {
+	case e == nil:
+		return nil, mach.KernInvalidName
+	case !e.receive:
+		return nil, mach.KernInvalidRight
+	}
+	e.port.sendOnce++
+	return e.port, 0
+}
+
+// request registers the send-once right to a port, which is the caller's still if it
+// fails.
+func (t *Task) request(name mach.Name, id int32, sync uint32, to *port) (mach.Name, mach.Errno) {
 	switch id {
 	case mach.NotifyNoSenders:
-		return t.requestNoSenders(e, sync, to)
-	case mach.NotifyDeadName, mach.NotifySendPossible:
-		return t.requestOnName(name, e, id == mach.NotifySendPossible, sync != 0, to)
+		return t.requestNoSenders(name, sync, to)
+	case mach.NotifyDeadName:
+		return t.requestOnName(name, false, sync != 0, to)
+	case mach.NotifySendPossible:
+		return t.requestOnName(name, true, sync != 0, to)
 	}
 	return mach.Null, mach.KernInvalidValue
 }
 
-func (t *Task) requestNoSenders(e *entry, sync uint32, to *port) (mach.Name, error) {
-	if !e.receive {
+func (t *Task) requestNoSenders(name mach.Name, sync uint32, to *port) (mach.Name, mach.Errno) {
+	e := t.entries[name]
+	switch {
+	case !name.Valid():
+		return mach.Null, mach.KernInvalidRight
+	case e == nil:
+		return mach.Null, mach.KernInvalidName
+	case !e.receive:
 		return mach.Null, mach.KernInvalidRight
 	}
 	p := e.port
@@ -225,27 +265,31 @@ func (t *Task) requestNoSenders(e *entry, sync uint32, to *port) (mach.Name, err
 	switch {
 	case to == nil:
 	case p.send == 0 && sync <= p.makeSend:
-		to.sendOnce++
 		to.notify(mach.NotifyNoSenders, p.makeSend)
 	default:
-		to.sendOnce++
 		p.noSenders = to
 	}
-	return t.givePrevious(previous), nil
+	return t.givePrevious(previous), 0
 }
 
-func (t *Task) requestOnName(name mach.Name, e *entry, sendPossible, now bool, to *port) (mach.Name, error) {
-	if e.dead > 0 {
-		if to == nil || (!now && !sendPossible) {
+func (t *Task) requestOnName(name mach.Name, sendPossible, now bool, to *port) (mach.Name, mach.Errno) {
+	e := t.entries[name]
+	switch {
+	case !name.Valid():
+		return mach.Null, mach.KernInvalidArgument
+	case e == nil:
+		return mach.Null, mach.KernInvalidName
+	case to == nil && e.request == nil:
+		return mach.Null, 0 // nothing to cancel, whatever the name stands for
+	case e.set != nil:
+		return mach.Null, mach.KernInvalidRight
+	case e.dead > 0:
+		if !sendPossible && (!now || t.k.generation >= XNU11417) {
 			return mach.Null, mach.KernInvalidArgument
 		}
 		e.dead++
-		to.sendOnce++
 		to.notify(mach.NotifyDeadName, uint32(name))
-		return mach.Null, nil
-	}
-	if e.port == nil {
-		return mach.Null, mach.KernInvalidRight
+		return mach.Null, 0
 	}
 	var previous *port
 	if r := e.request; r != nil {
@@ -256,14 +300,12 @@ func (t *Task) requestOnName(name mach.Name, e *entry, sendPossible, now bool, t
 	switch {
 	case to == nil:
 	case sendPossible && now && (e.sendOnce || !e.port.full()):
-		to.sendOnce++
 		to.notify(mach.NotifySendPossible, uint32(name))
 	default:
-		to.sendOnce++
 		e.request = &request{port: e.port, task: t, name: name, notify: to, sendPossible: sendPossible, armed: sendPossible && now}
 		e.port.requests = append(e.port.requests, e.request)
 	}
-	return t.givePrevious(previous), nil
+	return t.givePrevious(previous), 0
 }
 
 func (t *Task) givePrevious(p *port) mach.Name {

@@ -2,6 +2,7 @@ package machtest
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/sealport/sealport/internal/link/mach"
@@ -38,7 +39,7 @@ func (t *Task) Receive(buf []byte, from mach.Name, options mach.Options, timeout
 		case e.set != nil && e.set.owner == nil, e.set == nil && !e.receive:
 			return mach.RcvPortDied
 		}
-		if p := e.ready(); p != nil {
+		if p := e.ready(t.k.generation); p != nil {
 			return t.take(p, buf, options, fault == mach.RcvHeaderError)
 		}
 		if timedOut {
@@ -58,20 +59,13 @@ func (t *Task) Receive(buf []byte, from mach.Name, options mach.Options, timeout
 	}
 }
 
-// ready returns a port with a message; sets serve their members in turn.
-func (e *entry) ready() *port {
-	if e.set == nil {
-		if len(e.port.queue) > 0 {
-			return e.port
-		}
-		return nil
-	}
-	for i := range e.set.members {
-		at := (e.set.turn + i) % len(e.set.members)
-		if p := e.set.members[at]; len(p.queue) > 0 {
-			e.set.turn = at + 1
-			return p
-		}
+// ready returns a port with a message, or nil.
+func (e *entry) ready(g Generation) *port {
+	switch {
+	case e.set != nil:
+		return e.set.first(g)
+	case len(e.port.queue) > 0:
+		return e.port
 	}
 	return nil
 }
@@ -97,28 +91,43 @@ func (t *Task) take(p *port, buf []byte, options mach.Options, lose bool) error 
 	p.sendPossible()
 	t.k.room.ring()
 
-	h := mach.Header{LocalBits: m.destType, Local: t.names[p], ID: m.id}
+	if t.k.generation == XNU7195 && p.in != nil && len(p.queue) == 0 {
+		// Its next message puts it last. Later kernels find out when it is its turn.
+		p.in.waiting = slices.DeleteFunc(p.in.waiting, func(other *port) bool { return other == p })
+	}
+
+	h := mach.Header{LocalBits: m.destType, Local: t.names[p], RemoteBits: m.replyType, ID: m.id}
 	if tooLarge || lose {
-		// What is left is a bare header; what the message held is destroyed.
+		// What is left is a bare header, which keeps its bits, with a trailer of the
+		// kernel's; what the message held is destroyed.
 		m.destroy()
+		if m.replyDead {
+			h.Remote = mach.DeadPort
+		}
 		bare := mach.Compose(buf[:0], h, nil)
-		putTrailer(buf[len(bare):], trailer, p, m)
+		if h.Complex = m.complex; h.Complex {
+			h.Size = mach.HeaderSize
+			h.Put(bare)
+		}
+		putTrailer(buf[len(bare):], trailer, p, mach.AuditToken{})
 		if lose {
 			return mach.RcvHeaderError
 		}
 		return mach.RcvTooLarge
 	}
 	h.Complex = m.complex
-	h.RemoteBits, h.Remote = m.replyType, t.give(m.reply, m.replyType)
+	if h.Remote = t.give(m.reply, m.replyType); m.replyDead {
+		h.Remote = mach.DeadPort
+	}
 	out := mach.Compose(buf[:0], h, t.copyOut(m.descriptors), m.body)
 	m.releaseDest()
-	putTrailer(buf[len(out):], trailer, p, m)
+	putTrailer(buf[len(out):], trailer, p, m.token)
 	return nil
 }
 
-func putTrailer(b []byte, size int, p *port, m *message) {
+func putTrailer(b []byte, size int, p *port, token mach.AuditToken) {
 	if size == mach.AuditTrailerSize {
-		mach.Trailer{Seqno: p.seqno - 1, Security: [2]uint32{m.token[1], m.token[2]}, Token: m.token}.Put(b)
+		mach.Trailer{Seqno: p.seqno - 1, Security: [2]uint32{token[1], token[2]}, Token: token}.Put(b)
 		return
 	}
 	binary.LittleEndian.PutUint32(b, 0)
@@ -154,6 +163,9 @@ func (t *Task) FreeMemory(address, size uint64) error {
 	defer t.k.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if size == 0 {
+		return nil
 	}
 	data, ok := t.memory[address]
 	if !ok || uint64(len(data)) != size {

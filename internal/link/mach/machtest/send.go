@@ -12,6 +12,8 @@ type message struct {
 	destType    mach.Disposition // MoveSend or MoveSendOnce
 	reply       *port
 	replyType   mach.Disposition
+	replyDead   bool // a dead name was given
+	circular    bool // it would carry the port that it is sent to
 	id          int32
 	complex     bool
 	descriptors []held
@@ -70,7 +72,7 @@ func release(p *port, d mach.Disposition) {
 }
 
 // copyIn takes or makes a right of the task's for a message. A dead name gives
-// a nil port.
+// a nil port, and a moved one loses a reference.
 func (t *Task) copyIn(name mach.Name, d mach.Disposition) (*port, mach.Disposition, mach.Errno) {
 	e := t.entries[name]
 	if e == nil {
@@ -115,7 +117,8 @@ func (t *Task) copyIn(name mach.Name, d mach.Disposition) (*port, mach.Dispositi
 		return p, mach.MoveSend, 0
 	case mach.MoveSend:
 		if e.dead > 0 {
-			break
+			t.dropDead(name, e)
+			return nil, mach.MoveSend, 0
 		}
 		if e.send == 0 {
 			break
@@ -124,6 +127,10 @@ func (t *Task) copyIn(name mach.Name, d mach.Disposition) (*port, mach.Dispositi
 		t.dropSend(name, e)
 		return p, mach.MoveSend, 0
 	case mach.MoveSendOnce:
+		if e.dead > 0 {
+			t.dropDead(name, e)
+			return nil, mach.MoveSendOnce, 0
+		}
 		if !e.sendOnce {
 			break
 		}
@@ -144,6 +151,10 @@ func (t *Task) Send(msg, ool []byte, options mach.Options, timeout uint32) error
 	m, e := t.copyInMessage(msg, ool)
 	if e != 0 {
 		return e
+	}
+	if m.circular {
+		m.destroy()
+		return nil
 	}
 	p := m.dest
 	var expired <-chan time.Time
@@ -200,28 +211,36 @@ func (t *Task) copyInMessage(msg, ool []byte) (*message, mach.Errno) {
 	if h.Size%4 != 0 {
 		return nil, mach.SendMsgTooSmall
 	}
+	if h.Complex && h.Size < mach.HeaderSize+mach.BodySize {
+		return nil, mach.SendMsgTooSmall
+	}
 	view, err := parseSent(msg[:h.Size])
 	if err != nil {
 		return nil, mach.SendMsgTooSmall
 	}
+	if !sends(h.RemoteBits) || (h.LocalBits == 0 && h.Local != mach.Null) || (h.LocalBits != 0 && !sends(h.LocalBits)) {
+		return nil, mach.SendInvalidHeader
+	}
 	if e := t.entries[h.Remote]; e == nil || e.dead > 0 || e.set != nil {
 		return nil, mach.SendInvalidDest
 	}
-	if h.Local != mach.Null {
+	if h.Local.Valid() {
 		if e := t.entries[h.Local]; e == nil || e.set != nil {
 			return nil, mach.SendInvalidReply
 		}
 	}
 	m := &message{id: h.ID, complex: h.Complex, body: append([]byte(nil), view.Body...), token: t.token}
 	var e mach.Errno
-	if m.dest, m.destType, e = t.copyIn(h.Remote, h.RemoteBits); e != 0 || m.destType == mach.MoveReceive {
+	if m.dest, m.destType, e = t.copyIn(h.Remote, h.RemoteBits); e != 0 {
 		return nil, mach.SendInvalidDest
 	}
-	if h.Local != mach.Null {
-		if m.reply, m.replyType, e = t.copyIn(h.Local, h.LocalBits); e != 0 || m.replyType == mach.MoveReceive {
+	m.replyType, m.replyDead = carried(h.LocalBits), h.Local == mach.DeadPort
+	if h.Local.Valid() {
+		if m.reply, m.replyType, e = t.copyIn(h.Local, h.LocalBits); e != 0 {
 			m.destroy()
 			return nil, mach.SendInvalidReply
 		}
+		m.replyDead = m.reply == nil
 	}
 	first := true
 	for d := range view.Descriptors() {
@@ -229,10 +248,15 @@ func (t *Task) copyInMessage(msg, ool []byte) (*message, mach.Errno) {
 		switch {
 		case d.Type == mach.PortRight && d.Name.Valid():
 			in.port, in.Disposition, e = t.copyIn(d.Name, d.Disposition)
-			if in.port == m.dest && in.Disposition == mach.MoveReceive {
-				e = mach.SendInvalidRight // a port can't be sent to itself
+			if in.port != nil && in.Disposition == mach.MoveReceive {
+				if in.port.carries(m.dest) {
+					m.circular = true
+				} else {
+					in.port.within = m.dest
+				}
 			}
 		case d.Type == mach.PortRight:
+			in.Disposition = carried(d.Disposition)
 		case d.Type == mach.OutOfLine && first && len(ool) > 0:
 			in.data = append([]byte(nil), ool...)
 			in.Size = uint32(len(ool))
@@ -250,6 +274,31 @@ func (t *Task) copyInMessage(msg, ool []byte) (*message, mach.Errno) {
 	return m, 0
 }
 
+// sends reports whether a right of that disposition can be sent to.
+func sends(d mach.Disposition) bool { return d >= mach.MoveSend && d <= mach.MakeSendOnce }
+
+// carried is the kind of right that a message carries after copyIn.
+func carried(d mach.Disposition) mach.Disposition {
+	switch d {
+	case mach.CopySend, mach.MakeSend:
+		return mach.MoveSend
+	case mach.MakeSendOnce:
+		return mach.MoveSendOnce
+	}
+	return d
+}
+
+// carries reports whether the port's own receive right is among what messages on the way
+// to dest depend on.
+func (p *port) carries(dest *port) bool {
+	for ; dest != nil; dest = dest.within {
+		if dest == p {
+			return true
+		}
+	}
+	return false
+}
+
 // parseSent is ParseMessage for a message without a trailer.
 func parseSent(msg []byte) (mach.Message, error) {
 	whole := make([]byte, len(msg)+mach.AuditTrailerSize)
@@ -263,7 +312,9 @@ func parseSent(msg []byte) (mach.Message, error) {
 func (t *Task) handBack(msg []byte, m *message) {
 	h := mach.Header{RemoteBits: m.destType, LocalBits: m.replyType, Complex: m.complex, ID: m.id}
 	h.Remote = t.give(m.dest, m.destType)
-	h.Local = t.give(m.reply, m.replyType)
+	if h.Local = t.give(m.reply, m.replyType); m.replyDead {
+		h.Local = mach.DeadPort
+	}
 	mach.Compose(msg[:0], h, t.copyOut(m.descriptors), m.body)
 }
 

@@ -1,6 +1,10 @@
 package machtest
 
-import "github.com/sealport/sealport/internal/link/mach"
+import (
+	"slices"
+
+	"github.com/sealport/sealport/internal/link/mach"
+)
 
 // entry is what one name stands for: a port (receive right and send rights
 // share a name, a send-once right has its own), a dead name, or a port set.
@@ -14,11 +18,34 @@ type entry struct {
 	request  *request // dead-name or send-possible
 }
 
-// set is a port set. Members are served in turn.
+// set is a port set.
 type set struct {
 	owner   *Task
 	members []*port
-	turn    int
+	waiting []*port // members that were given messages, in the order of service
+}
+
+// post is called when a member has messages.
+func (s *set) post(p *port) {
+	if !slices.Contains(s.waiting, p) {
+		s.waiting = append(s.waiting, p)
+	}
+}
+
+// first returns the member whose message is received next, or nil.
+func (s *set) first(g Generation) *port {
+	for len(s.waiting) > 0 {
+		p := s.waiting[0]
+		switch {
+		case len(p.queue) == 0:
+			s.waiting = s.waiting[1:]
+			continue
+		case g >= XNU11417:
+			s.waiting = append(s.waiting[1:], p)
+		}
+		return p
+	}
+	return nil
 }
 
 // newName takes the name that was freed last.
@@ -73,16 +100,14 @@ func (t *Task) destroySet(s *set) {
 	for _, p := range s.members {
 		p.in = nil
 	}
-	s.members, s.owner = nil, nil
+	s.members, s.waiting, s.owner = nil, nil, nil
 	t.arrived.ring()
 }
 
 func (s *set) remove(p *port) {
-	for i, m := range s.members {
-		if m == p {
-			s.members = append(s.members[:i], s.members[i+1:]...)
-		}
-	}
+	is := func(other *port) bool { return other == p }
+	s.members = slices.DeleteFunc(s.members, is)
+	s.waiting = slices.DeleteFunc(s.waiting, is)
 	p.in = nil
 }
 
@@ -136,6 +161,9 @@ func (t *Task) Deallocate(name mach.Name) error {
 	switch {
 	case e == nil:
 		return mach.KernInvalidName
+	case e.set != nil:
+		t.destroySet(e.set)
+		t.drop(name, e)
 	case e.send > 0:
 		t.dropSend(name, e)
 	case e.sendOnce:
@@ -143,13 +171,18 @@ func (t *Task) Deallocate(name mach.Name) error {
 		t.drop(name, e)
 		e.port.releaseSendOnce()
 	case e.dead > 0:
-		if e.dead--; e.dead == 0 {
-			t.drop(name, e)
-		}
+		t.dropDead(name, e)
 	default:
 		return mach.KernInvalidRight
 	}
 	return nil
+}
+
+// dropDead gives up one user reference of a dead name.
+func (t *Task) dropDead(name mach.Name, e *entry) {
+	if e.dead--; e.dead == 0 {
+		t.drop(name, e)
+	}
 }
 
 // dropSend gives up one user reference of a send right.
@@ -224,15 +257,22 @@ func (t *Task) MoveMember(member, into mach.Name) error {
 		if s = se.set; s == nil {
 			return mach.KernInvalidRight
 		}
-	} else if e.port.in == nil {
-		return mach.KernNotInSet
 	}
-	if e.port.in != nil {
-		e.port.in.remove(e.port)
+	p := e.port
+	switch {
+	case t.k.generation >= XNU11417 && s == nil && p.in == nil:
+		return mach.KernNotInSet
+	case t.k.generation >= XNU11417 && s == p.in:
+		return nil // it keeps its place
+	case p.in != nil:
+		p.in.remove(p)
 	}
 	if s != nil {
-		s.members = append(s.members, e.port)
-		e.port.in = s
+		s.members = append(s.members, p)
+		p.in = s
+		if len(p.queue) > 0 {
+			s.post(p)
+		}
 		t.arrived.ring()
 	}
 	return nil
@@ -240,7 +280,7 @@ func (t *Task) MoveMember(member, into mach.Name) error {
 
 // giveReceive inserts a receive right.
 func (t *Task) giveReceive(p *port) mach.Name {
-	p.receiver = t
+	p.receiver, p.within = t, nil
 	if name, ok := t.names[p]; ok {
 		t.entries[name].receive = true
 		return name
