@@ -211,6 +211,14 @@ func checkFile(f *os.File, path string, fi fs.FileInfo, forbidden fs.FileMode, a
 		return err
 	}
 	ours := int(uid) == os.Geteuid()
+	var forGroup bool // root's, and this user namespace knows the group of this process
+	if !ours {
+		unknown, err := unmapped("gid", uint32(os.Getegid()))
+		if err != nil {
+			return err
+		}
+		forGroup = !unknown
+	}
 	o := &object{path, fi, func() ([]byte, error) { return fileACL(f) }}
 	g, err := o.open(forbidden&7, func(g grant) bool {
 		if g.perm&2 != 0 {
@@ -221,7 +229,7 @@ func checkFile(f *os.File, path string, fi fs.FileInfo, forbidden fs.FileMode, a
 				return true
 			}
 		}
-		return !ours && g.class == group && int(g.id) == os.Getegid() && !unmapped("gid", g.id)
+		return forGroup && g.class == group && int(g.id) == os.Getegid()
 	})
 	if g == nil || err != nil {
 		return err

@@ -26,3 +26,7 @@ func changeTime(fi fs.FileInfo) time.Time            { return fi.ModTime() }
 func tryLock(*os.File) (bool, error)                 { return false, supported() }
 func renameNew(string, string) error                 { return supported() }
 func cannot(error) bool                              { return false }
+
+// IsExhausted reports whether this process or the system has no descriptors or memory
+// left.
+func IsExhausted(error) bool { return false }

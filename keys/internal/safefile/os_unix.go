@@ -60,6 +60,12 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
+// IsExhausted reports whether this process or the system has no descriptors or memory
+// left, which says nothing about a file.
+func IsExhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
 // cannot reports whether a file system or a sandbox refuses an operation because it
 // does not have it. There are as many ways to say so as there are of them: EINVAL is
 // what Linux returns for flags that a file system does not know and for fsync(2) of

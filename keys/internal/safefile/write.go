@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // ErrNotDurable is returned if the change is made, and others see it, but the
@@ -14,9 +15,9 @@ import (
 var ErrNotDurable = errors.New("the change is made but may not survive a crash of the system")
 
 // Write writes a file atomically: readers see the old content or the new, even after
-// a crash. Without replace it fails with [fs.ErrExist] if path exists. The directory
-// must exist and be safe. A symbolic link at path is replaced, not followed. data is
-// not kept.
+// a crash. With replace a symbolic link at path is followed. Without, Write fails with
+// [fs.ErrExist] if path exists, also as a link. The directory must exist and be safe.
+// data is not kept.
 //
 // After an error the old file is unchanged, except after [ErrNotDurable]. It fails with
 // [errors.ErrUnsupported] without replace where the file system can create no file
@@ -25,22 +26,11 @@ var ErrNotDurable = errors.New("the change is made but may not survive a crash o
 //
 // Write removes temporary files of earlier calls for the same path that were killed.
 func Write(path string, data []byte, perm fs.FileMode, replace bool) error {
-	if err := supported(); err != nil {
-		return err
-	}
-	dir, err := walk(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	target := filepath.Join(dir, filepath.Base(path))
-	// Opened first: once the file is there, opening could only fail too late.
-	d, err := os.Open(dir)
+	d, target, err := begin(path, replace)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	sweep(d, target)
-
 	temp, err := createTemp(target)
 	if err != nil {
 		return err
@@ -55,6 +45,24 @@ func Write(path string, data []byte, perm fs.FileMode, replace bool) error {
 		return err
 	}
 	return durable(d, target)
+}
+
+// begin is the common beginning of changes: it checks the path, opens the directory and
+// removes the temporary files of writers that were killed. target is the path without
+// symbolic links, but the last one if follow is not set.
+func begin(path string, follow bool) (d *os.File, target string, err error) {
+	if err := supported(); err != nil {
+		return nil, "", err
+	}
+	if target, err = walk(path, follow); err != nil {
+		return nil, "", err
+	}
+	// Opened before anything is changed: afterwards it could only fail too late.
+	if d, err = os.Open(filepath.Dir(target)); err != nil {
+		return nil, "", err
+	}
+	sweep(d, target)
+	return d, target, nil
 }
 
 // fill writes the content of a temporary file. It closes the file, because some file
@@ -149,23 +157,18 @@ func durable(d *os.File, target string) error {
 }
 
 // Remove deletes a file after the same walk as [Read], and the temporary files of
-// calls of [Write] for it that were killed. After an error the file is still there,
-// except after [ErrNotDurable].
+// calls of [Write] for it that were killed. A symbolic link is deleted, not what it
+// leads to. After an error the file is still there, except after [ErrNotDurable].
 func Remove(path string) error {
-	if err := supported(); err != nil {
-		return err
-	}
-	dir, err := walk(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	target := filepath.Join(dir, filepath.Base(path))
-	d, err := os.Open(dir)
+	d, target, err := begin(path, false)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	sweep(d, target)
+	// os.Remove deletes empty directories, too.
+	if fi, err := os.Lstat(target); err == nil && fi.IsDir() {
+		return &fs.PathError{Op: "remove", Path: target, Err: syscall.EISDIR}
+	}
 	if err := os.Remove(target); err != nil {
 		return err
 	}
