@@ -64,7 +64,7 @@ func startWriter(t testing.TB) *writer {
 	return w
 }
 
-// begin sends a command: create, replace or remove, and a path.
+// begin sends a command: create, replace, remove or mkdir, and a path.
 func (w *writer) begin(t testing.TB, command, path string) {
 	t.Helper()
 	_, err := fmt.Fprintln(w.in, command, path)
@@ -101,9 +101,12 @@ func beWriter(t testing.TB) {
 	for commands.Scan() {
 		command, path, _ := strings.Cut(commands.Text(), " ")
 		var err error
-		if command == "remove" {
+		switch command {
+		case "remove":
 			err = safefile.Remove(path)
-		} else {
+		case "mkdir":
+			err = safefile.MkdirPrivate(path)
+		default:
 			err = safefile.Write(path, []byte("new"), 0o600, command == "replace")
 		}
 		answer := "ok"
@@ -225,6 +228,31 @@ func TestWriteFaults(t *testing.T) {
 		unmount()
 		assert.Contains(t, got, want)
 		assert.Equal(t, want == "EIO", there, want)
+	}
+}
+
+// TestDirectoryMadeMeanwhile has another user make a directory in one like /tmp between
+// the look at the path and its creation. Nothing is created in it.
+func TestDirectoryMadeMeanwhile(t *testing.T) {
+	if os.Getenv(writerEnv) != "" {
+		beWriter(t)
+		return
+	}
+	if inside() == "" {
+		needRoot(t)
+		runInside(t, mountNamespace, systemDir(t))
+		return
+	}
+	w := startWriter(t)
+	defer w.stop(t)
+	for maker, want := range map[uint32]string{0: "ok", alien: "ErrInsecure"} {
+		s := &fuseFS{sticky: true, maker: maker, faults: map[uint32]fault{fuseMkdir: {errno: syscall.EEXIST, done: true}}}
+		unmount := s.mount(t, inside())
+		got := w.do(t, "mkdir", filepath.Join(inside(), "a", "b"))
+		_, below, _ := s.content("b")
+		unmount()
+		require.Contains(t, got, want)
+		require.Equal(t, maker == 0, below)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	fuseGetattr    = 3
 	fuseSetattr    = 4
 	fuseMknod      = 8
+	fuseMkdir      = 9
 	fuseUnlink     = 10
 	fuseRename     = 12
 	fuseLink       = 13
@@ -57,6 +58,8 @@ type fuseFS struct {
 	ended  chan struct{}
 	faults map[uint32]fault // not changed while it is mounted
 	modes  uint32           // of all files if not 0, whatever is asked for
+	maker  uint32           // owns the directories that are made
+	sticky bool             // it is like /tmp
 
 	// The first request of the kind held is announced and then waits for release.
 	held      uint32
@@ -71,6 +74,7 @@ type fuseFS struct {
 
 type fuseNode struct {
 	mode    uint32
+	uid     uint32
 	links   uint32
 	content []byte
 }
@@ -85,6 +89,9 @@ func (s *fuseFS) mount(t testing.TB, dir string) (unmount func()) {
 	}
 	s.ended = make(chan struct{})
 	s.nodes = map[uint64]*fuseNode{1: {mode: syscall.S_IFDIR | 0o700, links: 2}}
+	if s.sticky {
+		s.nodes[1].mode = syscall.S_IFDIR | syscall.S_ISVTX | 0o777
+	}
 	s.names = make(map[string]uint64)
 	options := fmt.Sprintf("fd=%d,rootmode=40700,user_id=0,group_id=0", s.dev)
 	if err := syscall.Mount("test", dir, "fuse", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
@@ -173,6 +180,11 @@ func (s *fuseFS) answer(opcode uint32, id uint64, in []byte) ([]byte, syscall.Er
 		s.nodes[next] = &fuseNode{mode: e.Uint32(in), links: 1}
 		s.names[fuseName(in[16:])] = next
 		return s.entry(next), 0
+	case fuseMkdir:
+		next := uint64(len(s.nodes) + 1)
+		s.nodes[next] = &fuseNode{mode: syscall.S_IFDIR | e.Uint32(in)&0o7777, uid: s.maker, links: 2}
+		s.names[fuseName(in[8:])] = next
+		return s.entry(next), 0
 	case fuseUnlink:
 		s.drop(fuseName(in))
 		return nil, 0
@@ -240,6 +252,7 @@ func (s *fuseFS) attributes(id uint64) []byte {
 	e.PutUint64(out[8:], uint64(len(node.content)))
 	e.PutUint32(out[60:], mode)
 	e.PutUint32(out[64:], node.links)
+	e.PutUint32(out[68:], node.uid)
 	return out
 }
 

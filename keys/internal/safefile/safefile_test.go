@@ -5,6 +5,7 @@ package safefile_test
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -101,6 +102,52 @@ func TestReadRefusesWhatIsNoFile(t *testing.T) {
 	require.Error(t, err)
 }
 
+// TestReadLeavesNoCopies reads from files that have grown. What is not returned is
+// cleared.
+func TestReadLeavesNoCopies(t *testing.T) {
+	broken := errors.New("broken")
+	for _, tc := range []struct {
+		size, limit int64
+		end         error
+		want        error
+	}{
+		{7, 7, io.EOF, nil}, {7, 100, io.EOF, nil}, {0, 7, io.EOF, nil}, {3, 100, io.EOF, nil}, {1000, 7, io.EOF, nil},
+		{7, 6, io.EOF, safefile.ErrTooLarge}, {0, 6, io.EOF, safefile.ErrTooLarge}, {1000, 6, io.EOF, safefile.ErrTooLarge},
+		{7, 100, broken, broken}, {0, 100, broken, broken},
+	} {
+		r := &spy{left: "content", end: tc.end}
+		data, err := safefile.ReadAll(r, tc.size, tc.limit)
+		if tc.want != nil {
+			require.ErrorIs(t, err, tc.want)
+			require.Nil(t, data)
+		} else {
+			require.NoError(t, err)
+			require.Equal(t, "content", string(data))
+			require.LessOrEqual(t, int64(cap(data)), tc.limit+1)
+		}
+		clear(data)
+		for _, p := range r.seen {
+			require.Equal(t, make([]byte, len(p)), p, "%+v", tc)
+		}
+	}
+}
+
+// spy keeps what it is asked to read into.
+type spy struct {
+	left string
+	end  error
+	seen [][]byte
+}
+
+func (s *spy) Read(p []byte) (int, error) {
+	s.seen = append(s.seen, p)
+	n := copy(p, s.left)
+	if s.left = s.left[n:]; n == 0 {
+		return 0, s.end
+	}
+	return n, nil
+}
+
 func TestReadLimit(t *testing.T) {
 	path := filepath.Join(folder(t), "file")
 	put(t, path, 0o600)
@@ -121,16 +168,35 @@ func TestDirectoriesOnTheWay(t *testing.T) {
 		return err
 	}
 	require.NoError(t, read())
-	for _, mode := range []fs.FileMode{0o775, 0o757} {
+	// A sticky bit, as that of /tmp, does not keep others from putting a file there that
+	// this user has made elsewhere.
+	for _, mode := range []fs.FileMode{0o775, 0o757, 0o777 | fs.ModeSticky, 0o770 | fs.ModeSticky} {
 		require.NoError(t, os.Chmod(sub, mode))
 		requireInsecure(t, read(), sub)
 		requireInsecure(t, safefile.Write(path, nil, 0o600, true), sub)
+		requireInsecure(t, safefile.Write(path+".new", nil, 0o600, false), sub)
 		requireInsecure(t, safefile.Remove(path), sub)
 		_, err := safefile.Lock(context.Background(), path+".lock")
 		requireInsecure(t, err, sub)
+		_, _, err = safefile.Read(path+".none", 100, safefile.Private)
+		requireInsecure(t, err, sub)
+		entries, err := os.ReadDir(sub)
+		require.NoError(t, err)
+		require.Len(t, entries, 1)
 	}
-	require.NoError(t, os.Chmod(sub, 0o777|fs.ModeSticky)) // like /tmp
-	require.NoError(t, read())
+	require.NoError(t, os.Chmod(sub, 0o777|fs.ModeSticky))
+	deep := filepath.Join(sub, "a", "b")
+	require.NoError(t, safefile.MkdirPrivate(deep))
+	require.NoError(t, safefile.Write(filepath.Join(deep, "file"), []byte("content"), 0o600, false))
+	_, _, err := safefile.Read(filepath.Join(deep, "file"), 100, safefile.Private)
+	require.NoError(t, err)
+	requireInsecure(t, safefile.MkdirPrivate(sub), sub)
+
+	// Kubernetes makes such directories for its volumes, which have links in them.
+	require.NoError(t, os.Symlink("a/b", filepath.Join(sub, "..data")))
+	require.NoError(t, os.Symlink("..data/file", filepath.Join(sub, "key")))
+	_, _, err = safefile.Read(filepath.Join(sub, "key"), 100, safefile.Private)
+	require.NoError(t, err)
 
 	require.NoError(t, os.Chmod(sub, 0o755))
 	giveAway(t, sub)
@@ -206,23 +272,44 @@ func TestWrite(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 0o600, fi.Mode().Perm())
 
-	// A link in the file's place is replaced, and what it points to stays.
-	other, link := filepath.Join(dir, "other"), filepath.Join(dir, "link")
-	put(t, other, 0o600)
-	require.NoError(t, os.Symlink(other, link))
+	// What a link leads to is replaced, and the link stays. It counts as existing.
+	far, link := filepath.Join(dir, "far"), filepath.Join(dir, "link")
+	require.NoError(t, os.Mkdir(far, 0o700))
+	other := filepath.Join(far, "other")
+	require.NoError(t, os.Symlink("far/other", link))
 	require.ErrorIs(t, safefile.Write(link, []byte("four"), 0o600, false), fs.ErrExist)
-	require.NoError(t, safefile.Write(link, []byte("four"), 0o600, true))
-	requireContent(t, other, "content")
-	requireContent(t, link, "four")
+	require.NoFileExists(t, other)
+	for _, content := range []string{"four", "five"} {
+		require.NoError(t, safefile.Write(link, []byte(content), 0o600, true))
+		requireContent(t, other, content)
+	}
+	require.ErrorIs(t, safefile.Write(link, []byte("six"), 0o600, false), fs.ErrExist)
+	target, err := os.Readlink(link)
+	require.NoError(t, err)
+	require.Equal(t, "far/other", target)
 
 	// No attempt leaves anything behind.
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	require.Len(t, entries, 3)
+	for _, d := range []struct {
+		path    string
+		entries int
+	}{{dir, 3}, {far, 1}} {
+		entries, err := os.ReadDir(d.path)
+		require.NoError(t, err)
+		require.Len(t, entries, d.entries)
+	}
 
 	require.ErrorIs(t, safefile.Write(filepath.Join(dir, "none", "file"), nil, 0o600, true), fs.ErrNotExist)
 	require.NoError(t, safefile.Remove(path))
 	require.ErrorIs(t, safefile.Remove(path), fs.ErrNotExist)
+
+	// A link is removed, a directory is not, nor replaced.
+	require.NoError(t, safefile.Remove(link))
+	requireContent(t, other, "five")
+	require.NoError(t, os.Mkdir(link, 0o700))
+	require.ErrorIs(t, safefile.Remove(link), syscall.EISDIR)
+	require.ErrorIs(t, safefile.Write(link, nil, 0o600, false), fs.ErrExist)
+	require.Error(t, safefile.Write(link, nil, 0o600, true))
+	require.DirExists(t, link)
 }
 
 func requireContent(t *testing.T, path, want string) {

@@ -133,6 +133,65 @@ func ownerOf(path string) (uint32, error) {
 	return st.Uid, err
 }
 
+// TestExhaustedInUserNamespaces: a process without descriptors, which cannot read which
+// users its namespace knows, takes nobody for a stranger.
+func TestExhaustedInUserNamespaces(t *testing.T) {
+	if inside() == "" {
+		needRoot(t)
+		dir := systemDir(t)
+		for _, e := range machine {
+			e.make(t, dir)
+		}
+		for _, attr := range []*syscall.SysProcAttr{
+			mapped(0, service, 1, 0), mapped(1000, service, 1, 1000), mapped(65534, service, 1, 65534), as(service, service),
+		} {
+			runInside(t, attr, dir)
+		}
+		return
+	}
+	var old syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old))
+	for _, path := range []string{"home/me/key", "tmp/me/key"} {
+		path := filepath.Join(inside(), path)
+		probe, err := os.Open("/")
+		require.NoError(t, err)
+		few := syscall.Rlimit{Cur: uint64(probe.Fd()), Max: old.Max}
+		require.NoError(t, probe.Close())
+		failed := 0
+		for ; ; failed++ { // with 0, 1, 2 … descriptors left
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few))
+			_, _, err := safefile.Read(path, 100, safefile.Private)
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old))
+			if err == nil {
+				break
+			}
+			require.True(t, safefile.IsExhausted(err), "%v", err)
+			require.NotErrorIs(t, err, safefile.ErrInsecure)
+			few.Cur++
+		}
+		require.NotZero(t, failed)
+	}
+}
+
+// FuzzMapsAll has tables that no kernel writes.
+func FuzzMapsAll(f *testing.F) {
+	for table, all := range map[string]bool{
+		"         0          0 4294967295\n":                                   true,
+		"         0       1000          1\n":                                   false,
+		"         0       1000          1\n         1     100000      65536\n": false,
+		"0 0 65534\n65534 65534 4294901761\n":                                  true,
+		"0 0 65534\n65535 65535 4294901760\n":                                  false,
+		"0 0\n":                                                                true, "0 0 x\n": true, "0 0 1 1\n": true, // not understood
+	} {
+		require.Equal(f, all, safefile.MapsAll(table), "%q", table)
+		f.Add(table)
+	}
+	f.Fuzz(func(t *testing.T, table string) {
+		// Who knows everyone knows no fewer with more ranges.
+		require.True(t, safefile.MapsAll(table+"\n0 0 4294967295\n"))
+	})
+}
+
 // TestUnmappedProcess is a process whom its own user namespace does not know, so that
 // every file looks like its own.
 func TestUnmappedProcess(t *testing.T) {

@@ -1,0 +1,4 @@
+package safefile
+
+// MapsAll is the parser of /proc/self/uid_map and gid_map.
+var MapsAll = mapsAll
