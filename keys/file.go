@@ -68,6 +68,7 @@ func writeKeyFile(path string, k PrivateKey, passphrase []byte, replace bool) er
 		}
 		text = locked
 	}
+	path = filepath.Clean(path) // "key/" is a file in the directory above
 	if err := safefile.MkdirPrivate(filepath.Dir(path)); err != nil {
 		return step("creating the directory of the key file", err)
 	}
@@ -141,9 +142,9 @@ func parseKeyFile(content []byte, passphrase func() ([]byte, error)) (PrivateKey
 		return PrivateKey{}, ErrLockedKey
 	}
 	secret, err := passphrase()
+	defer clear(secret)
 	if err != nil {
 		return PrivateKey{}, step("asking for the passphrase", err)
 	}
-	defer clear(secret)
 	return Unlock(text, secret)
 }

@@ -170,10 +170,10 @@ func (s *FileStore) write(ctx context.Context, name string, k PrivateKey, replac
 	var passphrase []byte
 	if s.Passphrase != nil {
 		passphrase, err = s.Passphrase(ctx, name)
+		defer clear(passphrase)
 		if err != nil {
 			return step("asking for the passphrase", err)
 		}
-		defer clear(passphrase)
 		if len(passphrase) == 0 {
 			return errNoPassphrase
 		}

@@ -5,6 +5,7 @@ package keys_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -237,6 +238,45 @@ func TestKnownHostsKeepsWhatItDoesNotKnow(t *testing.T) {
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, "# mine\n\none "+a.String()+" office\nthree "+a.String()+"\n", strings.TrimRight(string(content), "\n")+"\n")
+}
+
+// TestKnownHostsBehindALink: the file that a link leads to is changed, under one lock
+// for all its names. If it is not there now, as on a disk that is not mounted, hosts are
+// not remembered elsewhere.
+func TestKnownHostsBehindALink(t *testing.T) {
+	ctx, a, b := t.Context(), public(t, 1), public(t, 2)
+	dir := directory(t)
+	far := filepath.Join(dir, "disk")
+	require.NoError(t, os.Mkdir(far, 0o700))
+	link, file := filepath.Join(dir, "known"), filepath.Join(far, "known")
+	require.NoError(t, os.Symlink("disk/known", link))
+	h, err := keys.TrustOnFirstUse(link)
+	require.NoError(t, err)
+	direct, err := keys.TrustOnFirstUse(file)
+	require.NoError(t, err)
+	require.NoError(t, h.Learn(ctx, "one", a))
+	require.NoError(t, direct.Learn(ctx, "two", a))
+	require.NoError(t, h.Verify(ctx, "two", a))
+	require.ErrorIs(t, direct.Verify(ctx, "one", b), keys.ErrKeyChanged)
+	require.NoError(t, h.Forget(ctx, "one"))
+	require.NoError(t, direct.Verify(ctx, "one", b))
+	target, err := os.Readlink(link)
+	require.NoError(t, err)
+	require.Equal(t, "disk/known", target)
+
+	unlock := lock(t, file+".lock")
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	require.ErrorIs(t, h.Learn(ended, "three", a), context.Canceled)
+	unlock()
+
+	require.NoError(t, os.Rename(far, far+".away"))
+	require.ErrorIs(t, h.Learn(ctx, "two", b), fs.ErrNotExist)
+	require.NoError(t, os.Rename(far+".away", far))
+	require.ErrorIs(t, h.Verify(ctx, "two", b), keys.ErrKeyChanged)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
 }
 
 func TestKnownHostsRefuses(t *testing.T) {
