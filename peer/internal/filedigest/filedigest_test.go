@@ -226,7 +226,7 @@ func TestReadersAreBounded(t *testing.T) {
 	})
 }
 
-// TestKnownDigestNeedsNoSlot: it is there at once, while others wait.
+// TestKnownDigestNeedsNoSlot: it is there at once, while others wait, and so is a refusal.
 func TestKnownDigestNeedsNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := filedigest.New(2, 100, 1)
@@ -237,7 +237,10 @@ func TestKnownDigestNeedsNoSlot(t *testing.T) {
 		done := make(chan error)
 		go func() { _, err := c.SHA256(t.Context(), slow); done <- err }()
 		synctest.Wait()
-		assert.True(t, cached(t, c, f)) // synctest finds that it blocks
+		// synctest finds a call that blocks.
+		assert.True(t, cached(t, c, f))
+		_, err = c.SHA256(t.Context(), &file{key: filedigest.Key{Ino: 3, Size: 101}})
+		assert.ErrorIs(t, err, filedigest.ErrTooLarge)
 		close(slow.Reader.(blocked).let)
 		require.NoError(t, <-done)
 	})
