@@ -51,7 +51,7 @@ func MkdirPrivate(dir string) error {
 	}
 	o := &object{real, fi, func() ([]byte, error) { return pathACL(real) }}
 	g, err := o.open(Private&7, none)
-	if g == nil || err != nil {
+	if g == nil {
 		return err
 	}
 	return &InsecureError{real, fmt.Sprintf("%s can %s: its mode is %04o; run chmod 0700, or use a directory with that mode that belongs to user %d",

@@ -34,6 +34,7 @@ const (
 	fuseReaddir    = 28
 	fuseReleasedir = 29
 	fuseFsyncdir   = 30
+	fuseSetlk      = 32
 	fuseInterrupt  = 36
 	fuseForgetMany = 42
 	fuseRename2    = 45
@@ -41,6 +42,8 @@ const (
 	fuseInHeader  = 40
 	fuseOutHeader = 16
 	fuseMaxWrite  = 128 << 10
+
+	fuseFlockLocks = 1 << 10 // a flag of INIT: it has locks of its own
 )
 
 // fault is how the file system fails at one kind of request.
@@ -76,6 +79,8 @@ type fuseNode struct {
 	mode    uint32
 	uid     uint32
 	links   uint32
+	ino     uint64 // if not its number
+	changed uint64 // in seconds since 1970
 	content []byte
 }
 
@@ -159,6 +164,9 @@ func (s *fuseFS) answer(opcode uint32, id uint64, in []byte) ([]byte, syscall.Er
 		e.PutUint32(out[0:], 7)
 		e.PutUint32(out[4:], 31)
 		e.PutUint32(out[20:], fuseMaxWrite)
+		if _, locks := s.faults[fuseSetlk]; locks {
+			e.PutUint32(out[12:], fuseFlockLocks)
+		}
 		return out, 0
 	case fuseLookup:
 		found, ok := s.names[fuseName(in)]
@@ -248,8 +256,9 @@ func (s *fuseFS) attributes(id uint64) []byte {
 	if s.modes != 0 && mode&syscall.S_IFMT == syscall.S_IFREG {
 		mode = syscall.S_IFREG | s.modes
 	}
-	e.PutUint64(out[0:], id)
+	e.PutUint64(out[0:], max(id, node.ino))
 	e.PutUint64(out[8:], uint64(len(node.content)))
+	e.PutUint64(out[40:], node.changed)
 	e.PutUint32(out[60:], mode)
 	e.PutUint32(out[64:], node.links)
 	e.PutUint32(out[68:], node.uid)
@@ -301,6 +310,13 @@ func (s *fuseFS) put(name, content string) {
 	next := uint64(len(s.nodes) + 1)
 	s.nodes[next] = &fuseNode{mode: syscall.S_IFREG | 0o600, links: 1, content: []byte(content)}
 	s.names[name] = next
+}
+
+// change changes a file behind the kernel's back.
+func (s *fuseFS) change(name string, how func(*fuseNode)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	how(s.nodes[s.names[name]])
 }
 
 // temporary reports whether there is a temporary file with some content.

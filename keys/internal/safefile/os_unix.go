@@ -18,24 +18,15 @@ const (
 
 func supported() error { return nil }
 
+// status returns what the system says of a file that package os has looked at.
+func status(fi fs.FileInfo) *syscall.Stat_t { return fi.Sys().(*syscall.Stat_t) }
+
 // owner returns the IDs of a file's owner and group.
-func owner(fi fs.FileInfo) (uid, gid uint32, err error) {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, 0, fmt.Errorf("%s: unknown owner: %w", fi.Name(), errors.ErrUnsupported)
-	}
-	return st.Uid, st.Gid, nil
-}
+func owner(fi fs.FileInfo) (uid, gid uint32) { return status(fi).Uid, status(fi).Gid }
 
 // changeTime returns the time at which content or mode last changed. Unlike the time
 // of modification it cannot be set back.
-func changeTime(fi fs.FileInfo) time.Time {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fi.ModTime()
-	}
-	return time.Unix(ctim(st).Unix())
-}
+func changeTime(fi fs.FileInfo) time.Time { return time.Unix(ctim(status(fi)).Unix()) }
 
 // tryLock takes an exclusive flock(2) without blocking. It returns false if another
 // open file holds it.

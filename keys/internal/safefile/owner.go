@@ -20,9 +20,9 @@ import (
 // checkOwner checks that root or this user owns a directory or link, or a user whom
 // this user namespace does not know.
 func checkOwner(path string, fi fs.FileInfo) error {
-	uid, _, err := owner(fi)
-	if err != nil || uid == 0 {
-		return err
+	uid, _ := owner(fi)
+	if uid == 0 {
+		return nil
 	}
 	unknown, err := unmapped("uid", uid)
 	if err != nil {
@@ -52,11 +52,8 @@ func checkOwner(path string, fi fs.FileInfo) error {
 	return nil
 }
 
-// ownsDir reports whether a directory that may look like this user's is.
+// ownsDir reports whether a directory that may look like this user's is. A link is not.
 func ownsDir(path string, fi fs.FileInfo) (bool, error) {
-	if !fi.IsDir() {
-		return false, nil
-	}
 	d, err := os.OpenFile(path, os.O_RDONLY|noFollow|nonBlock, 0)
 	if err != nil {
 		if IsExhausted(err) {
@@ -71,9 +68,9 @@ func ownsDir(path string, fi fs.FileInfo) (bool, error) {
 
 // checkFileOwner checks that root or this user owns an open file.
 func checkFileOwner(f *os.File, path string, fi fs.FileInfo) error {
-	uid, _, err := owner(fi)
-	if err != nil || uid == 0 {
-		return err
+	uid, _ := owner(fi)
+	if uid == 0 {
+		return nil
 	}
 	shown, err := overflow("uid", uid)
 	if err != nil {

@@ -5,6 +5,7 @@ package safefile_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -111,7 +112,7 @@ func TestReadLeavesNoCopies(t *testing.T) {
 		end         error
 		want        error
 	}{
-		{7, 7, io.EOF, nil}, {7, 100, io.EOF, nil}, {0, 7, io.EOF, nil}, {3, 100, io.EOF, nil}, {1000, 7, io.EOF, nil},
+		{7, 7, io.EOF, nil}, {6, 7, io.EOF, nil}, {7, 100, io.EOF, nil}, {0, 7, io.EOF, nil}, {3, 100, io.EOF, nil}, {1000, 7, io.EOF, nil},
 		{7, 6, io.EOF, safefile.ErrTooLarge}, {0, 6, io.EOF, safefile.ErrTooLarge}, {1000, 6, io.EOF, safefile.ErrTooLarge},
 		{7, 100, broken, broken}, {0, 100, broken, broken},
 	} {
@@ -155,6 +156,43 @@ func TestReadLimit(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = safefile.Read(path, 6, safefile.Private)
 	require.ErrorIs(t, err, safefile.ErrTooLarge)
+	require.ErrorContains(t, err, path)
+}
+
+func TestIsExhausted(t *testing.T) {
+	for _, errno := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+		require.True(t, safefile.IsExhausted(&fs.PathError{Op: "open", Path: "x", Err: errno}))
+	}
+	for _, err := range []error{nil, io.EOF, syscall.ENOSPC, syscall.EACCES} {
+		require.False(t, safefile.IsExhausted(err))
+	}
+}
+
+// TestReasons: an error says who can do what.
+func TestReasons(t *testing.T) {
+	dir := folder(t)
+	file, sub := filepath.Join(dir, "file"), filepath.Join(dir, "sub")
+	put(t, file, 0o600)
+	require.NoError(t, os.Mkdir(sub, 0o700))
+	fi, err := os.Stat(dir)
+	require.NoError(t, err)
+	group := fmt.Sprintf("group %d", fi.Sys().(*syscall.Stat_t).Gid)
+	for mode, want := range map[fs.FileMode][2]string{
+		0o770: {group + " can replace what is in it", group + " can write it"},
+		0o760: {group + " can replace what is in it", group + " can write it"},
+		0o750: {group + " can list it", group + " can read it"},
+		0o740: {group + " can list it", group + " can read it"},
+		0o710: {group + " can search it", group + " can execute it"},
+		0o702: {"every user can replace what is in it", "every user can write it"},
+		0o704: {"every user can list it", "every user can read it"},
+		0o701: {"every user can search it", "every user can execute it"},
+	} {
+		require.NoError(t, os.Chmod(sub, mode))
+		require.NoError(t, os.Chmod(file, mode))
+		require.ErrorContains(t, safefile.MkdirPrivate(sub), want[0], "%o", mode)
+		_, _, err := safefile.Read(file, 100, safefile.Private)
+		require.ErrorContains(t, err, want[1], "%o", mode)
+	}
 }
 
 func TestDirectoriesOnTheWay(t *testing.T) {
@@ -232,6 +270,18 @@ func TestLinks(t *testing.T) {
 	_, _, err := safefile.Read(filepath.Join(link, "file"), 100, safefile.Private)
 	requireInsecure(t, err, open)
 	require.NoError(t, os.Remove(link))
+
+	// As many links as Linux follows, and one more.
+	next := "real"
+	for i := range 41 {
+		name := fmt.Sprint("link", i)
+		require.NoError(t, os.Symlink(next, filepath.Join(dir, name)))
+		next = name
+	}
+	_, _, err = safefile.Read(filepath.Join(dir, "link39", "file"), 100, safefile.Private)
+	require.NoError(t, err)
+	_, _, err = safefile.Read(filepath.Join(dir, "link40", "file"), 100, safefile.Private)
+	require.ErrorContains(t, err, "symbolic links")
 
 	// A link in a circle ends in an error.
 	require.NoError(t, os.Symlink("link", link))
@@ -331,6 +381,15 @@ func TestMkdirPrivate(t *testing.T) {
 	require.NoError(t, safefile.MkdirPrivate(deep))
 	require.NoError(t, os.Chmod(deep, 0o750))
 	requireInsecure(t, safefile.MkdirPrivate(deep), deep)
+
+	// What is not a directory is not private, and nothing is made below.
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	put(t, file, 0o600)
+	require.ErrorContains(t, safefile.MkdirPrivate(file), "not a directory")
+	require.ErrorIs(t, safefile.MkdirPrivate(filepath.Join(file, "below")), syscall.ENOTDIR)
+	require.NoError(t, os.Symlink("none", link))
+	require.ErrorIs(t, safefile.MkdirPrivate(link), fs.ErrNotExist)
+	require.ErrorIs(t, safefile.MkdirPrivate(filepath.Join(link, "below")), fs.ErrNotExist)
 }
 
 func TestLock(t *testing.T) {
@@ -390,9 +449,11 @@ func TestStamp(t *testing.T) {
 	require.False(t, none.Changed(path), "there was none and there is none")
 	put(t, path, 0o600)
 	require.True(t, none.Changed(path))
+	require.True(t, none.Changed(filepath.Join(path, "below")), "it cannot be looked at")
 
 	_, fresh, err := safefile.Read(path, 100, safefile.Private)
 	require.NoError(t, err)
+	require.False(t, fresh.IsZero())
 	require.True(t, fresh.Changed(path), "too fresh to tell")
 
 	old := safefile.Settled(fresh)
@@ -432,7 +493,8 @@ func TestSweep(t *testing.T) {
 	put(t, filepath.Join(dir, ".tmp-other"), 0o600)
 	require.NoError(t, os.Mkdir(prefix+"dir", 0o700))
 	require.NoError(t, os.Symlink(path, prefix+"link"))
-	kept := []string{prefix + "alive", prefix + "dir", prefix + "link", filepath.Join(dir, ".tmp-other"), path}
+	require.NoError(t, syscall.Mkfifo(prefix+"fifo", 0o600))
+	kept := []string{prefix + "alive", prefix + "dir", prefix + "link", prefix + "fifo", filepath.Join(dir, ".tmp-other"), path}
 
 	require.NoError(t, safefile.Write(path, []byte("one"), 0o600, true))
 	require.ElementsMatch(t, kept, there())
@@ -443,7 +505,13 @@ func TestSweep(t *testing.T) {
 	// Deleting a secret deletes its copies.
 	put(t, prefix+"dead", 0o600)
 	require.NoError(t, safefile.Remove(path))
-	require.ElementsMatch(t, kept[1:4], there())
+	require.ElementsMatch(t, kept[1:5], there())
+
+	// Another user's file is left alone.
+	put(t, prefix+"theirs", 0o600)
+	giveAway(t, prefix+"theirs")
+	require.NoError(t, safefile.Write(path, []byte("three"), 0o600, true))
+	require.FileExists(t, prefix+"theirs")
 }
 
 // TestWritersAtTheSameTime has writers take one another's new temporary files for those

@@ -36,6 +36,7 @@ var machine = []entry{
 	{path: "home/me/open", uid: service, gid: service, mode: 0o640},
 	{path: "link", link: "home"},
 	{path: "roots", mode: 0o644},
+	{path: "for-me", gid: service, mode: 0o440},
 	{path: "aliens", uid: alien, gid: alien, mode: 0o644},
 	{path: "open/", mode: 0o777},
 	{path: "open/me/", uid: service, gid: service, mode: 0o700},
@@ -94,7 +95,15 @@ func TestUserNamespaces(t *testing.T) {
 		if fault == "home/me/open" {
 			forbidden = private
 		}
-		requireInsecure(t, read(path, forbidden), filepath.Join(inside(), fault))
+		err := read(path, forbidden)
+		requireInsecure(t, err, filepath.Join(inside(), fault))
+		if fault == "aliens" || fault == "tmp/aliens" {
+			if uid, ownErr := ownerOf("/"); assert.NoError(t, ownErr) && uid != 0 {
+				assert.ErrorContains(t, err, "unknown in this user namespace")
+			} else {
+				assert.ErrorContains(t, err, "owner is user 34567")
+			}
+		}
 	}
 	// A namespace that does not know everyone cannot tell another user's directory from
 	// root's. Elsewhere 65534 is a user as others are.
@@ -151,7 +160,10 @@ func TestExhaustedInUserNamespaces(t *testing.T) {
 	}
 	var old syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old))
-	for _, path := range []string{"home/me/key", "tmp/me/key"} {
+	for _, path := range []string{"home/me/key", "tmp/me/key", "for-me"} {
+		if path == "for-me" && os.Geteuid() != service {
+			continue // root is not known here
+		}
 		path := filepath.Join(inside(), path)
 		probe, err := os.Open("/")
 		require.NoError(t, err)
@@ -161,6 +173,9 @@ func TestExhaustedInUserNamespaces(t *testing.T) {
 		for ; ; failed++ { // with 0, 1, 2 … descriptors left
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few))
 			_, _, err := safefile.Read(path, 100, safefile.Private)
+			if err == nil { // and again: none is lost
+				_, _, err = safefile.Read(path, 100, safefile.Private)
+			}
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old))
 			if err == nil {
 				break
@@ -168,6 +183,9 @@ func TestExhaustedInUserNamespaces(t *testing.T) {
 			require.True(t, safefile.IsExhausted(err), "%v", err)
 			require.NotErrorIs(t, err, safefile.ErrInsecure)
 			few.Cur++
+		}
+		if path == "for-me" {
+			require.Equal(t, 2, failed, "the file, and its group")
 		}
 		require.NotZero(t, failed)
 	}
@@ -224,6 +242,8 @@ func TestNobodyInAContainer(t *testing.T) {
 			{path: "app/own", uid: first + nobody, gid: first + nobody, mode: 0o644},
 			{path: "app/foreign", uid: alien, gid: alien, mode: 0o644},
 			{path: "app/key", uid: first, gid: first + nobody, mode: 0o440},
+			{path: "app/user/", uid: first + 5, gid: first + 5, mode: 0o755},
+			{path: "app/user/own", uid: first + nobody, gid: first + nobody, mode: 0o644},
 		} {
 			e.make(t, dir)
 		}
@@ -237,10 +257,34 @@ func TestNobodyInAContainer(t *testing.T) {
 	_, _, err = safefile.Read(path, 100, safefile.Unforgeable)
 	requireInsecure(t, err, path)
 
+	// A user of the container is known, and not this one.
+	_, _, err = safefile.Read(filepath.Join(dir, "user", "own"), 100, safefile.Unforgeable)
+	requireInsecure(t, err, filepath.Join(dir, "user"))
+
 	// Group 65534 is this process's, and every group outside.
 	path = filepath.Join(dir, "key")
 	_, _, err = safefile.Read(path, 100, safefile.Private)
 	requireInsecure(t, err, path)
 	_, _, err = safefile.Read(path, 100, safefile.Private, safefile.GroupMayRead(nobody))
 	require.NoError(t, err)
+}
+
+// TestWithoutProc: 65534 is a user as others are where it cannot be seen whether it is.
+func TestWithoutProc(t *testing.T) {
+	if inside() == "" {
+		needRoot(t)
+		dir := systemDir(t)
+		for _, e := range machine {
+			e.make(t, dir)
+		}
+		entry{path: "root/", mode: 0o700}.make(t, dir)
+		entry{path: "root/key", mode: 0o600}.make(t, dir)
+		runInside(t, mountNamespace, dir)
+		return
+	}
+	require.NoError(t, syscall.Mount("test", "/proc", "tmpfs", 0, ""))
+	_, _, err := safefile.Read(filepath.Join(inside(), "root", "key"), 100, safefile.Private)
+	require.NoError(t, err)
+	_, _, err = safefile.Read(filepath.Join(inside(), "nobodys", "me", "key"), 100, safefile.Private)
+	requireInsecure(t, err, filepath.Join(inside(), "nobodys"))
 }

@@ -100,7 +100,7 @@ func checkDir(path string, fi fs.FileInfo) error {
 		return nil
 	}
 	g, err := writer(path, fi)
-	if g == nil || err != nil {
+	if g == nil {
 		return err
 	}
 	return &InsecureError{path, fmt.Sprintf("%s can %s: its mode is %04o; %s", g.who(), g.can(true), fi.Mode().Perm(), dirAdvice(*g))}
@@ -117,7 +117,7 @@ func checkHolder(dir string) error {
 		return err
 	}
 	g, err := writer(dir, fi)
-	if g == nil || err != nil {
+	if g == nil {
 		return err
 	}
 	return &InsecureError{dir, fmt.Sprintf("%s can put files there: its mode is %04o; use a directory below it that belongs to user %d",

@@ -116,9 +116,9 @@ func commit(temp *os.File, target string, replace bool) error {
 	}
 	// A file server can have done it before its answer was lost: NFS then repeats
 	// the request and reports that the name exists.
-	ours, statErr := temp.Stat()
-	now, lookErr := os.Lstat(target)
-	if statErr == nil && lookErr == nil && os.SameFile(ours, now) {
+	ours, _ := temp.Stat()
+	now, _ := os.Lstat(target)
+	if os.SameFile(ours, now) { // false if either has failed
 		_ = os.Remove(temp.Name()) // a second name, if it was linked
 		return nil
 	}
@@ -129,8 +129,8 @@ func commit(temp *os.File, target string, replace bool) error {
 // rename without replacing, and not every one has links.
 func commitNew(temp, target string) error {
 	renameErr := renameNew(temp, target)
-	if renameErr == nil || !cannot(renameErr) {
-		return renameErr
+	if !cannot(renameErr) {
+		return renameErr // nil, too
 	}
 	// Unlike rename(2), link(2) fails if the target exists.
 	err := os.Link(temp, target)
@@ -138,8 +138,6 @@ func commitNew(temp, target string) error {
 	case err == nil:
 		_ = os.Remove(temp) // if this fails, the next Write sweeps it
 		return nil
-	case errors.Is(err, fs.ErrExist):
-		return err
 	case cannot(err), errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: the file system cannot create a file without replacing another one; use a directory on another file system: %w: %w, %w",
 			target, errors.ErrUnsupported, renameErr, err)
@@ -165,12 +163,18 @@ func Remove(path string) error {
 		return err
 	}
 	defer d.Close()
-	// os.Remove deletes empty directories, too.
-	if fi, err := os.Lstat(target); err == nil && fi.IsDir() {
+	fi, err := os.Lstat(target)
+	if err != nil {
+		return err
+	}
+	if fi.IsDir() { // os.Remove would delete an empty one
 		return &fs.PathError{Op: "remove", Path: target, Err: syscall.EISDIR}
 	}
 	if err := os.Remove(target); err != nil {
-		return err
+		// As in commit, the answer can be lost.
+		if _, lookErr := os.Lstat(target); !errors.Is(lookErr, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return durable(d, target)
 }
