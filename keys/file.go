@@ -13,8 +13,9 @@ import (
 
 var (
 	// ErrInsecureFile is returned for a key or trust file that another user
-	// could have read or written, or whose path leads through a directory or
-	// symbolic link that another user could change. The text names the file,
+	// could have read or written, that is in a directory in which others can create
+	// files, such as /tmp, or whose path leads through a directory or symbolic link
+	// that another user could change. The text names the file,
 	// directory or link, who can do what, and how to correct it. Nothing was read or
 	// written.
 	ErrInsecureFile = safefile.ErrInsecure

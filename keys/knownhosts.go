@@ -104,8 +104,9 @@ var knownFormat = lineFormat{2, func(fields []string) (string, PublicKey, error)
 // nothing: see [KnownHosts.Learn].
 //
 // It returns a [*KeyChangedError] for another key, [ErrTrustFile] if the file cannot
-// be used, and [ErrKeyName] for an endpoint that is not a valid name. It blocks on the
-// disk.
+// be used, [ErrKeyName] for an endpoint that is not a valid name, and an error of the
+// system's if this process has no descriptors or memory to read the file. It blocks on
+// the disk.
 func (h *KnownHosts) Verify(_ context.Context, endpoint string, key PublicKey) error {
 	known, err := h.check(endpoint, key)
 	if known || err != nil {

@@ -16,7 +16,10 @@ import (
 // All methods may be called concurrently.
 type Trust interface {
 	// Verify returns nil if a peer at endpoint may have key, else an error that
-	// says why not and should match [ErrUntrusted]. It may block, on the disk or
+	// says why not and should match [ErrUntrusted]. An error of the system's that
+	// means that this process is out of descriptors or memory, such as
+	// [syscall.EMFILE], is no refusal: package secure tells the client to try again,
+	// and keeps established connections. It may block, on the disk or
 	// on the user, until ctx ends. It must not remember key, because the handshake
 	// may still fail: see [Learner].
 	Verify(ctx context.Context, endpoint string, key PublicKey) error

@@ -291,6 +291,52 @@ func TestStampSeesEveryChange(t *testing.T) {
 	}
 }
 
+// TestOtherUsersMount is a FUSE file system of another user, who says that all in it is
+// root's.
+func TestOtherUsersMount(t *testing.T) {
+	if os.Getenv(writerEnv) != "" {
+		beWriter(t)
+		return
+	}
+	if inside() == "" {
+		needRoot(t)
+		runInside(t, mountNamespace, systemDir(t))
+		return
+	}
+	w := startWriter(t)
+	defer w.stop(t)
+	for user, want := range map[int]string{0: "ok", alien: "ErrInsecure"} {
+		s := &fuseFS{user: user}
+		unmount := s.mount(t, inside())
+		s.put("key", "old")
+		read := w.do(t, "read", filepath.Join(inside(), "key"))
+		write := w.do(t, "replace", filepath.Join(inside(), "key"))
+		content, _, _ := s.content("key")
+		unmount()
+		require.Contains(t, read, want)
+		require.Contains(t, write, want)
+		require.Equal(t, user == 0, content == "new")
+	}
+}
+
+// FuzzMountedBy has tables that no kernel writes.
+func FuzzMountedBy(f *testing.F) {
+	const table = "22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n" +
+		"36 22 0:44 / /tmp/a\\040b rw,nosuid shared:1 - fuse.sshfs me@there: rw,user_id=1000,group_id=1000,allow_other\n" +
+		"37 22 0:45 / /mnt rw - virtiofs user_id=7 rw\n" +
+		"38 22 0:46 / /x rw - fuse user_id=7\n" +
+		"39 22 0:46 / /x rw - fuse x rw,user_id=-1,user_id=8\n"
+	for minor, user := range map[uint32]uint32{44: 1000, 45: 0, 46: 7, 47: 0} {
+		require.Equal(f, user, safefile.MountedBy(table, 0, minor))
+		f.Add(table, uint32(0), minor)
+	}
+	f.Fuzz(func(t *testing.T, table string, major, minor uint32) {
+		user := safefile.MountedBy(table, major, minor)
+		line := fmt.Sprintf("1 1 %d:%d / / rw - fuse x rw,user_id=%d\n", major, minor, user)
+		require.Equal(t, user, safefile.MountedBy(line+table, major, minor))
+	})
+}
+
 // TestDirectoryMadeMeanwhile has another user make a directory in one like /tmp between
 // the look at the path and its creation. Nothing is created in it, nor after an error.
 func TestDirectoryMadeMeanwhile(t *testing.T) {

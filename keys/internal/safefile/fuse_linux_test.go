@@ -63,6 +63,7 @@ type fuseFS struct {
 	modes  uint32           // of all files if not 0, whatever is asked for
 	maker  uint32           // owns the directories that are made
 	sticky bool             // it is like /tmp
+	user   int              // has mounted it
 
 	// The first request of the kind held is announced and then waits for release.
 	held      uint32
@@ -98,7 +99,7 @@ func (s *fuseFS) mount(t testing.TB, dir string) (unmount func()) {
 		s.nodes[1].mode = syscall.S_IFDIR | syscall.S_ISVTX | 0o777
 	}
 	s.names = make(map[string]uint64)
-	options := fmt.Sprintf("fd=%d,rootmode=40700,user_id=0,group_id=0", s.dev)
+	options := fmt.Sprintf("fd=%d,rootmode=40700,user_id=%d,group_id=0,allow_other", s.dev, s.user)
 	if err := syscall.Mount("test", dir, "fuse", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
 		t.Skipf("needs FUSE: %v", err)
 	}

@@ -22,6 +22,7 @@ func supported() error {
 }
 
 func owner(fs.FileInfo) (uid, gid uint32) { return 0, 0 }
+func device(fs.FileInfo) uint64           { return 0 }
 func changeTime(fi fs.FileInfo) time.Time { return fi.ModTime() }
 func tryLock(*os.File) (bool, error)      { return false, supported() }
 func renameNew(string, string) error      { return supported() }

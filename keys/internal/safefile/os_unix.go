@@ -24,6 +24,9 @@ func status(fi fs.FileInfo) *syscall.Stat_t { return fi.Sys().(*syscall.Stat_t) 
 // owner returns the IDs of a file's owner and group.
 func owner(fi fs.FileInfo) (uid, gid uint32) { return status(fi).Uid, status(fi).Gid }
 
+// device returns the number of a file's file system.
+func device(fi fs.FileInfo) uint64 { return uint64(status(fi).Dev) }
+
 // changeTime returns the time at which content or mode last changed. Unlike the time
 // of modification it cannot be set back.
 func changeTime(fi fs.FileInfo) time.Time { return time.Unix(ctim(status(fi)).Unix()) }

@@ -96,6 +96,9 @@ func checkDir(path string, fi fs.FileInfo) error {
 	if err := checkOwner(path, fi); err != nil {
 		return err
 	}
+	if err := checkMount(path, device(fi)); err != nil {
+		return err
+	}
 	if fi.Mode()&fs.ModeSticky != 0 {
 		return nil
 	}
