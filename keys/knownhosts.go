@@ -177,15 +177,21 @@ func (h *KnownHosts) Forget(ctx context.Context, endpoint string) error {
 		if h.file.keys[endpoint] == nil {
 			return nil, nil
 		}
-		kept := []byte{} // nil would leave the file as it is
-		for line := range strings.Lines(string(content)) {
-			if fields := splitFields(line); len(fields) > 0 && fields[0] == endpoint {
-				continue
-			}
-			kept = append(kept, line...)
-		}
-		return kept, nil
+		return removeHost(content, endpoint), nil
 	})
+}
+
+// removeHost returns content without the lines of an endpoint. It never returns nil,
+// which would leave the file as it is.
+func removeHost(content []byte, endpoint string) []byte {
+	kept := []byte{}
+	for line := range strings.Lines(string(content)) {
+		if fields := splitFields(line); len(fields) > 0 && fields[0] == endpoint {
+			continue
+		}
+		kept = append(kept, line...)
+	}
+	return kept
 }
 
 // appendHost returns content with a line added.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -412,6 +413,7 @@ func FuzzAllowFile(f *testing.F) {
 
 func FuzzKnownHosts(f *testing.F) {
 	f.Add([]byte("# x\ncom.example " + fixedPublic + " comment\n"))
+	f.Add([]byte("one " + fixedPublic + "\r\n\ttwo\t" + fixedPublic + "\none " + fixedPublic + "\r"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		all, err := keys.ParseKnownHosts(content)
 		if err != nil {
@@ -424,7 +426,24 @@ func FuzzKnownHosts(f *testing.F) {
 			for _, k := range some {
 				require.Contains(t, string(content), k.String())
 			}
+
+			// Without it the rest is as it was.
+			rest := maps.Clone(all)
+			delete(rest, endpoint)
+			fewer, err := keys.ParseKnownHosts(keys.RemoveHost(content, endpoint))
+			require.NoError(t, err)
+			require.Equal(t, rest, fewer)
 		}
+
+		// With a line more it has a key more.
+		const another = "a.host.of.the.test"
+		key := public(t, 9)
+		edited, err := keys.AppendHost(content, another, key)
+		require.NoError(t, err)
+		more, err := keys.ParseKnownHosts(edited)
+		require.NoError(t, err)
+		all[another] = append(all[another], key)
+		require.Equal(t, all, more)
 	})
 }
 
