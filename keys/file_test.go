@@ -353,6 +353,10 @@ func TestAcceptedAccess(t *testing.T) {
 	require.ErrorIs(t, load(keys.GroupMayRead(gid)), keys.ErrInsecureFile)
 	require.NoError(t, load(keys.EveryoneMayRead()))
 
+	// A key that replaces it is for this user only.
+	require.NoError(t, s.Replace(t.Context(), "a", k))
+	require.NoError(t, load())
+
 	// Nothing lets others write.
 	for _, mode := range []os.FileMode{0o620, 0o602, 0o646, 0o664} {
 		require.NoError(t, os.Chmod(path, mode))

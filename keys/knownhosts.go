@@ -51,7 +51,8 @@ func (e *KeyChangedError) Unwrap() []error {
 //
 //	com.example.greeter sealport1…
 //
-// Several processes may share a file. Removing a line ends the connections to that
+// Several processes may share a file. Those who could read it before it was changed can
+// read it afterwards. Removing a line ends the connections to that
 // host at the next [KnownHosts.Reload] or check of [KnownHosts.Watch], which package
 // secure runs, and the next key at that endpoint is accepted as a first use.
 type KnownHosts struct {
@@ -242,7 +243,7 @@ func (h *KnownHosts) update(ctx context.Context, edit func(content []byte) ([]by
 		content, err = edit(content)
 	}
 	if err == nil && content != nil {
-		if err = safefile.Write(real, content, 0o600, true); err != nil {
+		if err = safefile.Write(real, content, 0o644, true); err != nil {
 			err = step("writing known hosts", err)
 		}
 		revoked = append(revoked, h.file.reloadLocked()...)

@@ -241,6 +241,22 @@ func TestKnownHostsKeepsWhatItDoesNotKnow(t *testing.T) {
 	require.Equal(t, "# mine\n\none "+a.String()+" office\nthree "+a.String()+"\n", strings.TrimRight(string(content), "\n")+"\n")
 }
 
+// TestKnownHostsOfOthers: who could read the file still can.
+func TestKnownHostsOfOthers(t *testing.T) {
+	for _, mode := range []os.FileMode{0o600, 0o640, 0o644, 0o604} {
+		path := filepath.Join(directory(t), "known")
+		put(t, path, "")
+		require.NoError(t, os.Chmod(path, mode))
+		h, err := keys.TrustOnFirstUse(path)
+		require.NoError(t, err)
+		require.NoError(t, h.Learn(t.Context(), "one", public(t, 1)))
+		require.NoError(t, h.Forget(t.Context(), "one"))
+		fi, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, mode, fi.Mode().Perm())
+	}
+}
+
 // TestKnownHostsBehindALink: the file that a link leads to is changed, under one lock
 // for all its names. If it is not there now, as on a disk that is not mounted, hosts are
 // not remembered elsewhere.

@@ -192,6 +192,43 @@ func TestLongList(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ERANGE)
 }
 
+// TestReadersOfAFileThatIsReplaced: they stay, and no other ones come.
+func TestReadersOfAFileThatIsReplaced(t *testing.T) {
+	if inside() == "" {
+		needRoot(t)
+		dir := systemDir(t)
+		for _, name := range []string{"member/", "stranger/"} {
+			entry{path: name, uid: service, gid: service, mode: 0o700}.make(t, dir)
+			entry{path: name + "mine", uid: service, gid: service, mode: 0o640}.make(t, dir)
+			entry{path: name + "shared", uid: service, gid: shared, mode: 0o640}.make(t, dir)
+			entry{path: name + "all", uid: service, gid: shared, mode: 0o644}.make(t, dir)
+			entry{path: name + "list", uid: service, gid: service, mode: 0o640, acl: acl(4, ofUser(4, alien))}.make(t, dir)
+		}
+		runInside(t, as(service, service, shared), dir+"/member")
+		runInside(t, as(service, service), dir+"/stranger")
+		return
+	}
+	member := filepath.Base(inside()) == "member"
+	for name, want := range map[string]fs.FileMode{"mine": 0o640, "shared": 0o640, "all": 0o644, "list": 0o600} {
+		path := filepath.Join(inside(), name)
+		before, err := os.Stat(path)
+		require.NoError(t, err)
+		require.NoError(t, safefile.Write(path, nil, 0o644, true))
+		after, err := os.Stat(path)
+		require.NoError(t, err)
+		group := before.Sys().(*syscall.Stat_t).Gid
+		if group == shared && !member {
+			want, group = want&^0o040, service
+		}
+		assert.Equal(t, want, after.Mode().Perm(), name)
+		assert.Equal(t, group, after.Sys().(*syscall.Stat_t).Gid, name)
+		require.NoError(t, safefile.Write(path, nil, 0o600, true))
+		after, err = os.Stat(path)
+		require.NoError(t, err)
+		assert.EqualValues(t, 0o600, after.Mode().Perm(), name)
+	}
+}
+
 // TestListsThatNoKernelWrites are refused.
 func TestListsThatNoKernelWrites(t *testing.T) {
 	good := acl(4, ofUser(4, service))

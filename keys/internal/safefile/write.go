@@ -19,13 +19,17 @@ var ErrNotDurable = errors.New("the change is made but may not survive a crash o
 // [fs.ErrExist] if path exists, also as a link. The directory must exist and be safe.
 // data is not kept.
 //
+// A new file has mode 0600. One that replaces another can be read by the same group and
+// by others, if widest allows that and as far as the system lets this process give files
+// to that group. It has no access control list.
+//
 // After an error the old file is unchanged, except after [ErrNotDurable]. It fails with
 // [errors.ErrUnsupported] without replace where the file system can create no file
 // without replacing another, and with [ErrInsecure] where it does not keep owners and
 // modes.
 //
 // Write removes temporary files of earlier calls for the same path that were killed.
-func Write(path string, data []byte, perm fs.FileMode, replace bool) error {
+func Write(path string, data []byte, widest fs.FileMode, replace bool) error {
 	d, target, err := begin(path, replace)
 	if err != nil {
 		return err
@@ -36,7 +40,11 @@ func Write(path string, data []byte, perm fs.FileMode, replace bool) error {
 		return err
 	}
 	defer temp.Close() // it holds the lock that says that this process lives
-	err = fill(temp.Name(), data, perm)
+	perm, gid := fs.FileMode(0o600), -1
+	if replace {
+		perm, gid = readers(target, widest)
+	}
+	err = fill(temp.Name(), data, perm, gid)
 	if err == nil {
 		err = commit(temp, target, replace)
 	}
@@ -65,14 +73,32 @@ func begin(path string, follow bool) (d *os.File, target string, err error) {
 	return d, target, nil
 }
 
+// readers returns the mode of a file that replaces target, and its group.
+func readers(target string, widest fs.FileMode) (perm fs.FileMode, gid int) {
+	fi, err := os.Lstat(target)
+	if err != nil {
+		return 0o600, -1
+	}
+	perm = 0o600 | fi.Mode()&widest&0o044
+	// With a list the bits of the group are the list's mask.
+	if acl, err := pathACL(target); err != nil || len(acl) > 0 {
+		perm &^= 0o040
+	}
+	_, id := owner(fi)
+	return perm, int(id)
+}
+
 // fill writes the content of a temporary file. It closes the file, because some file
 // systems say only then that they could not write it.
-func fill(temp string, data []byte, perm fs.FileMode) (err error) {
+func fill(temp string, data []byte, perm fs.FileMode, gid int) (err error) {
 	f, err := os.OpenFile(temp, os.O_WRONLY|noFollow, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if perm&0o040 != 0 && f.Chown(-1, gid) != nil {
+		perm &^= 0o040 // it would be for another group
+	}
 	if err := setMode(f, perm); err != nil {
 		return err
 	}
