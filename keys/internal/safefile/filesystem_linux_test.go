@@ -170,6 +170,7 @@ func TestWriteFaults(t *testing.T) {
 		{"neither", create, faults{fuseRename2: noRename, fuseLink: noLinks}, 0, "ErrUnsupported"},
 		{"neither, as SMB says", create, faults{fuseRename2: unknown, fuseLink: {errno: syscall.EOPNOTSUPP}}, 0, "ErrUnsupported"},
 		{"neither, as others say", create, faults{fuseRename2: unknown, fuseLink: forbidden}, 0, "ErrUnsupported"},
+		{"neither, as yet others say", create, faults{fuseRename2: unknown, fuseLink: unknown}, 0, "ErrUnsupported"},
 		{"neither, but to replace", replace, faults{fuseRename2: noRename, fuseLink: noLinks}, 0, "ok"},
 		{"directories cannot be synced", both, faults{fuseFsyncdir: unknown}, 0, "ok"},
 		{"files cannot be synced", both, faults{fuseFsync: unknown}, 0, "ok"},
