@@ -50,11 +50,13 @@ type writer struct {
 	out *bufio.Reader
 }
 
-// startWriter runs the calling test in a child, which must call beWriter.
-func startWriter(t testing.TB) *writer {
+// startWriter runs the calling test in a child with this attribute, or nil, which must
+// call beWriter.
+func startWriter(t testing.TB, attr *syscall.SysProcAttr) *writer {
 	t.Helper()
 	w := &writer{cmd: exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.timeout=60s")}
 	w.cmd.Env = append(os.Environ(), writerEnv+"=yes", "GORACE=atexit_sleep_ms=0")
+	w.cmd.SysProcAttr = attr
 	var err error
 	w.in, err = w.cmd.StdinPipe()
 	require.NoError(t, err)
@@ -152,7 +154,7 @@ func TestWriteFaults(t *testing.T) {
 		runInside(t, mountNamespace, systemDir(t))
 		return
 	}
-	path, w := filepath.Join(inside(), "key"), startWriter(t)
+	path, w := filepath.Join(inside(), "key"), startWriter(t, nil)
 	defer w.stop(t)
 	type faults = map[uint32]fault
 	const create, replace, both = 1, 2, 3
@@ -274,7 +276,7 @@ func TestStampSeesEveryChange(t *testing.T) {
 		runInside(t, mountNamespace, systemDir(t))
 		return
 	}
-	path, w := filepath.Join(inside(), "key"), startWriter(t)
+	path, w := filepath.Join(inside(), "key"), startWriter(t, nil)
 	defer w.stop(t)
 	s := &fuseFS{}
 	defer s.mount(t, inside())()
@@ -304,19 +306,35 @@ func TestOtherUsersMount(t *testing.T) {
 		runInside(t, mountNamespace, systemDir(t))
 		return
 	}
-	w := startWriter(t)
-	defer w.stop(t)
-	for user, want := range map[int]string{0: "ok", alien: "ErrInsecure"} {
-		s := &fuseFS{user: user}
+	for _, tc := range []struct {
+		user   int
+		reader *syscall.SysProcAttr // of a process of service, or nil for root
+		want   string
+	}{
+		{0, nil, "ok"},
+		{alien, nil, "ErrInsecure"},
+		{0, as(service, service), "ok"},
+		{service, as(service, service), "ok"},
+		{alien, as(service, service), "ErrInsecure"},
+		{alien, mapped(0, service, 1, 0), "ok"}, // the number of another namespace
+	} {
+		w := startWriter(t, tc.reader)
+		s := &fuseFS{user: tc.user}
 		unmount := s.mount(t, inside())
 		s.put("key", "old")
-		read := w.do(t, "read", filepath.Join(inside(), "key"))
-		write := w.do(t, "replace", filepath.Join(inside(), "key"))
-		content, _, _ := s.content("key")
+		if tc.reader != nil {
+			s.change("key", func(n *fuseNode) { n.uid = service })
+		}
+		got := w.do(t, "read", filepath.Join(inside(), "key"))
+		require.Contains(t, got, tc.want, "%+v", tc)
+		if tc.want != "ok" {
+			require.Contains(t, w.do(t, "replace", filepath.Join(inside(), "key")), tc.want)
+			require.Contains(t, w.do(t, "mkdir", filepath.Join(inside(), "below")), tc.want)
+		}
+		_, _, names := s.content("key")
 		unmount()
-		require.Contains(t, read, want)
-		require.Contains(t, write, want)
-		require.Equal(t, user == 0, content == "new")
+		w.stop(t)
+		require.Equal(t, 1, names)
 	}
 }
 
@@ -350,7 +368,7 @@ func TestDirectoryMadeMeanwhile(t *testing.T) {
 		runInside(t, mountNamespace, systemDir(t))
 		return
 	}
-	w := startWriter(t)
+	w := startWriter(t, nil)
 	defer w.stop(t)
 	for _, tc := range []struct {
 		maker  uint32
@@ -386,12 +404,12 @@ func TestKilledWriter(t *testing.T) {
 		runInside(t, mountNamespace, systemDir(t))
 		return
 	}
-	path, w := filepath.Join(inside(), "key"), startWriter(t)
+	path, w := filepath.Join(inside(), "key"), startWriter(t, nil)
 	defer w.stop(t)
 	for _, killed := range []bool{true, false} {
 		s := &fuseFS{held: fuseFsync, announced: make(chan struct{}), release: make(chan struct{})}
 		unmount := s.mount(t, inside())
-		slow := startWriter(t)
+		slow := startWriter(t, nil)
 		slow.begin(t, "create", path)
 		<-s.announced // it has written its temporary file
 		require.True(t, s.temporary())
