@@ -162,11 +162,11 @@ func TestExhaustedInUserNamespaces(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it closes lost descriptors
 	var old syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old))
-	for _, path := range []string{"home/me/key", "tmp/me/key", "for-me"} {
-		if path == "for-me" && os.Geteuid() != service {
+	for _, name := range []string{"home/me/key", "tmp/me/key", "for-me"} {
+		if name == "for-me" && os.Geteuid() != service {
 			continue // root is not known here
 		}
-		path := filepath.Join(inside(), path)
+		path := filepath.Join(inside(), name)
 		probe, err := os.Open("/")
 		require.NoError(t, err)
 		few := syscall.Rlimit{Cur: uint64(probe.Fd()), Max: old.Max}
@@ -187,7 +187,7 @@ func TestExhaustedInUserNamespaces(t *testing.T) {
 			require.NotErrorIs(t, err, safefile.ErrInsecure)
 			few.Cur++
 		}
-		if path == "for-me" {
+		if name == "for-me" {
 			require.Equal(t, 2, failed, "the file, and its group")
 		}
 		require.NotZero(t, failed)
