@@ -162,6 +162,7 @@ func TestExhaustedInUserNamespaces(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it closes lost descriptors
 	var old syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old))
+	needed := make(map[string]int)
 	for _, name := range []string{"home/me/key", "tmp/me/key", "for-me"} {
 		if name == "for-me" && os.Geteuid() != service {
 			continue // root is not known here
@@ -182,15 +183,16 @@ func TestExhaustedInUserNamespaces(t *testing.T) {
 			if err == nil {
 				break
 			}
-			require.Less(t, failed, 5, "descriptors are lost")
+			require.Less(t, failed, 20, "descriptors are lost")
 			require.True(t, safefile.IsExhausted(err), "%v", err)
 			require.NotErrorIs(t, err, safefile.ErrInsecure)
 			few.Cur++
 		}
-		if name == "for-me" {
-			require.Equal(t, 2, failed, "the file, and its group")
-		}
 		require.NotZero(t, failed)
+		needed[name] = failed
+	}
+	if os.Geteuid() == service {
+		require.Equal(t, needed["home/me/key"], needed["for-me"], "a file, and a look at its user or group")
 	}
 }
 
