@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -226,6 +227,34 @@ func TestReadersOfAFileThatIsReplaced(t *testing.T) {
 		after, err = os.Stat(path)
 		require.NoError(t, err)
 		assert.EqualValues(t, 0o600, after.Mode().Perm(), name)
+	}
+}
+
+// TestRootDirectory is one that others can write, as that of a chroot may be.
+func TestRootDirectory(t *testing.T) {
+	needRoot(t)
+	dir := systemDir(t)
+	entry{path: "sub/", mode: 0o700}.make(t, dir)
+	entry{path: "sub/key", mode: 0o600}.make(t, dir)
+	for mode, secure := range map[fs.FileMode]bool{0o755: true, 0o777: false} {
+		require.NoError(t, os.Chmod(dir, mode))
+		result := make(chan error)
+		go func() {
+			runtime.LockOSThread() // for good: the thread ends with the goroutine
+			err := syscall.Unshare(syscall.CLONE_FS)
+			if err == nil {
+				err = syscall.Chroot(dir)
+			}
+			if err == nil {
+				_, _, err = safefile.Read("/sub/key", 100, safefile.Private)
+			}
+			result <- err
+		}()
+		if err := <-result; secure {
+			require.NoError(t, err)
+		} else {
+			requireInsecure(t, err, "/")
+		}
 	}
 }
 

@@ -344,8 +344,10 @@ func FuzzMountedBy(f *testing.F) {
 		"36 22 0:44 / /tmp/a\\040b rw,nosuid shared:1 - fuse.sshfs me@there: rw,user_id=1000,group_id=1000,allow_other\n" +
 		"37 22 0:45 / /mnt rw - virtiofs user_id=7 rw\n" +
 		"38 22 0:46 / /x rw - fuse user_id=7\n" +
-		"39 22 0:46 / /x rw - fuse x rw,user_id=-1,user_id=8\n"
-	for minor, user := range map[uint32]uint32{44: 1000, 45: 0, 46: 7, 47: 0} {
+		"39 22 0:46 / /x rw - fuse x rw,user_id=-1,user_id=8\n" +
+		"\n40 22\n41 22 - fuse x user_id=9\n42 22 0:48 - fuse x user_id=9\n43 22 0:49 / /x rw\n44 22 0:49 / /x rw - \n" +
+		"45 22 0:49 / /x rw - fuse x 12,rw\n46 22 0:49 / /x rw - fuse x user_id=10\n"
+	for minor, user := range map[uint32]uint32{44: 1000, 45: 0, 46: 7, 47: 0, 48: 9, 49: 10} {
 		require.Equal(f, user, safefile.MountedBy(table, 0, minor))
 		f.Add(table, uint32(0), minor)
 	}

@@ -229,6 +229,7 @@ func TestDirectoriesOnTheWay(t *testing.T) {
 	_, _, err := safefile.Read(filepath.Join(deep, "file"), 100, safefile.Private)
 	require.NoError(t, err)
 	requireInsecure(t, safefile.MkdirPrivate(sub), sub)
+	require.ErrorContains(t, read(), "every user can put files there: its mode is 1777")
 
 	// Kubernetes makes such directories for its volumes, which have links in them.
 	require.NoError(t, os.Symlink("a/b", filepath.Join(sub, "..data")))

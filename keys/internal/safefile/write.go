@@ -40,10 +40,7 @@ func Write(path string, data []byte, widest fs.FileMode, replace bool) error {
 		return err
 	}
 	defer temp.Close() // it holds the lock that says that this process lives
-	perm, gid := fs.FileMode(0o600), -1
-	if replace {
-		perm, gid = readers(target, widest)
-	}
+	perm, gid := readers(target, widest)
 	err = fill(temp.Name(), data, perm, gid)
 	if err == nil {
 		err = commit(temp, target, replace)
@@ -73,7 +70,8 @@ func begin(path string, follow bool) (d *os.File, target string, err error) {
 	return d, target, nil
 }
 
-// readers returns the mode of a file that replaces target, and its group.
+// readers returns the mode of a file that replaces target, and its group, or -1 for any
+// if there is no target.
 func readers(target string, widest fs.FileMode) (perm fs.FileMode, gid int) {
 	fi, err := os.Lstat(target)
 	if err != nil {
@@ -96,7 +94,7 @@ func fill(temp string, data []byte, perm fs.FileMode, gid int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if perm&0o040 != 0 && f.Chown(-1, gid) != nil {
+	if f.Chown(-1, gid) != nil {
 		perm &^= 0o040 // it would be for another group
 	}
 	if err := setMode(f, perm); err != nil {
