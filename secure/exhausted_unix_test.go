@@ -19,7 +19,7 @@ import (
 	"github.com/sealport/sealport/transport"
 )
 
-// starved is an allow file of a process that has no descriptors left when it is asked.
+// starved is an allow file of a process that has no descriptors left while it verifies.
 type starved struct {
 	*keys.AllowFile
 	t   *testing.T

@@ -206,7 +206,7 @@ func checkFile(f *os.File, path string, fi fs.FileInfo, forbidden fs.FileMode, a
 	}
 	uid, _ := owner(fi)
 	ours := int(uid) == os.Geteuid()
-	var forGroup bool // root's, and this user namespace knows the group of this process
+	var forGroup bool // a file of root, and this user namespace knows the group of this process
 	if !ours {
 		unknown, err := unmapped("gid", uint32(os.Getegid()))
 		if err != nil {

@@ -61,7 +61,7 @@ func ofUser(perm, id uint32) [3]uint32  { return [3]uint32{2, perm, id} }
 func ofGroup(perm, id uint32) [3]uint32 { return [3]uint32{8, perm, id} }
 func ofOwnGroup(perm uint32) [3]uint32  { return [3]uint32{4, perm, 0} }
 
-// manyUsers is a list that is longer than those that are read.
+// manyUsers returns more entries than are read.
 func manyUsers() (entries [][3]uint32) {
 	for id := range uint32(600) {
 		entries = append(entries, ofUser(4, alien+id))
@@ -175,7 +175,7 @@ func TestRootsGroup(t *testing.T) {
 	requireInsecure(t, err, path)
 }
 
-// TestLongList: a list that is not read could have anyone in it.
+// TestLongList: a list that is too long to be read could grant access to anyone.
 func TestLongList(t *testing.T) {
 	if inside() == "" {
 		needRoot(t)
@@ -193,7 +193,7 @@ func TestLongList(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ERANGE)
 }
 
-// TestReadersOfAFileThatIsReplaced: they stay, and no other ones come.
+// TestReadersOfAFileThatIsReplaced: the same users can read the new file, and no others.
 func TestReadersOfAFileThatIsReplaced(t *testing.T) {
 	if inside() == "" {
 		needRoot(t)

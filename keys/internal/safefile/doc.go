@@ -4,16 +4,16 @@
 // Before it opens a file, it walks the path from the root and checks that only root
 // and this process's user can change what the path refers to: every directory and
 // symbolic link on the way belongs to one of the two, and no directory is writable
-// by others unless it is sticky, as /tmp is. The directory of the file itself must not
-// be: there others could put another file of this user's. A link into another user's
+// by others unless it is sticky, as /tmp is. The directory that contains the file must
+// not be writable by others even so: they could put another file of this user there. A link into another user's
 // directory is refused by the same rule. After this walk no other user can change the
 // path, so opening it is not a race.
 //
-// Two things remain. A symbolic link in a sticky directory is accepted, because the
+// There are two limits. A symbolic link in a sticky directory is accepted, because the
 // volumes of Kubernetes have such links. Others could put another link of this user or
-// root there, which leads to another file that passes all checks. And the files of a
-// file system are those of the program or server behind it: it is refused if another user has mounted
-// it with FUSE, and a server of NFS or SMB is trusted.
+// root there, which leads to another file that passes all checks. And owners and modes
+// are what the file system says: it is refused if another user has mounted it with FUSE,
+// but a server of NFS or SMB is trusted.
 //
 // On Linux it looks at modes, owners and POSIX access control lists. On Darwin it looks
 // at modes and owners, not at lists.

@@ -23,8 +23,8 @@ func overflow(kind string, id uint32) (bool, error) {
 }
 
 // unmapped reports whether id stands for users or groups that this process's user
-// namespace does not know. Without /proc that cannot be seen, and it returns false:
-// id is then a user as others are.
+// namespace does not know. Without /proc that cannot be seen, and it returns false: then
+// id is a user like any other.
 func unmapped(kind string, id uint32) (bool, error) {
 	if shown, err := overflow(kind, id); err != nil || !shown {
 		return false, err
@@ -33,8 +33,8 @@ func unmapped(kind string, id uint32) (bool, error) {
 	return table != "" && !mapsAll(table), err
 }
 
-// readProc returns what a file of /proc has, or "" if there is none. A lack of
-// descriptors is an error, so that nobody is taken for a stranger for that.
+// readProc returns the content of a file of /proc, or "" if it cannot be read. A lack of
+// descriptors or memory is an error, so that it is not reported as a stranger's file.
 func readProc(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if IsExhausted(err) {
@@ -44,8 +44,8 @@ func readProc(path string) (string, error) {
 }
 
 // mapsAll reports whether a user namespace with this table (user_namespaces(7)) knows
-// every user. It returns true for a table that it does not understand: then everyone is
-// a user as others are.
+// every user. It returns true for a table that it does not understand: then 65534 is a
+// user like any other.
 func mapsAll(table string) bool {
 	// Each line is a range: its first ID inside, its first ID outside, its length.
 	var mapped uint64

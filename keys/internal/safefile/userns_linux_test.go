@@ -144,7 +144,7 @@ func ownerOf(path string) (uint32, error) {
 }
 
 // TestExhaustedInUserNamespaces: a process without descriptors, which cannot read which
-// users its namespace knows, takes nobody for a stranger.
+// users its namespace knows, does not report an insecure file.
 func TestExhaustedInUserNamespaces(t *testing.T) {
 	if inside() == "" {
 		needRoot(t)
@@ -210,7 +210,7 @@ func FuzzMapsAll(f *testing.F) {
 		f.Add(table)
 	}
 	f.Fuzz(func(t *testing.T, table string) {
-		// Who knows everyone knows no fewer with more ranges.
+		// A further range adds users.
 		require.True(t, safefile.MapsAll(table+"\n0 0 4294967295\n"))
 	})
 }
@@ -274,7 +274,7 @@ func TestNobodyInAContainer(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestWithoutProc: 65534 is a user as others are where it cannot be seen whether it is.
+// TestWithoutProc: where the table of users cannot be read, 65534 is a user like any other.
 func TestWithoutProc(t *testing.T) {
 	if inside() == "" {
 		needRoot(t)

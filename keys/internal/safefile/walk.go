@@ -109,11 +109,11 @@ func checkDir(path string, fi fs.FileInfo) error {
 	return &InsecureError{path, fmt.Sprintf("%s can %s: its mode is %04o; %s", g.who(), g.can(true), fi.Mode().Perm(), dirAdvice(*g))}
 }
 
-// checkHolder checks the directory of the file itself, which checkDir has checked as one
-// on the way. Here a sticky bit is not enough. The owner of a file says who has made it,
-// not who has put it there: others can move a file of this user or of root out of a
-// directory of theirs, or link it if they may (fs.protected_hardlinks). They cannot do
-// that with directories.
+// checkHolder checks the directory that contains the file, which checkDir has checked as
+// one on the way. Here a sticky bit is not enough. The owner of a file is the user who
+// created it, not the one who put it there: others can move a file of this user or of
+// root out of a directory of theirs, or make a hard link to it if the system lets them
+// (fs.protected_hardlinks). They cannot do that with directories.
 func checkHolder(dir string) error {
 	fi, err := os.Lstat(dir)
 	if err != nil {
