@@ -51,10 +51,10 @@ func (e *KeyChangedError) Unwrap() []error {
 //
 //	com.example.greeter sealport1…
 //
-// Several processes may share a file. Those who could read it before it was changed can
-// read it afterwards. Removing a line ends the connections to that
-// host at the next [KnownHosts.Reload] or check of [KnownHosts.Watch], which package
-// secure runs, and the next key at that endpoint is accepted as a first use.
+// Several processes may share a file. It keeps its group, and the users who can read it,
+// when it is changed. Removing a line ends the connections to that host at the next
+// [KnownHosts.Reload] or check of [KnownHosts.Watch], which package secure runs, and the
+// next key at that endpoint is accepted as a first use.
 type KnownHosts struct {
 	file trustFile
 }

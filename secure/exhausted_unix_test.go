@@ -22,14 +22,19 @@ import (
 // starved is an allow file of a process that has no descriptors left while it verifies.
 type starved struct {
 	*keys.AllowFile
-	t   *testing.T
-	now atomic.Bool
+	t    *testing.T
+	file string
+	now  atomic.Bool
 }
+
+// allowedClient is the content of the file.
+var allowedClient = []byte(clientKey.Public().String() + "\n")
 
 func (s *starved) Verify(ctx context.Context, endpoint string, key keys.PublicKey) error {
 	if !s.now.Load() {
 		return s.AllowFile.Verify(ctx, endpoint, key)
 	}
+	assert.NoError(s.t, os.WriteFile(s.file, allowedClient, 0o600)) // so that it is read again
 	var limit syscall.Rlimit
 	if !assert.NoError(s.t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)) {
 		return keys.ErrUntrusted
@@ -53,10 +58,10 @@ func TestHostThatCannotReadItsTrustFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			file := filepath.Join(t.TempDir(), "allowed")
-			require.NoError(t, os.WriteFile(file, []byte(clientKey.Public().String()+"\n"), 0o600))
+			require.NoError(t, os.WriteFile(file, allowedClient, 0o600))
 			allowed, err := keys.OpenAllowFile(file)
 			require.NoError(t, err)
-			trust := &starved{AllowFile: allowed, t: t}
+			trust := &starved{AllowFile: allowed, t: t, file: file}
 			w.echo(t, hostConfig(nil, set, func(c *secure.Config) { c.Trust = trust }))
 			client := clientConfig(nil, set)
 			w.accepted(t, client)
