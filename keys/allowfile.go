@@ -66,8 +66,8 @@ var allowFormat = lineFormat{1, func(fields []string) (string, PublicKey, error)
 }}
 
 // Verify returns nil if key is in the file now, else an [*UntrustedError] with the
-// file's path. It returns [ErrTrustFile] if the file cannot be used. It blocks on
-// the disk.
+// file's path. It returns [ErrTrustFile] if the file cannot be used, and an error that is
+// neither if this process has no descriptors or memory to read it. It blocks on the disk.
 func (f *AllowFile) Verify(_ context.Context, _ string, key PublicKey) error {
 	f.file.mu.Lock()
 	revoked := f.file.refreshLocked()

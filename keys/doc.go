@@ -50,6 +50,11 @@
 // other systems functions that use files return [errors.ErrUnsupported]. Keys in memory
 // work everywhere.
 //
+// Others must not be able to create files in the directory of a key or trust file, so
+// /tmp, /var/tmp and /dev/shm cannot have one: use a directory of your own below them. Nor
+// can a file system that another user has mounted with FUSE. The servers of network file
+// systems are trusted.
+//
 // # Services and containers
 //
 // A service manager can provide the key file: with LoadCredential= of systemd it is
@@ -72,7 +77,8 @@
 //
 // # File systems
 //
-// Files are written atomically and synced. Where a file system cannot sync directories, a
+// Files are written atomically and synced. If the path of a file that is replaced is a
+// symbolic link, the file that it leads to is replaced. Where a file system cannot sync directories, a
 // crash of the system may undo a change. Where it has neither hard links nor renames that
 // do not replace (renameat2), new key files cannot be created. Where it does not keep
 // owners and modes, as vfat, nothing is written unless it is mounted for this user only

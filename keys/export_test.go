@@ -48,6 +48,14 @@ func ParseKnownHosts(content []byte) (map[string][]PublicKey, error) {
 	return listed(parseTrustFile(content, knownFormat))
 }
 
+// AppendHost adds a line to known hosts.
+func AppendHost(content []byte, endpoint string, key PublicKey) ([]byte, error) {
+	return new(KnownHosts).appendHost(content, endpoint, key)
+}
+
+// RemoveHost removes the lines of an endpoint from known hosts.
+var RemoveHost = removeHost
+
 func listed(sets map[string]*keySet, err error) (map[string][]PublicKey, error) {
 	lists := make(map[string][]PublicKey)
 	for endpoint, set := range sets {

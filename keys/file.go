@@ -13,8 +13,9 @@ import (
 
 var (
 	// ErrInsecureFile is returned for a key or trust file that another user
-	// could have read or written, or whose path leads through a directory or
-	// symbolic link that another user could change. The text names the file,
+	// could have read or written, that is in a directory in which others can create
+	// files, such as /tmp, or whose path leads through a directory or symbolic link
+	// that another user could change. The text names the file,
 	// directory or link, who can do what, and how to correct it. Nothing was read or
 	// written.
 	ErrInsecureFile = safefile.ErrInsecure
@@ -68,6 +69,7 @@ func writeKeyFile(path string, k PrivateKey, passphrase []byte, replace bool) er
 		}
 		text = locked
 	}
+	path = filepath.Clean(path) // "key/" is a file in the directory above
 	if err := safefile.MkdirPrivate(filepath.Dir(path)); err != nil {
 		return step("creating the directory of the key file", err)
 	}
@@ -141,9 +143,9 @@ func parseKeyFile(content []byte, passphrase func() ([]byte, error)) (PrivateKey
 		return PrivateKey{}, ErrLockedKey
 	}
 	secret, err := passphrase()
+	defer clear(secret)
 	if err != nil {
 		return PrivateKey{}, step("asking for the passphrase", err)
 	}
-	defer clear(secret)
 	return Unlock(text, secret)
 }

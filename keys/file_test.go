@@ -131,6 +131,30 @@ func TestSaveAndLoadFile(t *testing.T) {
 	require.ErrorIs(t, keys.SaveFile(filepath.Join(dir, "zero"), keys.PrivateKey{}, nil), keys.ErrNoKey)
 }
 
+// TestPathsOfKeyFiles: what is written can be read and deleted by the same path, and
+// nothing but a file is deleted.
+func TestPathsOfKeyFiles(t *testing.T) {
+	dir := directory(t)
+	k := keys.Generate()
+	for _, path := range []string{filepath.Join(dir, "new", "key") + "/", dir + "/./other/..//second", dir + "/third/."} {
+		require.NoError(t, keys.SaveFile(path, k, nil))
+		got, err := keys.LoadFile(path, nil)
+		require.NoError(t, err, path)
+		require.True(t, k.Equal(got))
+	}
+	s := &keys.FileStore{Dir: dir}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "a.key"), 0o700))
+	require.Error(t, s.Delete(t.Context(), "a"))
+	require.DirExists(t, filepath.Join(dir, "a.key"))
+	require.NoError(t, os.Symlink("second", filepath.Join(dir, "b.key")))
+	require.NoError(t, s.Replace(t.Context(), "b", keys.Generate()))
+	got, err := keys.LoadFile(filepath.Join(dir, "second"), nil)
+	require.NoError(t, err)
+	require.False(t, k.Equal(got), "it is replaced where the link leads")
+	require.NoError(t, s.Delete(t.Context(), "b"))
+	require.FileExists(t, filepath.Join(dir, "second"))
+}
+
 func TestInsecureKeyFiles(t *testing.T) {
 	dir := directory(t)
 	path := filepath.Join(dir, "key")
@@ -328,6 +352,10 @@ func TestAcceptedAccess(t *testing.T) {
 	require.NoError(t, os.Chmod(path, 0o444))
 	require.ErrorIs(t, load(keys.GroupMayRead(gid)), keys.ErrInsecureFile)
 	require.NoError(t, load(keys.EveryoneMayRead()))
+
+	// A key that replaces it is for this user only.
+	require.NoError(t, s.Replace(t.Context(), "a", k))
+	require.NoError(t, load())
 
 	// Nothing lets others write.
 	for _, mode := range []os.FileMode{0o620, 0o602, 0o646, 0o664} {

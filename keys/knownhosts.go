@@ -51,9 +51,10 @@ func (e *KeyChangedError) Unwrap() []error {
 //
 //	com.example.greeter sealport1…
 //
-// Several processes may share a file. Removing a line ends the connections to that
-// host at the next [KnownHosts.Reload] or check of [KnownHosts.Watch], which package
-// secure runs, and the next key at that endpoint is accepted as a first use.
+// Several processes may share a file. It keeps its group, and the users who can read it,
+// when it is changed. Removing a line ends the connections to that host at the next
+// [KnownHosts.Reload] or check of [KnownHosts.Watch], which package secure runs, and the
+// next key at that endpoint is accepted as a first use.
 type KnownHosts struct {
 	file trustFile
 }
@@ -67,10 +68,11 @@ var (
 
 // TrustOnFirstUse opens a file of known hosts. If the file does not exist, it is
 // created at the first use; its directory is created now with mode 0700. There will
-// be a lock file "<path>.lock" beside it. It blocks on the disk.
+// be a lock file "<path>.lock" beside it. If path is a symbolic link, the file that it
+// leads to is changed, and locked beside it. It blocks on the disk.
 //
 // It fails with [ErrTrustFile] if the file cannot be used, and with
-// [ErrInsecureFile] if others can write it or its directory.
+// [ErrInsecureFile] too if others can write it or its directory.
 func TrustOnFirstUse(path string) (*KnownHosts, error) {
 	path, err := filepath.Abs(path) // independent of later changes of directory
 	if err != nil {
@@ -103,8 +105,9 @@ var knownFormat = lineFormat{2, func(fields []string) (string, PublicKey, error)
 // nothing: see [KnownHosts.Learn].
 //
 // It returns a [*KeyChangedError] for another key, [ErrTrustFile] if the file cannot
-// be used, and [ErrKeyName] for an endpoint that is not a valid name. It blocks on the
-// disk.
+// be used, [ErrKeyName] for an endpoint that is not a valid name, and an error of the
+// system's if this process has no descriptors or memory to read the file. It blocks on
+// the disk.
 func (h *KnownHosts) Verify(_ context.Context, endpoint string, key PublicKey) error {
 	known, err := h.check(endpoint, key)
 	if known || err != nil {
@@ -160,8 +163,8 @@ func (h *KnownHosts) checkLocked(endpoint string, key PublicKey) (known bool, er
 // announced its next key. It blocks and fails like [KnownHosts.Learn].
 func (h *KnownHosts) Remember(ctx context.Context, endpoint string, key PublicKey) error {
 	return h.update(ctx, func(content []byte) ([]byte, error) {
-		if h.file.err != nil || h.file.validLocked(endpoint, key) {
-			return nil, h.file.err
+		if h.file.validLocked(endpoint, key) {
+			return nil, nil
 		}
 		return h.appendHost(content, endpoint, key)
 	})
@@ -172,18 +175,24 @@ func (h *KnownHosts) Remember(ctx context.Context, endpoint string, key PublicKe
 // there is accepted. It blocks and fails like [KnownHosts.Learn].
 func (h *KnownHosts) Forget(ctx context.Context, endpoint string) error {
 	return h.update(ctx, func(content []byte) ([]byte, error) {
-		if h.file.err != nil || h.file.keys[endpoint] == nil {
-			return nil, h.file.err
+		if h.file.keys[endpoint] == nil {
+			return nil, nil
 		}
-		kept := []byte{} // nil would leave the file as it is
-		for line := range strings.Lines(string(content)) {
-			if fields := splitFields(line); len(fields) > 0 && fields[0] == endpoint {
-				continue
-			}
-			kept = append(kept, line...)
-		}
-		return kept, nil
+		return removeHost(content, endpoint), nil
 	})
+}
+
+// removeHost returns content without the lines of an endpoint. It never returns nil,
+// which would leave the file as it is.
+func removeHost(content []byte, endpoint string) []byte {
+	kept := []byte{}
+	for line := range strings.Lines(string(content)) {
+		if fields := splitFields(line); len(fields) > 0 && fields[0] == endpoint {
+			continue
+		}
+		kept = append(kept, line...)
+	}
+	return kept
 }
 
 // appendHost returns content with a line added.
@@ -213,37 +222,35 @@ func checkHost(endpoint string, key PublicKey) error {
 }
 
 // update changes the file under a lock that excludes other processes. edit is called
-// with the content, with mu held and the keys up to date. It returns what to write,
-// or nil for no change.
+// with the content, with mu held and the keys of just this content. It returns what to
+// write, or nil for no change.
 func (h *KnownHosts) update(ctx context.Context, edit func(content []byte) ([]byte, error)) error {
-	unlock, err := safefile.Lock(ctx, h.file.path+".lock")
+	// Where path is a symbolic link, the lock is that of the file that it leads to,
+	// which may have other names.
+	real, err := safefile.Resolve(h.file.path)
+	if err != nil {
+		return step("locking known hosts", err)
+	}
+	unlock, err := safefile.Lock(ctx, real+".lock")
 	if err != nil {
 		return step("locking known hosts", err)
 	}
 	defer func() { _ = unlock() }() // nothing was written to the lock file
 
 	h.file.mu.Lock()
-	revoked := h.file.reloadLocked()
-	err = h.rewriteLocked(edit)
-	revoked = append(revoked, h.file.reloadLocked()...)
+	content, revoked := h.file.loadLocked()
+	if err = h.file.err; err == nil {
+		content, err = edit(content)
+	}
+	if err == nil && content != nil {
+		if err = safefile.Write(real, content, 0o644, true); err != nil {
+			err = step("writing known hosts", err)
+		}
+		revoked = append(revoked, h.file.reloadLocked()...)
+	}
 	h.file.mu.Unlock()
 	callAll(revoked)
 	return err
-}
-
-func (h *KnownHosts) rewriteLocked(edit func(content []byte) ([]byte, error)) error {
-	content, _, err := safefile.Read(h.file.path, maxTrustFile, safefile.Unforgeable)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &trustFileError{h.file.path, err}
-	}
-	edited, err := edit(content)
-	if err != nil || edited == nil {
-		return err
-	}
-	if err := safefile.Write(h.file.path, edited, 0o600, true); err != nil {
-		return step("writing known hosts", err)
-	}
-	return nil
 }
 
 // OnRevoke implements [Trust]. The removal of a key is noticed by the next call of

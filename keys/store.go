@@ -146,8 +146,9 @@ func (s *FileStore) Save(ctx context.Context, name string, k PrivateKey) error {
 	return s.write(ctx, name, k, false)
 }
 
-// Replace implements [Store]. It blocks and fails like [FileStore.Save]. After an
-// error the old key is still there, except after [ErrNotDurable].
+// Replace implements [Store]. It blocks and fails like [FileStore.Save]. If the key file is
+// a symbolic link, the file that it leads to is replaced. After an error the old key is
+// still there, except after [ErrNotDurable].
 func (s *FileStore) Replace(ctx context.Context, name string, k PrivateKey) error {
 	path, err := s.Path(name)
 	if err != nil {
@@ -170,10 +171,10 @@ func (s *FileStore) write(ctx context.Context, name string, k PrivateKey, replac
 	var passphrase []byte
 	if s.Passphrase != nil {
 		passphrase, err = s.Passphrase(ctx, name)
+		defer clear(passphrase)
 		if err != nil {
 			return step("asking for the passphrase", err)
 		}
-		defer clear(passphrase)
 		if len(passphrase) == 0 {
 			return errNoPassphrase
 		}
@@ -181,7 +182,8 @@ func (s *FileStore) write(ctx context.Context, name string, k PrivateKey, replac
 	return writeKeyFile(path, k, passphrase, replace)
 }
 
-// Delete implements [Store]. It blocks on the disk. It fails with [ErrKeyNotFound],
+// Delete implements [Store]. It deletes a symbolic link, not what it leads to. It blocks
+// on the disk. It fails with [ErrKeyNotFound],
 // [ErrInsecureFile] or an error of the file system. After an error the key is still
 // there, except after [ErrNotDurable].
 func (s *FileStore) Delete(_ context.Context, name string) error {

@@ -90,6 +90,9 @@ func (l *textLine) check(significant int) error {
 			fields++
 			comment = fields > significant || fields == 1 && r == '#'
 		}
+		if ' ' <= r && r <= '~' {
+			continue
+		}
 		if reason := wrong(r, l.text[i:], comment); reason != "" {
 			return &TextError{l.number, column, reason}
 		}

@@ -16,9 +16,12 @@ import (
 // All methods may be called concurrently.
 type Trust interface {
 	// Verify returns nil if a peer at endpoint may have key, else an error that
-	// says why not and should match [ErrUntrusted]. It may block, on the disk or
-	// on the user, until ctx ends. It must not remember key, because the handshake
-	// may still fail: see [Learner].
+	// says why not and should match [ErrUntrusted]. An error of the system's that
+	// means that this process is out of descriptors or memory, such as
+	// [syscall.EMFILE], is no refusal: package secure tells the client to try again,
+	// and keeps established connections. Verify may block, on the disk or on the
+	// user, until ctx ends. It must not remember key, because the handshake may still
+	// fail: see [Learner].
 	Verify(ctx context.Context, endpoint string, key PublicKey) error
 
 	// OnRevoke arranges for revoked to be called once, as soon as this Trust

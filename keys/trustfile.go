@@ -16,8 +16,11 @@ import (
 // ErrTrustFile matches the error for an allow file or a file of known hosts that
 // cannot be used: it cannot be read or parsed, or others can write it. The text
 // names the file and the line, and a [*TextError] the column where a character does not
-// belong there. It matches [ErrUntrusted] too, because no new
-// connection is accepted until the file is corrected.
+// belong there. It matches [ErrUntrusted] too, because no new connection is accepted
+// until the file is corrected.
+//
+// An error of the system's that says nothing about the file, such as [syscall.EMFILE] if
+// this process is out of descriptors, matches neither: the same call can succeed later.
 var ErrTrustFile error = trustFileSentinel{}
 
 type trustFileSentinel struct{}
@@ -92,26 +95,36 @@ func (f *trustFile) refreshLocked() []*subscription {
 	return f.reloadLocked()
 }
 
-// reloadLocked reads the file. A missing file trusts no key. A file that exists but
-// cannot be read or parsed leaves the keys for existing connections and sets err for
-// new ones: an editing mistake must neither admit a peer nor disconnect all of them.
+// reloadLocked reads the file, as refreshLocked does if it has changed.
 func (f *trustFile) reloadLocked() []*subscription {
+	_, revoked := f.loadLocked()
+	return revoked
+}
+
+// loadLocked is reloadLocked, and returns the content too. A missing file trusts no key.
+// A file that exists but cannot be read or parsed leaves the keys for existing
+// connections and sets err for new ones: an editing mistake must neither admit a peer nor
+// disconnect all of them.
+func (f *trustFile) loadLocked() (content []byte, revoked []*subscription) {
 	f.loaded = true
 	content, stamp, err := safefile.Read(f.path, maxTrustFile, safefile.Unforgeable)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		content, stamp = nil, safefile.Stamp{}
+	case safefile.IsExhausted(err):
+		f.err = step("reading trust file", err)
+		return nil, nil
 	case err != nil:
 		f.err = &trustFileError{f.path, err}
-		return nil
+		return nil, nil
 	}
 	keys, err := parseTrustFile(content, f.format)
 	if err != nil {
 		f.err = &trustFileError{f.path, err}
-		return nil
+		return nil, nil
 	}
 	f.stamp, f.keys, f.err = stamp, keys, nil
-	return f.subs.takeRevokedLocked(f.validLocked)
+	return content, f.subs.takeRevokedLocked(f.validLocked)
 }
 
 // parseTrustFile parses a trust file and skips "#" comments and empty lines. One

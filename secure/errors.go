@@ -15,7 +15,9 @@ var (
 	// [handshake.ErrOffer] or [keys.ErrUntrusted]; the other side's cause is in
 	// the other side's log only. A client whose key the host refuses gets it with
 	// [transport.ErrPeerGone], not [transport.ErrRefused], which is for the peer
-	// policy and OnConnect.
+	// policy and OnConnect. A client whose host could not decide, because it had no
+	// descriptors or memory to read its trust file, gets it with
+	// [transport.ErrExhausted].
 	ErrHandshake = handshake.ErrHandshake
 
 	// ErrTruncated means that the connection was closed without the peer's close

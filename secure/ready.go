@@ -34,7 +34,7 @@ func (l *sealed) confirm(ctx context.Context) error {
 		return err
 	}
 	defer l.rmu.Unlock()
-	frame, err := l.lower.ReadFrame(ctx)
+	frame, err := l.p.readFrame(ctx, l.lower)
 	if err != nil {
 		return l.reason(err)
 	}

@@ -1,6 +1,7 @@
 package secure
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,9 @@ import (
 
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/conn"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/internal/link"
+	"github.com/sealport/sealport/internal/wire"
 	"github.com/sealport/sealport/keys"
 )
 
@@ -52,6 +55,9 @@ func (u *security) run(ctx context.Context, l link.Link, s conn.Side, first []by
 	pattern, err := u.pattern(first)
 	keySent := false
 	fail := func(err error) (link.Link, conn.Proof, error) {
+		if u.role == handshake.Responder && rendezvous.IsExhausted(err) {
+			_ = l.CloseWrite(ctx, exhaustedFrame) // the client may be gone
+		}
 		if keySent && hungUp(err) {
 			return nil, conn.Proof{}, errors.Join(keyRefused(pattern, u.Key.Public()), discard(l))
 		}
@@ -69,7 +75,7 @@ func (u *security) run(ctx context.Context, l link.Link, s conn.Side, first []by
 	read, msg := u.role == handshake.Responder, first
 	for !st.Done() {
 		if !read && !st.Writes() {
-			if msg, err = l.ReadFrame(ctx); err != nil {
+			if msg, err = u.readFrame(ctx, l); err != nil {
 				return fail(err)
 			}
 			read = true
@@ -100,6 +106,22 @@ func (u *security) run(ctx context.Context, l link.Link, s conn.Side, first []by
 	}
 	sealed.startTimers()
 	return sealed, resultOf(res), nil
+}
+
+// exhaustedFrame is what a host sends in place of its next frame in a first handshake
+// that it could not decide on: the status of a hello.
+var exhaustedFrame = []byte{byte(wire.Exhausted)}
+
+// errHostExhausted is the error of a client that has got it.
+var errHostExhausted = fmt.Errorf("%w: the host has no descriptors or memory left to decide on this client; see the host's log for the limit", rendezvous.ErrExhausted)
+
+// readFrame reads the next frame of a first handshake, with the ready.
+func (u *security) readFrame(ctx context.Context, l link.Link) ([]byte, error) {
+	frame, err := l.ReadFrame(ctx)
+	if err == nil && u.role == handshake.Initiator && bytes.Equal(frame, exhaustedFrame) {
+		return nil, errHostExhausted
+	}
+	return frame, err
 }
 
 // step reads msg, if there is one, and writes the next message, if it is this
@@ -148,8 +170,8 @@ func (p parameters) authorize(key keys.PublicKey) error {
 		return keys.ErrUntrusted
 	}
 	err := p.Trust.Verify(p.ctx, p.side.Endpoint, key)
-	if errors.Is(err, keys.ErrTrustFile) {
-		return nil // a mistake in the file does not end established connections
+	if errors.Is(err, keys.ErrTrustFile) || rendezvous.IsExhausted(err) {
+		return nil // a file that cannot be read does not end established connections
 	}
 	return err
 }

@@ -42,7 +42,9 @@ func Encode(prefix string, data []byte) string {
 	if !validPrefix(prefix) {
 		panic("bech32: invalid prefix")
 	}
-	return encodeGroups(prefix, toGroups(data))
+	groups := toGroups(data)
+	defer clear(groups)
+	return encodeGroups(prefix, groups)
 }
 
 // encodeGroups returns groups of five bits and their checksum as text.
@@ -86,6 +88,7 @@ func Decode(prefix, text string) ([]byte, error) {
 	upper := prefix == strings.ToUpper(prefix)
 	state := expandPrefix(prefix)
 	groups := make([]byte, 0, len(body))
+	defer func() { clear(groups) }()
 	for i := range len(body) {
 		c := body[i]
 		switch {
@@ -181,6 +184,7 @@ func fromGroups(groups []byte) ([]byte, error) {
 		}
 	}
 	if n >= 5 || bits != 0 {
+		clear(data)
 		return nil, ErrMalformed
 	}
 	return data, nil

@@ -134,7 +134,7 @@ var errACL = errors.New("its access control list is not understood")
 // Users and groups that this user namespace does not know have an ID that no process
 // has, 1<<32-1.
 func parseACL(raw []byte, gid uint32) (list []grant, err error) {
-	if len(raw) < aclHeader || (len(raw)-aclHeader)%aclEntry != 0 || binary.LittleEndian.Uint32(raw) != aclVersion {
+	if len(raw) <= aclHeader || (len(raw)-aclHeader)%aclEntry != 0 || binary.LittleEndian.Uint32(raw) != aclVersion {
 		return nil, errACL
 	}
 	for e := raw[aclHeader:]; len(e) > 0; e = e[aclEntry:] {
@@ -164,7 +164,8 @@ type object struct {
 }
 
 // open returns the first grant of any of the permissions in denied (4, 2, 1) to users
-// other than root and this process's that accepted does not accept, or nil.
+// other than root and this process's that accepted does not accept, or nil. With an error
+// it returns nil.
 func (o *object) open(denied fs.FileMode, accepted func(grant) bool) (*grant, error) {
 	mode := o.fi.Mode().Perm()
 	var acl []byte
@@ -174,10 +175,7 @@ func (o *object) open(denied fs.FileMode, accepted func(grant) bool) (*grant, er
 			return nil, err
 		}
 	}
-	_, gid, err := owner(o.fi)
-	if err != nil {
-		return nil, err
-	}
+	_, gid := owner(o.fi)
 	all, err := grants(mode, gid, acl)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.path, err)
@@ -206,11 +204,16 @@ func checkFile(f *os.File, path string, fi fs.FileInfo, forbidden fs.FileMode, a
 	if err := checkFileOwner(f, path, fi); err != nil {
 		return err
 	}
-	uid, _, err := owner(fi)
-	if err != nil {
-		return err
-	}
+	uid, _ := owner(fi)
 	ours := int(uid) == os.Geteuid()
+	var forGroup bool // a file of root, and this user namespace knows the group of this process
+	if !ours {
+		unknown, err := unmapped("gid", uint32(os.Getegid()))
+		if err != nil {
+			return err
+		}
+		forGroup = !unknown
+	}
 	o := &object{path, fi, func() ([]byte, error) { return fileACL(f) }}
 	g, err := o.open(forbidden&7, func(g grant) bool {
 		if g.perm&2 != 0 {
@@ -221,9 +224,9 @@ func checkFile(f *os.File, path string, fi fs.FileInfo, forbidden fs.FileMode, a
 				return true
 			}
 		}
-		return !ours && g.class == group && int(g.id) == os.Getegid() && !unmapped("gid", g.id)
+		return forGroup && g.class == group && int(g.id) == os.Getegid()
 	})
-	if g == nil || err != nil {
+	if g == nil {
 		return err
 	}
 	return &InsecureError{path, fmt.Sprintf("%s can %s: its mode is %04o; %s", g.who(), g.can(false), fi.Mode().Perm(), fileAdvice(*g, fi, ours))}

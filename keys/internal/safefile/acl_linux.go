@@ -36,7 +36,7 @@ func readACL(path string, get func([]byte) (int, error)) ([]byte, error) {
 	switch {
 	case err == nil:
 		return b[:n], nil
-	case errors.Is(err, unix.ENODATA), errors.Is(err, errors.ErrUnsupported):
+	case errors.Is(err, unix.ENODATA), errors.Is(err, unix.EOPNOTSUPP):
 		return nil, nil // no list, or a file system without lists
 	default:
 		return nil, &os.PathError{Op: "getxattr", Path: path, Err: err}

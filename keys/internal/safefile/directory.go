@@ -6,15 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // MkdirPrivate creates a directory and its missing parents with mode 0700 and checks
 // the path. A directory that exists must belong to root or this process's user and
 // be closed to others. After an error some of the directories may have been created.
 func MkdirPrivate(dir string) error {
-	if err := supported(); err != nil {
-		return err
-	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
@@ -27,23 +25,22 @@ func MkdirPrivate(dir string) error {
 		}
 		missing = append(missing, there)
 	}
-	if _, err := walk(there); err != nil {
+	real, err := Resolve(there)
+	if err != nil {
 		return err
 	}
-	for len(missing) > 0 {
-		next := missing[len(missing)-1]
-		missing = missing[:len(missing)-1]
+	for _, next := range slices.Backward(missing) {
 		if err := os.Mkdir(next, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		// In a sticky directory another user can have been first.
+		if real, err = walk(next, true); err != nil {
 			return err
 		}
 		// What is written there is as durable as the names that lead to it.
 		if err := syncPath(filepath.Dir(next)); err != nil {
 			return err
 		}
-	}
-	real, err := walk(dir)
-	if err != nil {
-		return err
 	}
 	fi, err := os.Lstat(real)
 	if err != nil {
@@ -54,7 +51,7 @@ func MkdirPrivate(dir string) error {
 	}
 	o := &object{real, fi, func() ([]byte, error) { return pathACL(real) }}
 	g, err := o.open(Private&7, none)
-	if g == nil || err != nil {
+	if g == nil {
 		return err
 	}
 	return &InsecureError{real, fmt.Sprintf("%s can %s: its mode is %04o; run chmod 0700, or use a directory with that mode that belongs to user %d",

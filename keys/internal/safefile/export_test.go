@@ -23,3 +23,6 @@ func Granted(mode fs.FileMode, gid uint32, acl []byte) (perm fs.FileMode, err er
 
 // TempPrefix begins the names of the temporary files for a path.
 var TempPrefix = tempPrefix
+
+// ReadAll reads what Read returns.
+var ReadAll = readAll

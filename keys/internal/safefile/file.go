@@ -28,10 +28,7 @@ func Read(path string, limit int64, forbidden fs.FileMode, accepted ...Access) (
 }
 
 func read(path string, limit int64, forbidden fs.FileMode, accepted []Access) ([]byte, fs.FileInfo, error) {
-	if err := supported(); err != nil {
-		return nil, nil, err
-	}
-	real, err := walk(path)
+	real, err := Resolve(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,14 +44,38 @@ func read(path string, limit int64, forbidden fs.FileMode, accepted []Access) ([
 	if err := checkFile(f, real, fi, forbidden, accepted); err != nil {
 		return nil, nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, nil, err
+	data, err := readAll(f, fi.Size(), limit)
+	if errors.Is(err, ErrTooLarge) {
+		return nil, nil, fmt.Errorf("%s: %w: more than %d bytes", real, err, limit)
 	}
-	if int64(len(data)) > limit {
-		return nil, nil, fmt.Errorf("%s: %w: more than %d bytes", real, ErrTooLarge, limit)
+	return data, fi, err
+}
+
+// readAll reads to the end of a file that had this size. Unlike [io.ReadAll] it leaves
+// no part of a secret in memory but what it returns.
+func readAll(r io.Reader, size, limit int64) ([]byte, error) {
+	buf := make([]byte, min(size, limit)+1) // one more, to see the end
+	for n := 0; ; {
+		if n == len(buf) { // it has grown, or the file system does not know sizes
+			if int64(n) > limit {
+				clear(buf)
+				return nil, ErrTooLarge
+			}
+			larger := make([]byte, limit+1)
+			copy(larger, buf)
+			clear(buf)
+			buf = larger
+		}
+		m, err := r.Read(buf[n:])
+		n += m
+		switch {
+		case err == io.EOF:
+			return buf[:n], nil
+		case err != nil:
+			clear(buf)
+			return nil, err
+		}
 	}
-	return data, fi, nil
 }
 
 // Lock locks the lock file at path, which it creates with mode 0600. It blocks until
@@ -62,10 +83,7 @@ func read(path string, limit int64, forbidden fs.FileMode, accepted []Access) ([
 // ends with unlock or with the process. The file stays: if it were removed, two
 // processes could hold the lock.
 func Lock(ctx context.Context, path string) (unlock func() error, err error) {
-	if err := supported(); err != nil {
-		return nil, err
-	}
-	real, err := walk(path)
+	real, err := Resolve(path)
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ const writerEnv = "SEALPORT_SAFEFILE_WRITER"
 var results = map[string]error{
 	"ErrNotDurable": safefile.ErrNotDurable, "ErrInsecure": safefile.ErrInsecure, "ErrUnsupported": errors.ErrUnsupported,
 	"ErrExist": fs.ErrExist, "ErrPermission": fs.ErrPermission, "EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC,
+	"ENOLCK": syscall.ENOLCK, "changed": errChanged,
 }
 
 // writer is a child process that writes "new" to files.
@@ -49,11 +50,13 @@ type writer struct {
 	out *bufio.Reader
 }
 
-// startWriter runs the calling test in a child, which must call beWriter.
-func startWriter(t testing.TB) *writer {
+// startWriter runs the calling test in a child with this attribute, or nil, which must
+// call beWriter.
+func startWriter(t testing.TB, attr *syscall.SysProcAttr) *writer {
 	t.Helper()
 	w := &writer{cmd: exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.timeout=60s")}
 	w.cmd.Env = append(os.Environ(), writerEnv+"=yes", "GORACE=atexit_sleep_ms=0")
+	w.cmd.SysProcAttr = attr
 	var err error
 	w.in, err = w.cmd.StdinPipe()
 	require.NoError(t, err)
@@ -64,7 +67,11 @@ func startWriter(t testing.TB) *writer {
 	return w
 }
 
-// begin sends a command: create, replace or remove, and a path.
+// errChanged is the result of the command changed.
+var errChanged = errors.New("the file has changed")
+
+// begin sends a command and a path: create, replace, remove, mkdir, lock or read, or changed,
+// which is about the last read.
 func (w *writer) begin(t testing.TB, command, path string) {
 	t.Helper()
 	_, err := fmt.Fprintln(w.in, command, path)
@@ -97,13 +104,28 @@ func (w *writer) stop(t testing.TB) {
 // beWriter is the child. It reports "ok", or "error" and which results match.
 func beWriter(t testing.TB) {
 	t.Helper()
+	var stamp safefile.Stamp
 	commands := bufio.NewScanner(os.Stdin)
 	for commands.Scan() {
 		command, path, _ := strings.Cut(commands.Text(), " ")
 		var err error
-		if command == "remove" {
+		switch command {
+		case "remove":
 			err = safefile.Remove(path)
-		} else {
+		case "mkdir":
+			err = safefile.MkdirPrivate(path)
+		case "lock":
+			var unlock func() error
+			if unlock, err = safefile.Lock(t.Context(), path); err == nil {
+				err = unlock()
+			}
+		case "read":
+			_, stamp, err = safefile.Read(path, 100, safefile.Private)
+		case "changed":
+			if stamp.Changed(path) {
+				err = errChanged
+			}
+		default:
 			err = safefile.Write(path, []byte("new"), 0o600, command == "replace")
 		}
 		answer := "ok"
@@ -132,7 +154,7 @@ func TestWriteFaults(t *testing.T) {
 		runInside(t, mountNamespace, systemDir(t))
 		return
 	}
-	path, w := filepath.Join(inside(), "key"), startWriter(t)
+	path, w := filepath.Join(inside(), "key"), startWriter(t, nil)
 	defer w.stop(t)
 	type faults = map[uint32]fault
 	const create, replace, both = 1, 2, 3
@@ -149,6 +171,8 @@ func TestWriteFaults(t *testing.T) {
 		{"no links", create, faults{fuseLink: noLinks}, 0, "ok"},
 		{"neither", create, faults{fuseRename2: noRename, fuseLink: noLinks}, 0, "ErrUnsupported"},
 		{"neither, as SMB says", create, faults{fuseRename2: unknown, fuseLink: {errno: syscall.EOPNOTSUPP}}, 0, "ErrUnsupported"},
+		{"neither, as others say", create, faults{fuseRename2: unknown, fuseLink: forbidden}, 0, "ErrUnsupported"},
+		{"neither, as yet others say", create, faults{fuseRename2: unknown, fuseLink: unknown}, 0, "ErrUnsupported"},
 		{"neither, but to replace", replace, faults{fuseRename2: noRename, fuseLink: noLinks}, 0, "ok"},
 		{"directories cannot be synced", both, faults{fuseFsyncdir: unknown}, 0, "ok"},
 		{"files cannot be synced", both, faults{fuseFsync: unknown}, 0, "ok"},
@@ -167,6 +191,7 @@ func TestWriteFaults(t *testing.T) {
 		{"a rename is repeated", create, faults{fuseRename2: repeated}, 0, "ok"},
 		{"the answer to a rename over another is lost", replace, faults{fuseRename: lost}, 0, "ok"},
 		{"a link is repeated", create, faults{fuseRename2: noRename, fuseLink: repeated}, 0, "ok"},
+		{"no locks", both, faults{fuseSetlk: {errno: syscall.ENOLCK}}, 0, "ok"},
 		{"modes are not kept", both, nil, 0o755, "ErrInsecure"},
 		{"modes are not kept and cannot be set", both, faults{fuseSetattr: noLinks}, 0o644, "ErrInsecure"},
 		{"modes are not kept but narrow enough", both, faults{fuseSetattr: noLinks}, 0o700, "ok"},
@@ -185,6 +210,7 @@ func TestWriteFaults(t *testing.T) {
 			content, there, names := s.content("key")
 			unmount()
 			assert.Contains(t, got, tc.want, tc.name)
+			assert.Equal(t, tc.want == "ErrUnsupported", slices.Contains(got, "ErrUnsupported"), tc.name)
 			switch {
 			case got[0] == "ok" || slices.Contains(got, "ErrNotDurable"):
 				assert.Equal(t, "new", content, tc.name)
@@ -216,15 +242,90 @@ func TestWriteFaults(t *testing.T) {
 	}
 
 	// Removing is done or not done, too.
-	for want, f := range map[string]faults{"ok": nil, "EIO": {fuseUnlink: broken}, "ErrNotDurable": {fuseFsyncdir: broken}} {
-		s := &fuseFS{faults: f}
+	for _, tc := range []struct {
+		faults faults
+		want   string
+	}{
+		{nil, "ok"}, {faults{fuseUnlink: broken}, "EIO"}, {faults{fuseUnlink: lost}, "ok"}, {faults{fuseFsyncdir: broken}, "ErrNotDurable"},
+	} {
+		s := &fuseFS{faults: tc.faults}
 		unmount := s.mount(t, inside())
 		s.put("key", "old")
 		got := w.do(t, "remove", path)
 		_, there, _ := s.content("key")
 		unmount()
-		assert.Contains(t, got, want)
-		assert.Equal(t, want == "EIO", there, want)
+		assert.Contains(t, got, tc.want)
+		assert.Equal(t, tc.want == "EIO", there, tc.want)
+	}
+
+	// A lock that cannot be had is an error, and not waited for.
+	s := &fuseFS{faults: faults{fuseSetlk: {errno: syscall.ENOLCK}}}
+	unmount := s.mount(t, inside())
+	assert.Contains(t, w.do(t, "lock", path), "ENOLCK")
+	unmount()
+}
+
+// TestStampSeesEveryChange: each that shows.
+func TestStampSeesEveryChange(t *testing.T) {
+	if os.Getenv(writerEnv) != "" {
+		beWriter(t)
+		return
+	}
+	if inside() == "" {
+		needRoot(t)
+		runInside(t, mountNamespace, systemDir(t))
+		return
+	}
+	path, w := filepath.Join(inside(), "key"), startWriter(t, nil)
+	defer w.stop(t)
+	s := &fuseFS{}
+	defer s.mount(t, inside())()
+	s.put("key", "one")
+	for name, change := range map[string]func(*fuseNode){
+		"":      func(*fuseNode) {},
+		"size":  func(n *fuseNode) { n.content = append(n.content, "!"...) },
+		"mode":  func(n *fuseNode) { n.mode ^= 0o200 },
+		"time":  func(n *fuseNode) { n.changed++ },
+		"inode": func(n *fuseNode) { n.ino += 1000 },
+	} {
+		require.Equal(t, []string{"ok"}, w.do(t, "read", path)) // last changed in 1970
+		s.change("key", change)
+		require.Equal(t, name != "", slices.Contains(w.do(t, "changed", path), "changed"), name)
+	}
+}
+
+// TestDirectoryMadeMeanwhile has another user make a directory in one like /tmp between
+// the look at the path and its creation. Nothing is created in it, nor after an error.
+func TestDirectoryMadeMeanwhile(t *testing.T) {
+	if os.Getenv(writerEnv) != "" {
+		beWriter(t)
+		return
+	}
+	if inside() == "" {
+		needRoot(t)
+		runInside(t, mountNamespace, systemDir(t))
+		return
+	}
+	w := startWriter(t, nil)
+	defer w.stop(t)
+	for _, tc := range []struct {
+		maker  uint32
+		faults map[uint32]fault
+		want   string
+	}{
+		{0, map[uint32]fault{fuseMkdir: repeated}, "ok"},
+		{alien, map[uint32]fault{fuseMkdir: repeated}, "ErrInsecure"},
+		{0, map[uint32]fault{fuseMkdir: broken}, "EIO"},
+		{0, map[uint32]fault{fuseFsyncdir: broken}, "EIO"},
+		{0, map[uint32]fault{fuseOpendir: forbidden}, "ok"}, // may be written, not read
+	} {
+		s := &fuseFS{sticky: true, maker: tc.maker, faults: tc.faults}
+		unmount := s.mount(t, inside())
+		got := w.do(t, "mkdir", filepath.Join(inside(), "a", "b"))
+		_, below, _ := s.content("b")
+		unmount()
+		require.Contains(t, got, tc.want)
+		require.Equal(t, tc.want == "ok", below)
 	}
 }
 
@@ -241,12 +342,12 @@ func TestKilledWriter(t *testing.T) {
 		runInside(t, mountNamespace, systemDir(t))
 		return
 	}
-	path, w := filepath.Join(inside(), "key"), startWriter(t)
+	path, w := filepath.Join(inside(), "key"), startWriter(t, nil)
 	defer w.stop(t)
 	for _, killed := range []bool{true, false} {
 		s := &fuseFS{held: fuseFsync, announced: make(chan struct{}), release: make(chan struct{})}
 		unmount := s.mount(t, inside())
-		slow := startWriter(t)
+		slow := startWriter(t, nil)
 		slow.begin(t, "create", path)
 		<-s.announced // it has written its temporary file
 		require.True(t, s.temporary())

@@ -19,6 +19,7 @@ const (
 	fuseGetattr    = 3
 	fuseSetattr    = 4
 	fuseMknod      = 8
+	fuseMkdir      = 9
 	fuseUnlink     = 10
 	fuseRename     = 12
 	fuseLink       = 13
@@ -33,6 +34,7 @@ const (
 	fuseReaddir    = 28
 	fuseReleasedir = 29
 	fuseFsyncdir   = 30
+	fuseSetlk      = 32
 	fuseInterrupt  = 36
 	fuseForgetMany = 42
 	fuseRename2    = 45
@@ -40,6 +42,8 @@ const (
 	fuseInHeader  = 40
 	fuseOutHeader = 16
 	fuseMaxWrite  = 128 << 10
+
+	fuseFlockLocks = 1 << 10 // a flag of INIT: it has locks of its own
 )
 
 // fault is how the file system fails at one kind of request.
@@ -57,6 +61,9 @@ type fuseFS struct {
 	ended  chan struct{}
 	faults map[uint32]fault // not changed while it is mounted
 	modes  uint32           // of all files if not 0, whatever is asked for
+	maker  uint32           // owns the directories that are made
+	sticky bool             // it is like /tmp
+	user   int              // has mounted it
 
 	// The first request of the kind held is announced and then waits for release.
 	held      uint32
@@ -71,7 +78,10 @@ type fuseFS struct {
 
 type fuseNode struct {
 	mode    uint32
+	uid     uint32
 	links   uint32
+	ino     uint64 // if not its number
+	changed uint64 // in seconds since 1970
 	content []byte
 }
 
@@ -85,8 +95,11 @@ func (s *fuseFS) mount(t testing.TB, dir string) (unmount func()) {
 	}
 	s.ended = make(chan struct{})
 	s.nodes = map[uint64]*fuseNode{1: {mode: syscall.S_IFDIR | 0o700, links: 2}}
+	if s.sticky {
+		s.nodes[1].mode = syscall.S_IFDIR | syscall.S_ISVTX | 0o777
+	}
 	s.names = make(map[string]uint64)
-	options := fmt.Sprintf("fd=%d,rootmode=40700,user_id=0,group_id=0", s.dev)
+	options := fmt.Sprintf("fd=%d,rootmode=40700,user_id=%d,group_id=0,allow_other", s.dev, s.user)
 	if err := syscall.Mount("test", dir, "fuse", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
 		t.Skipf("needs FUSE: %v", err)
 	}
@@ -152,6 +165,9 @@ func (s *fuseFS) answer(opcode uint32, id uint64, in []byte) ([]byte, syscall.Er
 		e.PutUint32(out[0:], 7)
 		e.PutUint32(out[4:], 31)
 		e.PutUint32(out[20:], fuseMaxWrite)
+		if _, locks := s.faults[fuseSetlk]; locks {
+			e.PutUint32(out[12:], fuseFlockLocks)
+		}
 		return out, 0
 	case fuseLookup:
 		found, ok := s.names[fuseName(in)]
@@ -172,6 +188,11 @@ func (s *fuseFS) answer(opcode uint32, id uint64, in []byte) ([]byte, syscall.Er
 		next := uint64(len(s.nodes) + 1)
 		s.nodes[next] = &fuseNode{mode: e.Uint32(in), links: 1}
 		s.names[fuseName(in[16:])] = next
+		return s.entry(next), 0
+	case fuseMkdir:
+		next := uint64(len(s.nodes) + 1)
+		s.nodes[next] = &fuseNode{mode: syscall.S_IFDIR | e.Uint32(in)&0o7777, uid: s.maker, links: 2}
+		s.names[fuseName(in[8:])] = next
 		return s.entry(next), 0
 	case fuseUnlink:
 		s.drop(fuseName(in))
@@ -236,10 +257,12 @@ func (s *fuseFS) attributes(id uint64) []byte {
 	if s.modes != 0 && mode&syscall.S_IFMT == syscall.S_IFREG {
 		mode = syscall.S_IFREG | s.modes
 	}
-	e.PutUint64(out[0:], id)
+	e.PutUint64(out[0:], max(id, node.ino))
 	e.PutUint64(out[8:], uint64(len(node.content)))
+	e.PutUint64(out[40:], node.changed)
 	e.PutUint32(out[60:], mode)
 	e.PutUint32(out[64:], node.links)
+	e.PutUint32(out[68:], node.uid)
 	return out
 }
 
@@ -288,6 +311,13 @@ func (s *fuseFS) put(name, content string) {
 	next := uint64(len(s.nodes) + 1)
 	s.nodes[next] = &fuseNode{mode: syscall.S_IFREG | 0o600, links: 1, content: []byte(content)}
 	s.names[name] = next
+}
+
+// change changes a file behind the kernel's back.
+func (s *fuseFS) change(name string, how func(*fuseNode)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	how(s.nodes[s.names[name]])
 }
 
 // temporary reports whether there is a temporary file with some content.

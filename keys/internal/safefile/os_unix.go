@@ -18,24 +18,18 @@ const (
 
 func supported() error { return nil }
 
+// status returns what the system says of a file that package os has looked at.
+func status(fi fs.FileInfo) *syscall.Stat_t { return fi.Sys().(*syscall.Stat_t) }
+
 // owner returns the IDs of a file's owner and group.
-func owner(fi fs.FileInfo) (uid, gid uint32, err error) {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, 0, fmt.Errorf("%s: unknown owner: %w", fi.Name(), errors.ErrUnsupported)
-	}
-	return st.Uid, st.Gid, nil
-}
+func owner(fi fs.FileInfo) (uid, gid uint32) { return status(fi).Uid, status(fi).Gid }
+
+// device returns the number of a file's file system.
+func device(fi fs.FileInfo) uint64 { return uint64(status(fi).Dev) }
 
 // changeTime returns the time at which content or mode last changed. Unlike the time
 // of modification it cannot be set back.
-func changeTime(fi fs.FileInfo) time.Time {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fi.ModTime()
-	}
-	return time.Unix(ctim(st).Unix())
-}
+func changeTime(fi fs.FileInfo) time.Time { return time.Unix(ctim(status(fi)).Unix()) }
 
 // tryLock takes an exclusive flock(2) without blocking. It returns false if another
 // open file holds it.
@@ -58,6 +52,12 @@ func tryLock(f *os.File) (bool, error) {
 	default:
 		return false, fmt.Errorf("locking %s: %w", f.Name(), lockErr)
 	}
+}
+
+// IsExhausted reports whether this process or the system has no descriptors or memory
+// left, which says nothing about a file.
+func IsExhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
 // cannot reports whether a file system or a sandbox refuses an operation because it

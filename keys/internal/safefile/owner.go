@@ -20,15 +20,19 @@ import (
 // checkOwner checks that root or this user owns a directory or link, or a user whom
 // this user namespace does not know.
 func checkOwner(path string, fi fs.FileInfo) error {
-	uid, _, err := owner(fi)
+	uid, _ := owner(fi)
+	if uid == 0 {
+		return nil
+	}
+	unknown, err := unmapped("uid", uid)
 	if err != nil {
 		return err
 	}
 	ours := int(uid) == os.Geteuid()
 	switch {
-	case uid == 0 || ours && !unmapped("uid", uid):
+	case ours && !unknown:
 		return nil
-	case !unmapped("uid", uid):
+	case !unknown:
 		return strangers(path, uid)
 	}
 	parent := filepath.Dir(path)
@@ -36,41 +40,55 @@ func checkOwner(path string, fi fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	if path == parent || above.Mode()&Unforgeable == 0 || ours && ownsDir(path, fi) {
-		return nil
+	if path != parent && above.Mode()&Unforgeable != 0 {
+		if ours, err = ownsDir(path, fi); err != nil {
+			return err
+		}
+		if !ours {
+			return &InsecureError{path, fmt.Sprintf("owner is unknown in this user namespace (shown as user %d), and others can create entries in %s; "+
+				"use a path whose directories belong to user %d", uid, parent, os.Geteuid())}
+		}
 	}
-	return &InsecureError{path, fmt.Sprintf("owner is unknown in this user namespace (shown as user %d), and others can create entries in %s; "+
-		"use a path whose directories belong to user %d", uid, parent, os.Geteuid())}
+	return nil
 }
 
-// ownsDir reports whether a directory that looks like this user's is.
-func ownsDir(path string, fi fs.FileInfo) bool {
-	if !fi.IsDir() {
-		return false
-	}
+// ownsDir reports whether a directory that may look like this user's is. A link is not.
+func ownsDir(path string, fi fs.FileInfo) (bool, error) {
 	d, err := os.OpenFile(path, os.O_RDONLY|noFollow|nonBlock, 0)
 	if err != nil {
-		return false
+		if IsExhausted(err) {
+			return false, err
+		}
+		return false, nil
 	}
 	defer d.Close()
 	now, err := d.Stat()
-	return err == nil && os.SameFile(fi, now) && isOwner(d)
+	return err == nil && os.SameFile(fi, now) && isOwner(d), nil
 }
 
 // checkFileOwner checks that root or this user owns an open file.
 func checkFileOwner(f *os.File, path string, fi fs.FileInfo) error {
-	uid, _, err := owner(fi)
+	uid, _ := owner(fi)
+	if uid == 0 {
+		return nil
+	}
+	shown, err := overflow("uid", uid)
 	if err != nil {
 		return err
 	}
-	switch {
-	case uid != 0 && int(uid) != os.Geteuid() && !unmapped("uid", uid):
-		return strangers(path, uid)
-	case uid == 0 || int(uid) == os.Geteuid() && (!overflow("uid", uid) || isOwner(f)):
+	ours := int(uid) == os.Geteuid()
+	if ours && (!shown || isOwner(f)) {
 		return nil
-	default:
+	}
+	unknown, err := unmapped("uid", uid)
+	switch {
+	case err != nil:
+		return err
+	case ours || unknown:
 		return &InsecureError{path, fmt.Sprintf("owner is unknown in this user namespace (shown as user %d); "+
 			"use a copy that belongs to user %d, in a directory of that user", uid, os.Geteuid())}
+	default:
+		return strangers(path, uid)
 	}
 }
 

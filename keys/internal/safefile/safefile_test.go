@@ -5,6 +5,7 @@ package safefile_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,36 +43,6 @@ func giveAway(t *testing.T, path string) {
 	require.NoError(t, os.Lchown(path, 54321, 54321))
 }
 
-func TestReadModes(t *testing.T) {
-	for _, tc := range []struct {
-		mode, forbidden fs.FileMode
-		ok              bool
-	}{
-		{0o600, safefile.Private, true},
-		{0o400, safefile.Private, true},
-		{0o640, safefile.Private, false},
-		{0o620, safefile.Private, false},
-		{0o610, safefile.Private, false},
-		{0o604, safefile.Private, false},
-		{0o602, safefile.Private, false},
-		{0o601, safefile.Private, false},
-		{0o644, safefile.Unforgeable, true},
-		{0o664, safefile.Unforgeable, false},
-		{0o646, safefile.Unforgeable, false},
-	} {
-		path := filepath.Join(folder(t), "file")
-		put(t, path, tc.mode)
-		data, _, err := safefile.Read(path, 100, tc.forbidden)
-		if tc.ok {
-			require.NoError(t, err, "%o", tc.mode)
-			require.Equal(t, "content", string(data))
-			continue
-		}
-		requireInsecure(t, err, path)
-		require.Nil(t, data)
-	}
-}
-
 func requireInsecure(t *testing.T, err error, path string) {
 	t.Helper()
 	require.ErrorIs(t, err, safefile.ErrInsecure)
@@ -79,35 +50,6 @@ func requireInsecure(t *testing.T, err error, path string) {
 	require.ErrorAs(t, err, &detail)
 	require.Equal(t, path, detail.Path)
 	require.NotEmpty(t, detail.Reason)
-}
-
-func TestReadRefusesWhatIsNoFile(t *testing.T) {
-	dir := folder(t)
-	_, _, err := safefile.Read(filepath.Join(dir, "none"), 100, safefile.Private)
-	require.ErrorIs(t, err, fs.ErrNotExist)
-
-	_, _, err = safefile.Read(dir, 100, safefile.Private)
-	requireInsecure(t, err, dir)
-
-	// Nothing writes to this FIFO: opening it the usual way blocks forever.
-	fifo := filepath.Join(dir, "fifo")
-	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
-	_, _, err = safefile.Read(fifo, 100, safefile.Private)
-	requireInsecure(t, err, fifo)
-
-	file := filepath.Join(dir, "file")
-	put(t, file, 0o600)
-	_, _, err = safefile.Read(filepath.Join(file, "below"), 100, safefile.Private)
-	require.Error(t, err)
-}
-
-func TestReadLimit(t *testing.T) {
-	path := filepath.Join(folder(t), "file")
-	put(t, path, 0o600)
-	_, _, err := safefile.Read(path, 7, safefile.Private)
-	require.NoError(t, err)
-	_, _, err = safefile.Read(path, 6, safefile.Private)
-	require.ErrorIs(t, err, safefile.ErrTooLarge)
 }
 
 func TestDirectoriesOnTheWay(t *testing.T) {
@@ -121,16 +63,36 @@ func TestDirectoriesOnTheWay(t *testing.T) {
 		return err
 	}
 	require.NoError(t, read())
-	for _, mode := range []fs.FileMode{0o775, 0o757} {
+	// A sticky bit, as that of /tmp, does not keep others from putting a file there that
+	// this user has made elsewhere.
+	for _, mode := range []fs.FileMode{0o775, 0o757, 0o777 | fs.ModeSticky, 0o770 | fs.ModeSticky} {
 		require.NoError(t, os.Chmod(sub, mode))
 		requireInsecure(t, read(), sub)
 		requireInsecure(t, safefile.Write(path, nil, 0o600, true), sub)
+		requireInsecure(t, safefile.Write(path+".new", nil, 0o600, false), sub)
 		requireInsecure(t, safefile.Remove(path), sub)
 		_, err := safefile.Lock(context.Background(), path+".lock")
 		requireInsecure(t, err, sub)
+		_, _, err = safefile.Read(path+".none", 100, safefile.Private)
+		requireInsecure(t, err, sub)
+		entries, err := os.ReadDir(sub)
+		require.NoError(t, err)
+		require.Len(t, entries, 1)
 	}
-	require.NoError(t, os.Chmod(sub, 0o777|fs.ModeSticky)) // like /tmp
-	require.NoError(t, read())
+	require.NoError(t, os.Chmod(sub, 0o777|fs.ModeSticky))
+	deep := filepath.Join(sub, "a", "b")
+	require.NoError(t, safefile.MkdirPrivate(deep))
+	require.NoError(t, safefile.Write(filepath.Join(deep, "file"), []byte("content"), 0o600, false))
+	_, _, err := safefile.Read(filepath.Join(deep, "file"), 100, safefile.Private)
+	require.NoError(t, err)
+	requireInsecure(t, safefile.MkdirPrivate(sub), sub)
+	require.ErrorContains(t, read(), "every user can put files there: its mode is 1777")
+
+	// Kubernetes makes such directories for its volumes, which have links in them.
+	require.NoError(t, os.Symlink("a/b", filepath.Join(sub, "..data")))
+	require.NoError(t, os.Symlink("..data/file", filepath.Join(sub, "key")))
+	_, _, err = safefile.Read(filepath.Join(sub, "key"), 100, safefile.Private)
+	require.NoError(t, err)
 
 	require.NoError(t, os.Chmod(sub, 0o755))
 	giveAway(t, sub)
@@ -166,6 +128,18 @@ func TestLinks(t *testing.T) {
 	_, _, err := safefile.Read(filepath.Join(link, "file"), 100, safefile.Private)
 	requireInsecure(t, err, open)
 	require.NoError(t, os.Remove(link))
+
+	// As many links as Linux follows, and one more.
+	next := "real"
+	for i := range 41 {
+		name := fmt.Sprint("link", i)
+		require.NoError(t, os.Symlink(next, filepath.Join(dir, name)))
+		next = name
+	}
+	_, _, err = safefile.Read(filepath.Join(dir, "link39", "file"), 100, safefile.Private)
+	require.NoError(t, err)
+	_, _, err = safefile.Read(filepath.Join(dir, "link40", "file"), 100, safefile.Private)
+	require.ErrorContains(t, err, "symbolic links")
 
 	// A link in a circle ends in an error.
 	require.NoError(t, os.Symlink("link", link))
@@ -206,23 +180,44 @@ func TestWrite(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 0o600, fi.Mode().Perm())
 
-	// A link in the file's place is replaced, and what it points to stays.
-	other, link := filepath.Join(dir, "other"), filepath.Join(dir, "link")
-	put(t, other, 0o600)
-	require.NoError(t, os.Symlink(other, link))
+	// What a link leads to is replaced, and the link stays. It counts as existing.
+	far, link := filepath.Join(dir, "far"), filepath.Join(dir, "link")
+	require.NoError(t, os.Mkdir(far, 0o700))
+	other := filepath.Join(far, "other")
+	require.NoError(t, os.Symlink("far/other", link))
 	require.ErrorIs(t, safefile.Write(link, []byte("four"), 0o600, false), fs.ErrExist)
-	require.NoError(t, safefile.Write(link, []byte("four"), 0o600, true))
-	requireContent(t, other, "content")
-	requireContent(t, link, "four")
+	require.NoFileExists(t, other)
+	for _, content := range []string{"four", "five"} {
+		require.NoError(t, safefile.Write(link, []byte(content), 0o600, true))
+		requireContent(t, other, content)
+	}
+	require.ErrorIs(t, safefile.Write(link, []byte("six"), 0o600, false), fs.ErrExist)
+	target, err := os.Readlink(link)
+	require.NoError(t, err)
+	require.Equal(t, "far/other", target)
 
 	// No attempt leaves anything behind.
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	require.Len(t, entries, 3)
+	for _, d := range []struct {
+		path    string
+		entries int
+	}{{dir, 3}, {far, 1}} {
+		entries, err := os.ReadDir(d.path)
+		require.NoError(t, err)
+		require.Len(t, entries, d.entries)
+	}
 
 	require.ErrorIs(t, safefile.Write(filepath.Join(dir, "none", "file"), nil, 0o600, true), fs.ErrNotExist)
 	require.NoError(t, safefile.Remove(path))
 	require.ErrorIs(t, safefile.Remove(path), fs.ErrNotExist)
+
+	// A link is removed, a directory is not, nor replaced.
+	require.NoError(t, safefile.Remove(link))
+	requireContent(t, other, "five")
+	require.NoError(t, os.Mkdir(link, 0o700))
+	require.ErrorIs(t, safefile.Remove(link), syscall.EISDIR)
+	require.ErrorIs(t, safefile.Write(link, nil, 0o600, false), fs.ErrExist)
+	require.Error(t, safefile.Write(link, nil, 0o600, true))
+	require.DirExists(t, link)
 }
 
 func requireContent(t *testing.T, path, want string) {
@@ -244,6 +239,15 @@ func TestMkdirPrivate(t *testing.T) {
 	require.NoError(t, safefile.MkdirPrivate(deep))
 	require.NoError(t, os.Chmod(deep, 0o750))
 	requireInsecure(t, safefile.MkdirPrivate(deep), deep)
+
+	// What is not a directory is not private, and nothing is made below.
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	put(t, file, 0o600)
+	require.ErrorContains(t, safefile.MkdirPrivate(file), "not a directory")
+	require.ErrorIs(t, safefile.MkdirPrivate(filepath.Join(file, "below")), syscall.ENOTDIR)
+	require.NoError(t, os.Symlink("none", link))
+	require.ErrorIs(t, safefile.MkdirPrivate(link), fs.ErrNotExist)
+	require.ErrorIs(t, safefile.MkdirPrivate(filepath.Join(link, "below")), fs.ErrNotExist)
 }
 
 func TestLock(t *testing.T) {
@@ -303,9 +307,11 @@ func TestStamp(t *testing.T) {
 	require.False(t, none.Changed(path), "there was none and there is none")
 	put(t, path, 0o600)
 	require.True(t, none.Changed(path))
+	require.True(t, none.Changed(filepath.Join(path, "below")), "it cannot be looked at")
 
 	_, fresh, err := safefile.Read(path, 100, safefile.Private)
 	require.NoError(t, err)
+	require.False(t, fresh.IsZero())
 	require.True(t, fresh.Changed(path), "too fresh to tell")
 
 	old := safefile.Settled(fresh)
@@ -345,7 +351,8 @@ func TestSweep(t *testing.T) {
 	put(t, filepath.Join(dir, ".tmp-other"), 0o600)
 	require.NoError(t, os.Mkdir(prefix+"dir", 0o700))
 	require.NoError(t, os.Symlink(path, prefix+"link"))
-	kept := []string{prefix + "alive", prefix + "dir", prefix + "link", filepath.Join(dir, ".tmp-other"), path}
+	require.NoError(t, syscall.Mkfifo(prefix+"fifo", 0o600))
+	kept := []string{prefix + "alive", prefix + "dir", prefix + "link", prefix + "fifo", filepath.Join(dir, ".tmp-other"), path}
 
 	require.NoError(t, safefile.Write(path, []byte("one"), 0o600, true))
 	require.ElementsMatch(t, kept, there())
@@ -356,7 +363,13 @@ func TestSweep(t *testing.T) {
 	// Deleting a secret deletes its copies.
 	put(t, prefix+"dead", 0o600)
 	require.NoError(t, safefile.Remove(path))
-	require.ElementsMatch(t, kept[1:4], there())
+	require.ElementsMatch(t, kept[1:5], there())
+
+	// Another user's file is left alone.
+	put(t, prefix+"theirs", 0o600)
+	giveAway(t, prefix+"theirs")
+	require.NoError(t, safefile.Write(path, []byte("three"), 0o600, true))
+	require.FileExists(t, prefix+"theirs")
 }
 
 // TestWritersAtTheSameTime has writers take one another's new temporary files for those

@@ -16,7 +16,7 @@ const settling = 2 * time.Second
 // no file.
 type Stamp struct {
 	fi      fs.FileInfo
-	settled bool
+	settled bool // false in the zero Stamp
 }
 
 // Changed reports whether the file at path was replaced or changed since. It costs one
@@ -27,7 +27,7 @@ func (s Stamp) Changed(path string) bool {
 	if err != nil {
 		return s.fi != nil || !errors.Is(err, fs.ErrNotExist)
 	}
-	return s.fi == nil || !s.settled || !os.SameFile(s.fi, now) || s.fi.Size() != now.Size() ||
+	return !s.settled || !os.SameFile(s.fi, now) || s.fi.Size() != now.Size() ||
 		s.fi.Mode() != now.Mode() || !changeTime(s.fi).Equal(changeTime(now))
 }
 

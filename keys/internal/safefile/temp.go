@@ -75,7 +75,7 @@ func sweepOne(path string) {
 	if err != nil || !fi.Mode().IsRegular() {
 		return
 	}
-	if uid, _, err := owner(fi); err != nil || int(uid) != os.Geteuid() {
+	if uid, _ := owner(fi); int(uid) != os.Geteuid() {
 		return
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|noFollow|nonBlock, 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +37,7 @@ var machine = []entry{
 	{path: "home/me/open", uid: service, gid: service, mode: 0o640},
 	{path: "link", link: "home"},
 	{path: "roots", mode: 0o644},
+	{path: "for-me", gid: service, mode: 0o440},
 	{path: "aliens", uid: alien, gid: alien, mode: 0o644},
 	{path: "open/", mode: 0o777},
 	{path: "open/me/", uid: service, gid: service, mode: 0o700},
@@ -94,7 +96,15 @@ func TestUserNamespaces(t *testing.T) {
 		if fault == "home/me/open" {
 			forbidden = private
 		}
-		requireInsecure(t, read(path, forbidden), filepath.Join(inside(), fault))
+		err := read(path, forbidden)
+		requireInsecure(t, err, filepath.Join(inside(), fault))
+		if fault == "aliens" || fault == "tmp/aliens" {
+			if uid, ownErr := ownerOf("/"); assert.NoError(t, ownErr) && uid != 0 {
+				assert.ErrorContains(t, err, "unknown in this user namespace")
+			} else {
+				assert.ErrorContains(t, err, "owner is user 34567")
+			}
+		}
 	}
 	// A namespace that does not know everyone cannot tell another user's directory from
 	// root's. Elsewhere 65534 is a user as others are.
@@ -133,6 +143,78 @@ func ownerOf(path string) (uint32, error) {
 	return st.Uid, err
 }
 
+// TestExhaustedInUserNamespaces: a process without descriptors, which cannot read which
+// users its namespace knows, does not report an insecure file.
+func TestExhaustedInUserNamespaces(t *testing.T) {
+	if inside() == "" {
+		needRoot(t)
+		dir := systemDir(t)
+		for _, e := range machine {
+			e.make(t, dir)
+		}
+		for _, attr := range []*syscall.SysProcAttr{
+			mapped(0, service, 1, 0), mapped(1000, service, 1, 1000), mapped(65534, service, 1, 65534), as(service, service),
+		} {
+			runInside(t, attr, dir)
+		}
+		return
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it closes lost descriptors
+	var old syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old))
+	needed := make(map[string]int)
+	for _, name := range []string{"home/me/key", "tmp/me/key", "for-me"} {
+		if name == "for-me" && os.Geteuid() != service {
+			continue // root is not known here
+		}
+		path := filepath.Join(inside(), name)
+		probe, err := os.Open("/")
+		require.NoError(t, err)
+		few := syscall.Rlimit{Cur: uint64(probe.Fd()), Max: old.Max}
+		require.NoError(t, probe.Close())
+		failed := 0
+		for ; ; failed++ { // with 0, 1, 2 … descriptors left
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few))
+			_, _, err := safefile.Read(path, 100, safefile.Private)
+			if err == nil { // and again: none is lost
+				_, _, err = safefile.Read(path, 100, safefile.Private)
+			}
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old))
+			if err == nil {
+				break
+			}
+			require.Less(t, failed, 20, "descriptors are lost")
+			require.True(t, safefile.IsExhausted(err), "%v", err)
+			require.NotErrorIs(t, err, safefile.ErrInsecure)
+			few.Cur++
+		}
+		require.NotZero(t, failed)
+		needed[name] = failed
+	}
+	if os.Geteuid() == service {
+		require.Equal(t, needed["home/me/key"], needed["for-me"], "a file, and a look at its user or group")
+	}
+}
+
+// FuzzMapsAll has tables that no kernel writes.
+func FuzzMapsAll(f *testing.F) {
+	for table, all := range map[string]bool{
+		"         0          0 4294967295\n":                                   true,
+		"         0       1000          1\n":                                   false,
+		"         0       1000          1\n         1     100000      65536\n": false,
+		"0 0 65534\n65534 65534 4294901761\n":                                  true,
+		"0 0 65534\n65535 65535 4294901760\n":                                  false,
+		"0 0\n":                                                                true, "0 0 x\n": true, "0 0 1 1\n": true, // not understood
+	} {
+		require.Equal(f, all, safefile.MapsAll(table), "%q", table)
+		f.Add(table)
+	}
+	f.Fuzz(func(t *testing.T, table string) {
+		// A further range adds users.
+		require.True(t, safefile.MapsAll(table+"\n0 0 4294967295\n"))
+	})
+}
+
 // TestUnmappedProcess is a process whom its own user namespace does not know, so that
 // every file looks like its own.
 func TestUnmappedProcess(t *testing.T) {
@@ -165,6 +247,8 @@ func TestNobodyInAContainer(t *testing.T) {
 			{path: "app/own", uid: first + nobody, gid: first + nobody, mode: 0o644},
 			{path: "app/foreign", uid: alien, gid: alien, mode: 0o644},
 			{path: "app/key", uid: first, gid: first + nobody, mode: 0o440},
+			{path: "app/user/", uid: first + 5, gid: first + 5, mode: 0o755},
+			{path: "app/user/own", uid: first + nobody, gid: first + nobody, mode: 0o644},
 		} {
 			e.make(t, dir)
 		}
@@ -178,10 +262,34 @@ func TestNobodyInAContainer(t *testing.T) {
 	_, _, err = safefile.Read(path, 100, safefile.Unforgeable)
 	requireInsecure(t, err, path)
 
+	// A user of the container is known, and not this one.
+	_, _, err = safefile.Read(filepath.Join(dir, "user", "own"), 100, safefile.Unforgeable)
+	requireInsecure(t, err, filepath.Join(dir, "user"))
+
 	// Group 65534 is this process's, and every group outside.
 	path = filepath.Join(dir, "key")
 	_, _, err = safefile.Read(path, 100, safefile.Private)
 	requireInsecure(t, err, path)
 	_, _, err = safefile.Read(path, 100, safefile.Private, safefile.GroupMayRead(nobody))
 	require.NoError(t, err)
+}
+
+// TestWithoutProc: where the table of users cannot be read, 65534 is a user like any other.
+func TestWithoutProc(t *testing.T) {
+	if inside() == "" {
+		needRoot(t)
+		dir := systemDir(t)
+		for _, e := range machine {
+			e.make(t, dir)
+		}
+		entry{path: "root/", mode: 0o700}.make(t, dir)
+		entry{path: "root/key", mode: 0o600}.make(t, dir)
+		runInside(t, mountNamespace, dir)
+		return
+	}
+	require.NoError(t, syscall.Mount("test", "/proc", "tmpfs", 0, ""))
+	_, _, err := safefile.Read(filepath.Join(inside(), "root", "key"), 100, safefile.Private)
+	require.NoError(t, err)
+	_, _, err = safefile.Read(filepath.Join(inside(), "nobodys", "me", "key"), 100, safefile.Private)
+	requireInsecure(t, err, filepath.Join(inside(), "nobodys"))
 }

@@ -12,9 +12,18 @@ import (
 // maxLinks is the most symbolic links on one path, as in Linux (path_resolution(7)).
 const maxLinks = 40
 
-// walk checks every element of path and returns it without symbolic links. The last
-// element need not exist; every directory before it must.
-func walk(path string) (string, error) {
+// Resolve checks every element of path and returns it absolute and without symbolic
+// links. The last element need not exist; every directory before it must.
+func Resolve(path string) (string, error) {
+	if err := supported(); err != nil {
+		return "", err
+	}
+	return walk(path, true)
+}
+
+// walk is Resolve. If the last element is a symbolic link, it is followed only with
+// follow; without, it counts as a file.
+func walk(path string, follow bool) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
@@ -23,7 +32,11 @@ func walk(path string) (string, error) {
 	// checked.
 	const root = string(filepath.Separator)
 	done, todo := root, strings.Split(strings.TrimPrefix(abs, root), root)
-	if err := checkStep(root); err != nil {
+	fi, err := os.Lstat(root)
+	if err != nil {
+		return "", err
+	}
+	if err := checkDir(root, fi); err != nil {
 		return "", err
 	}
 	for links := 0; len(todo) > 0; {
@@ -39,13 +52,13 @@ func walk(path string) (string, error) {
 		next := filepath.Join(done, name)
 		fi, err := os.Lstat(next)
 		if errors.Is(err, fs.ErrNotExist) && len(todo) == 0 {
-			return next, nil
+			return next, checkHolder(done)
 		}
 		if err != nil {
 			return "", err
 		}
 		switch {
-		case fi.Mode()&fs.ModeSymlink != 0:
+		case fi.Mode()&fs.ModeSymlink != 0 && (follow || len(todo) > 0):
 			if err := checkOwner(next, fi); err != nil {
 				return "", err
 			}
@@ -69,36 +82,53 @@ func walk(path string) (string, error) {
 			done = next
 		case len(todo) > 0:
 			return "", &fs.PathError{Op: "open", Path: next, Err: errors.New("not a directory")}
-		default:
-			done = next // the file itself, which is checked once it is open
+		default: // the file itself, which is checked once it is open
+			return next, checkHolder(done)
 		}
 	}
 	return done, nil
 }
 
-// checkStep checks one directory by name.
-func checkStep(path string) error {
-	fi, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	return checkDir(path, fi)
-}
-
-// checkDir checks that only root and this user can change the entries of a
-// directory. In a sticky directory others can add entries but not replace those of
+// checkDir checks that only root and this user can change the entries of a directory
+// on the way. In a sticky directory others can add entries but not replace those of
 // root and this user, and the owner of every element below is checked.
 func checkDir(path string, fi fs.FileInfo) error {
 	if err := checkOwner(path, fi); err != nil {
 		return err
 	}
+	if err := checkMount(path, device(fi)); err != nil {
+		return err
+	}
 	if fi.Mode()&fs.ModeSticky != 0 {
 		return nil
 	}
-	o := &object{path, fi, func() ([]byte, error) { return pathACL(path) }}
-	g, err := o.open(2, none)
-	if g == nil || err != nil {
+	g, err := writer(path, fi)
+	if g == nil {
 		return err
 	}
 	return &InsecureError{path, fmt.Sprintf("%s can %s: its mode is %04o; %s", g.who(), g.can(true), fi.Mode().Perm(), dirAdvice(*g))}
+}
+
+// checkHolder checks the directory that contains the file, which checkDir has checked as
+// one on the way. Here a sticky bit is not enough. The owner of a file is the user who
+// created it, not the one who put it there: others can move a file of this user or of
+// root out of a directory of theirs, or make a hard link to it if the system lets them
+// (fs.protected_hardlinks). They cannot do that with directories.
+func checkHolder(dir string) error {
+	fi, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	g, err := writer(dir, fi)
+	if g == nil {
+		return err
+	}
+	return &InsecureError{dir, fmt.Sprintf("%s can put files there: its mode is %04o; use a directory below it that belongs to user %d",
+		g.who(), fi.Mode().Perm()|0o1000, os.Geteuid())}
+}
+
+// writer returns a grant to others to create entries in a directory, or nil.
+func writer(path string, fi fs.FileInfo) (*grant, error) {
+	o := &object{path, fi, func() ([]byte, error) { return pathACL(path) }}
+	return o.open(2, none)
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // ErrNotDurable is returned if the change is made, and others see it, but the
@@ -14,9 +15,13 @@ import (
 var ErrNotDurable = errors.New("the change is made but may not survive a crash of the system")
 
 // Write writes a file atomically: readers see the old content or the new, even after
-// a crash. Without replace it fails with [fs.ErrExist] if path exists. The directory
-// must exist and be safe. A symbolic link at path is replaced, not followed. data is
-// not kept.
+// a crash. With replace a symbolic link at path is followed. Without, Write fails with
+// [fs.ErrExist] if path exists, also as a link. The directory must exist and be safe.
+// data is not kept.
+//
+// A new file has mode 0600. One that replaces another can be read by the same group and
+// by others, if widest allows that and as far as the system lets this process give files
+// to that group. It has no access control list.
 //
 // After an error the old file is unchanged, except after [ErrNotDurable]. It fails with
 // [errors.ErrUnsupported] without replace where the file system can create no file
@@ -24,29 +29,19 @@ var ErrNotDurable = errors.New("the change is made but may not survive a crash o
 // modes.
 //
 // Write removes temporary files of earlier calls for the same path that were killed.
-func Write(path string, data []byte, perm fs.FileMode, replace bool) error {
-	if err := supported(); err != nil {
-		return err
-	}
-	dir, err := walk(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	target := filepath.Join(dir, filepath.Base(path))
-	// Opened first: once the file is there, opening could only fail too late.
-	d, err := os.Open(dir)
+func Write(path string, data []byte, widest fs.FileMode, replace bool) error {
+	d, target, err := begin(path, replace)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	sweep(d, target)
-
 	temp, err := createTemp(target)
 	if err != nil {
 		return err
 	}
 	defer temp.Close() // it holds the lock that says that this process lives
-	err = fill(temp.Name(), data, perm)
+	perm, gid := readers(target, widest)
+	err = fill(temp.Name(), data, perm, gid)
 	if err == nil {
 		err = commit(temp, target, replace)
 	}
@@ -57,14 +52,51 @@ func Write(path string, data []byte, perm fs.FileMode, replace bool) error {
 	return durable(d, target)
 }
 
+// begin is the common beginning of changes: it checks the path, opens the directory and
+// removes the temporary files of writers that were killed. target is the path without
+// symbolic links, but the last one if follow is not set.
+func begin(path string, follow bool) (d *os.File, target string, err error) {
+	if err := supported(); err != nil {
+		return nil, "", err
+	}
+	if target, err = walk(path, follow); err != nil {
+		return nil, "", err
+	}
+	// Opened before anything is changed: afterwards it could only fail too late.
+	if d, err = os.Open(filepath.Dir(target)); err != nil {
+		return nil, "", err
+	}
+	sweep(d, target)
+	return d, target, nil
+}
+
+// readers returns the mode of a file that replaces target, and its group, or -1 for any
+// if there is no target.
+func readers(target string, widest fs.FileMode) (perm fs.FileMode, gid int) {
+	fi, err := os.Lstat(target)
+	if err != nil {
+		return 0o600, -1
+	}
+	perm = 0o600 | fi.Mode()&widest&0o044
+	// With a list the bits of the group are the list's mask.
+	if acl, err := pathACL(target); err != nil || len(acl) > 0 {
+		perm &^= 0o040
+	}
+	_, id := owner(fi)
+	return perm, int(id)
+}
+
 // fill writes the content of a temporary file. It closes the file, because some file
 // systems say only then that they could not write it.
-func fill(temp string, data []byte, perm fs.FileMode) (err error) {
+func fill(temp string, data []byte, perm fs.FileMode, gid int) (err error) {
 	f, err := os.OpenFile(temp, os.O_WRONLY|noFollow, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if f.Chown(-1, gid) != nil {
+		perm &^= 0o040 // it would be for another group
+	}
 	if err := setMode(f, perm); err != nil {
 		return err
 	}
@@ -108,9 +140,9 @@ func commit(temp *os.File, target string, replace bool) error {
 	}
 	// A file server can have done it before its answer was lost: NFS then repeats
 	// the request and reports that the name exists.
-	ours, statErr := temp.Stat()
-	now, lookErr := os.Lstat(target)
-	if statErr == nil && lookErr == nil && os.SameFile(ours, now) {
+	ours, _ := temp.Stat()
+	now, _ := os.Lstat(target)
+	if os.SameFile(ours, now) { // false if either has failed
 		_ = os.Remove(temp.Name()) // a second name, if it was linked
 		return nil
 	}
@@ -121,8 +153,8 @@ func commit(temp *os.File, target string, replace bool) error {
 // rename without replacing, and not every one has links.
 func commitNew(temp, target string) error {
 	renameErr := renameNew(temp, target)
-	if renameErr == nil || !cannot(renameErr) {
-		return renameErr
+	if !cannot(renameErr) {
+		return renameErr // nil, too
 	}
 	// Unlike rename(2), link(2) fails if the target exists.
 	err := os.Link(temp, target)
@@ -130,8 +162,6 @@ func commitNew(temp, target string) error {
 	case err == nil:
 		_ = os.Remove(temp) // if this fails, the next Write sweeps it
 		return nil
-	case errors.Is(err, fs.ErrExist):
-		return err
 	case cannot(err), errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: the file system cannot create a file without replacing another one; use a directory on another file system: %w: %w, %w",
 			target, errors.ErrUnsupported, renameErr, err)
@@ -149,25 +179,26 @@ func durable(d *os.File, target string) error {
 }
 
 // Remove deletes a file after the same walk as [Read], and the temporary files of
-// calls of [Write] for it that were killed. After an error the file is still there,
-// except after [ErrNotDurable].
+// calls of [Write] for it that were killed. A symbolic link is deleted, not what it
+// leads to. After an error the file is still there, except after [ErrNotDurable].
 func Remove(path string) error {
-	if err := supported(); err != nil {
-		return err
-	}
-	dir, err := walk(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	target := filepath.Join(dir, filepath.Base(path))
-	d, err := os.Open(dir)
+	d, target, err := begin(path, false)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	sweep(d, target)
-	if err := os.Remove(target); err != nil {
+	fi, err := os.Lstat(target)
+	if err != nil {
 		return err
+	}
+	if fi.IsDir() { // os.Remove would delete an empty one
+		return &fs.PathError{Op: "remove", Path: target, Err: syscall.EISDIR}
+	}
+	if err := os.Remove(target); err != nil {
+		// As in commit, the answer can be lost.
+		if _, lookErr := os.Lstat(target); !errors.Is(lookErr, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return durable(d, target)
 }

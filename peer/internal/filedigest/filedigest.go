@@ -64,9 +64,10 @@ func New(entries int, maxSize int64, readers int) *Cache {
 	}
 }
 
-// SHA256 returns the digest of f, which it reads from its current offset unless the
-// digest is cached, which means that the file has not been written to since. It blocks for a free slot and for as long as reading takes,
-// until ctx ends; a read that the file system itself blocks is not interrupted.
+// SHA256 returns the digest of f. If it is cached, the file has not been written to since
+// it was read; otherwise SHA256 reads it from its current offset. It blocks for a free
+// slot and for as long as reading takes, until ctx ends; a read that the file system
+// itself blocks is not interrupted.
 // Errors: ErrTooLarge, ErrModified, ctx.Err(), those of f.
 func (c *Cache) SHA256(ctx context.Context, f File) ([sha256.Size]byte, error) {
 	var zero [sha256.Size]byte

@@ -75,15 +75,15 @@ func TestDigestIsRememberedByInode(t *testing.T) {
 
 // TestFreshFileIsNotRemembered: a change within one tick of the clock does not show.
 func TestFreshFileIsNotRemembered(t *testing.T) {
-	c := filedigest.New(4, 100, 1)
-	first := open("content", 1, time.Second)
-	_, err := c.SHA256(t.Context(), first)
-	require.NoError(t, err)
-	changed := open("changed", 1, 0)
-	changed.key = first.key
-	sum, err := c.SHA256(t.Context(), changed)
-	require.NoError(t, err)
-	assert.Equal(t, sha256.Sum256([]byte("changed")), sum)
+	synctest.Test(t, func(t *testing.T) { // the time stands still
+		for age, remembered := range map[time.Duration]bool{0: false, time.Second: false, 2 * time.Second: false, 2*time.Second + 1: true} {
+			c := filedigest.New(4, 100, 1)
+			f := open("content", 1, age)
+			_, err := c.SHA256(t.Context(), f)
+			require.NoError(t, err)
+			assert.Equal(t, remembered, cached(t, c, f), "%v", age)
+		}
+	})
 }
 
 // TestUntrackedFileIsNotRemembered: a write that changes no time does not show either.
@@ -98,32 +98,71 @@ func TestUntrackedFileIsNotRemembered(t *testing.T) {
 	}
 }
 
+// cached reports whether c has the digest of f, of another content than f's.
+func cached(t *testing.T, c *filedigest.Cache, f *file) bool {
+	t.Helper()
+	probe := &file{Reader: bytes.NewReader(make([]byte, f.key.Size)), key: f.key, untracked: true}
+	_, err := c.SHA256(t.Context(), probe)
+	require.NoError(t, err)
+	return probe.ends == 0
+}
+
 func TestCacheIsBounded(t *testing.T) {
-	c := filedigest.New(2, 100, 1)
-	files := []*file{open("a", 1, old), open("b", 2, old), open("c", 3, old)}
-	for _, f := range files {
-		_, err := c.SHA256(t.Context(), f)
-		require.NoError(t, err)
-	}
-	for i := range 3 {
-		i = 2 - i // newest first, as a miss forgets another one
-		f := open(string("abc"[i]), uint64(i+1), old)
-		f.key = files[i].key
-		_, err := c.SHA256(t.Context(), f)
-		require.NoError(t, err)
-		read := f.ends > 0
-		assert.Equal(t, i == 0, read, "the oldest was forgotten; file %d", i)
+	for entries := range 4 {
+		c := filedigest.New(entries, 100, 1)
+		var files []*file
+		for ino := range uint64(8) {
+			f := open("content", ino, old)
+			files = append(files, f)
+			_, err := c.SHA256(t.Context(), f)
+			require.NoError(t, err)
+			for age := range files { // 0 is the newest
+				assert.Equal(t, age < entries, cached(t, c, files[len(files)-1-age]), "%d entries, %d files, age %d", entries, len(files), age)
+			}
+		}
 	}
 }
 
 func TestLargeFileIsNotRead(t *testing.T) {
 	c := filedigest.New(2, 3, 1)
-	f := open("long", 1, old)
-	_, err := c.SHA256(t.Context(), f)
+	_, err := c.SHA256(t.Context(), open("sml", 1, old))
+	require.NoError(t, err)
+	f := open("long", 2, old)
+	_, err = c.SHA256(t.Context(), f)
 	require.ErrorIs(t, err, filedigest.ErrTooLarge)
 	left, err := io.ReadAll(f.Reader)
 	require.NoError(t, err)
 	assert.Len(t, left, 4)
+}
+
+// TestKeyFails: at each of the times at which the Cache asks for it.
+func TestKeyFails(t *testing.T) {
+	broken := errors.New("broken")
+	for fails := range 4 {
+		f := &failing{file: open("content", 1, old), err: broken, after: fails}
+		sum, err := filedigest.New(2, 100, 1).SHA256(t.Context(), f)
+		if fails == 3 { // before it waits, before it reads, and afterwards
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, broken)
+		assert.Zero(t, sum)
+		assert.Equal(t, fails == 2, f.ends > 0, "whether it was read")
+	}
+}
+
+// failing is a file whose Key fails after so many calls.
+type failing struct {
+	*file
+	err   error
+	after int
+}
+
+func (f *failing) Key() (filedigest.Key, error) {
+	if f.after--; f.after < 0 {
+		return filedigest.Key{}, f.err
+	}
+	return f.key, nil
 }
 
 func TestFileThatChangesMeanwhile(t *testing.T) {
@@ -185,6 +224,53 @@ func TestReadersAreBounded(t *testing.T) {
 		_, err := c.SHA256(t.Context(), open("b", 2, old))
 		require.NoError(t, err, "the slot is free again")
 	})
+}
+
+// TestKnownDigestNeedsNoSlot: it is there at once, while others wait, and so is a refusal.
+func TestKnownDigestNeedsNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := filedigest.New(2, 100, 1)
+		f := open("a", 1, old)
+		_, err := c.SHA256(t.Context(), f)
+		require.NoError(t, err)
+		slow := &file{Reader: blocked{make(chan struct{})}, key: filedigest.Key{Ino: 2}}
+		done := make(chan error)
+		go func() { _, err := c.SHA256(t.Context(), slow); done <- err }()
+		synctest.Wait()
+		// synctest finds a call that blocks.
+		assert.True(t, cached(t, c, f))
+		_, err = c.SHA256(t.Context(), &file{key: filedigest.Key{Ino: 3, Size: 101}})
+		assert.ErrorIs(t, err, filedigest.ErrTooLarge)
+		close(slow.Reader.(blocked).let)
+		require.NoError(t, <-done)
+	})
+}
+
+// TestSameFileAtTheSameTime: it is read once by those that wait for one slot, and is one
+// entry if two have read it.
+func TestSameFileAtTheSameTime(t *testing.T) {
+	for _, readers := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			c := filedigest.New(2, 100, readers)
+			let := make(chan struct{})
+			key := filedigest.Key{Ino: 1, Ctime: time.Now().Add(-old).UnixNano()}
+			files := []*file{{Reader: blocked{let}, key: key}, {Reader: blocked{let}, key: key}}
+			done := make(chan error)
+			for _, f := range files {
+				go func() { _, err := c.SHA256(t.Context(), f); done <- err }()
+			}
+			synctest.Wait()
+			close(let)
+			require.NoError(t, <-done)
+			require.NoError(t, <-done)
+			assert.Equal(t, readers, files[0].ends+files[1].ends)
+			other := open("b", 2, old)
+			_, err := c.SHA256(t.Context(), other)
+			require.NoError(t, err)
+			assert.True(t, cached(t, c, files[0]))
+			assert.True(t, cached(t, c, other))
+		})
+	}
 }
 
 func TestReadingObeysTheContext(t *testing.T) {

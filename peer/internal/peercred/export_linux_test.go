@@ -1,4 +1,5 @@
 package peercred
 
-// ByNumber is what Get does on kernels without SO_PEERPIDFD.
-var ByNumber = byNumber
+// WithoutPIDFD is what Get does where SO_PEERPIDFD fails: on kernels that do not have it,
+// and for processes that have exited.
+var WithoutPIDFD = withoutPIDFD

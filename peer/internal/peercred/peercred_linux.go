@@ -20,9 +20,9 @@ func get(fd int) (*Credentials, error) {
 	if err != nil {
 		return nil, failed("SO_PEERCRED", err)
 	}
-	// unix(7) calls it "no process": pid 0 with ids of -1. A pid of 0 alone is a
-	// process outside of our pid namespace.
-	if u.Pid == 0 && u.Uid == none && u.Gid == none {
+	// Ids of -1 are what the kernel answers if it has kept none (unix(7)); no process
+	// has them. A pid of 0 is a process outside of our pid namespace.
+	if u.Uid == none {
 		return nil, ErrDatagram
 	}
 	k := &Credentials{Socket: cred.UCred{PID: u.Pid, UID: u.Uid, GID: u.Gid}}
@@ -34,21 +34,27 @@ func get(fd int) (*Credentials, error) {
 	if label, err := unix.GetsockoptString(fd, unix.SOL_SOCKET, unix.SO_PEERSEC); err == nil {
 		k.Label = label
 	}
-	k.PIDFD, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
-	switch {
-	case err == nil:
-		return k, nil
-	case errors.Is(err, unix.ENOPROTOOPT):
-		return byNumber(k)
-	// Kernels before Linux 6.16 have no pidfd for a process that was reaped.
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ESRCH):
-		return nil, ErrExited
+	if k.PIDFD, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD); err != nil {
+		return withoutPIDFD(k, err)
 	}
-	return nil, failed("SO_PEERPIDFD", err)
+	return k, nil
 }
 
-// none is the user or group of no process: (uid_t)-1.
+// none is the user of no process: (uid_t)-1.
 const none = ^uint32(0)
+
+// withoutPIDFD is the rest of get where SO_PEERPIDFD has failed.
+func withoutPIDFD(k *Credentials, err error) (*Credentials, error) {
+	switch {
+	case errors.Is(err, unix.ENOPROTOOPT): // before Linux 6.5
+		return byNumber(k)
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ESRCH):
+		// Kernels before Linux 6.16 have no pidfd for a process that was reaped.
+		return nil, ErrExited
+	default:
+		return nil, failed("SO_PEERPIDFD", err)
+	}
+}
 
 // byNumber opens the pidfd by pid, for kernels before Linux 6.5. The caller
 // compares the ids of the process with those that the socket kept.

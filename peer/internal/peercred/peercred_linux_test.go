@@ -61,20 +61,91 @@ func TestGet(t *testing.T) {
 	assert.Equal(t, child.PID(), number)
 }
 
-// TestByNumber is what kernels without SO_PEERPIDFD allow.
-func TestByNumber(t *testing.T) {
+// TestNoCredentials has what has no other end, or none that the kernel knows of.
+func TestNoCredentials(t *testing.T) {
+	dir := t.TempDir()
+	address := func(name, network string) *net.UnixAddr {
+		return &net.UnixAddr{Name: filepath.Join(dir, name), Net: network}
+	}
+	listener, err := net.ListenUnix("unix", address("stream", "unix"))
+	require.NoError(t, err)
+	defer listener.Close()
+	_, err = peercred.Get(listener)
+	require.ErrorIs(t, err, peercred.ErrNotConnected)
+
+	datagrams, err := net.ListenUnixgram("unixgram", address("datagram", "unixgram"))
+	require.NoError(t, err)
+	defer datagrams.Close()
+	_, err = peercred.Get(datagrams)
+	require.ErrorIs(t, err, peercred.ErrNotConnected)
+	connected, err := net.DialUnix("unixgram", nil, address("datagram", "unixgram"))
+	require.NoError(t, err)
+	defer connected.Close()
+	_, err = peercred.Get(connected)
+	require.ErrorIs(t, err, peercred.ErrDatagram)
+
+	file, err := os.Open(dir)
+	require.NoError(t, err)
+	defer file.Close()
+	_, err = peercred.Get(file)
+	require.ErrorIs(t, err, syscall.ENOTSOCK)
+
+	require.NoError(t, connected.Close())
+	_, err = peercred.Get(connected)
+	require.ErrorIs(t, err, net.ErrClosed)
+	k, err := peercred.Get(&net.UnixConn{})
+	require.ErrorIs(t, err, syscall.EINVAL)
+	require.Nil(t, k)
+}
+
+// TestNoDescriptors: that says nothing about the other end. No test may run beside it.
+func TestNoDescriptors(t *testing.T) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer syscall.Close(pair[1])
+	end := os.NewFile(uintptr(pair[0]), "end")
+	defer end.Close()
+	k, err := peercred.Get(end)
+	require.NoError(t, err)
+	require.NoError(t, pidfd.Close(k.PIDFD))
+
+	var limit syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	few := limit
+	few.Cur = 0
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few))
+	k, err = peercred.Get(end)
+	old, oldErr := peercred.WithoutPIDFD(&peercred.Credentials{Socket: cred.UCred{PID: int32(os.Getpid())}}, syscall.ENOPROTOOPT)
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+	require.ErrorIs(t, err, syscall.EMFILE)
+	require.Nil(t, k)
+	require.ErrorIs(t, oldErr, syscall.EMFILE)
+	require.Nil(t, old)
+}
+
+// TestWithoutPIDFD is what kernels without SO_PEERPIDFD allow, and what they answer for
+// processes that have exited.
+func TestWithoutPIDFD(t *testing.T) {
 	child := pidfdtest.Start(t, nil)
-	k, err := peercred.ByNumber(&peercred.Credentials{Socket: cred.UCred{PID: int32(child.PID())}})
+	of := func(pid int) *peercred.Credentials { return &peercred.Credentials{Socket: cred.UCred{PID: int32(pid)}} }
+	k, err := peercred.WithoutPIDFD(of(child.PID()), syscall.ENOPROTOOPT)
 	require.NoError(t, err)
 	defer pidfd.Close(k.PIDFD)
 	assert.True(t, k.ByNumber)
 	number, err := pidfd.Number(k.PIDFD)
 	require.NoError(t, err)
 	assert.Equal(t, child.PID(), number)
+	for errno, want := range map[syscall.Errno]error{
+		syscall.EINVAL: peercred.ErrExited, syscall.ESRCH: peercred.ErrExited, syscall.EPERM: syscall.EPERM,
+	} {
+		k, err := peercred.WithoutPIDFD(of(child.PID()), errno)
+		require.ErrorIs(t, err, want)
+		require.Nil(t, k)
+	}
 
 	child.End()
-	_, err = peercred.ByNumber(&peercred.Credentials{Socket: cred.UCred{PID: int32(child.PID())}})
+	_, err = peercred.WithoutPIDFD(of(child.PID()), syscall.ENOPROTOOPT)
 	require.ErrorIs(t, err, peercred.ErrExited)
-	_, err = peercred.ByNumber(&peercred.Credentials{})
+	_, err = peercred.WithoutPIDFD(of(0), syscall.ENOPROTOOPT)
 	require.ErrorIs(t, err, pidfd.ErrForeign, "pid 0 is outside of our pid namespace")
 }
