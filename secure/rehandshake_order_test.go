@@ -284,3 +284,41 @@ func TestHandshakeWithoutAPeer(t *testing.T) {
 		require.ErrorIs(t, err, link.ErrPeerGone)
 	}
 }
+
+// obeying is a Trust whose Verify does nothing but look at its context.
+type obeying struct{ expecting }
+
+func (*obeying) Verify(ctx context.Context, _ string, _ keys.PublicKey) error { return ctx.Err() }
+
+// TestRehandshakeHasItsOwnContext: that of the first handshake has ended by then.
+func TestRehandshakeHasItsOwnContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	a, b := mem.Pair()
+	ta, tb := &tap{Link: a}, &tap{Link: b}
+	trust := &obeying{}
+	c, h, err := secure.Pair(ctx, ta, tb, clientConfig(nil), hostConfig(nil, func(c *secure.Config) { c.Trust = struct{ keys.Trust }{trust} }))
+	require.NoError(t, err)
+	defer c.Close()
+	defer h.Close()
+	cancel()
+	rehandshake(t, side{c, ta, t}, side{h, tb, t})
+}
+
+// TestClosedLinkIsFreed, and does not wait in memory for its timers, or for its Trust.
+func TestClosedLinkIsFreed(t *testing.T) {
+	client, host := keys.Pin(hostKey.Public()), keys.Allow(clientKey.Public())
+	freed := make(chan struct{}, 2)
+	func() {
+		a, b := mem.Pair()
+		c, h, err := secure.Pair(t.Context(), a, b,
+			clientConfig(nil, func(c *secure.Config) { c.Trust = client }), hostConfig(nil, func(c *secure.Config) { c.Trust = host }))
+		require.NoError(t, err)
+		for _, l := range []*secure.Link{c, h} {
+			runtime.AddCleanup(l, func(freed chan<- struct{}) { freed <- struct{}{} }, (chan<- struct{})(freed))
+			require.NoError(t, l.Close())
+		}
+	}()
+	require.Eventually(t, func() bool { runtime.GC(); return len(freed) == 2 }, limit, tick)
+	runtime.KeepAlive(client)
+	runtime.KeepAlive(host)
+}
