@@ -190,7 +190,10 @@ func TestPoliciesKeepTheirOwnLists(t *testing.T) {
 	_, id := newSite(t).connect(as(1, 1))
 	gids, users, groups, digests := []uint32{1}, []string{"daemon"}, []string{"daemon"}, []peer.Digest{ownDigest(t)}
 	policies := []peer.Policy{peer.GIDs(gids...), peer.Users(users...), peer.Groups(groups...), peer.ExecutableDigest(digests...)}
-	gids[0], users[0], groups[0], digests[0] = 9, "root", "root", peer.Digest{}
+	gids[0], users[0], groups[0] = 9, "root", "root"
+	var err error
+	digests[0], err = peer.ParseDigest("sha256:" + hex.EncodeToString(make([]byte, 32)))
+	require.NoError(t, err)
 	for _, p := range policies {
 		requireAnswer(t, allowed, p, id)
 	}

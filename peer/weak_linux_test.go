@@ -35,6 +35,10 @@ func TestWeakIdentity(t *testing.T) {
 	} {
 		requireAnswer(t, unknown, p, id)
 	}
+	for range 2 {
+		_, err := id.Executable()
+		require.ErrorIs(t, err, peer.ErrUnavailable, "a failed lookup leaves nothing behind")
+	}
 	require.ErrorIs(t, id.Alive(), peer.ErrUnavailable)
 	require.ErrorIs(t, id.Recheck(t.Context()), peer.ErrUnavailable)
 }
@@ -119,4 +123,15 @@ func TestAssuranceIsWhatTheDocumentSays(t *testing.T) {
 		}
 	}
 	assert.Zero(t, id.Assurance(peer.AttributeSignature+1))
+}
+
+// TestIdentifyByAuditToken: credentials of a Mach kernel, which is simulated here, are the
+// token and nothing else.
+func TestIdentifyByAuditToken(t *testing.T) {
+	words := [8]uint32{501, 502, 20, 501, 20, 4711, 100, 3}
+	id, err := peer.Identify(&cred.Credentials{AuditToken: words, PIDFD: -1})
+	require.NoError(t, err)
+	defer id.Close()
+	assert.Equal(t, peer.TokenFromWords(words), id.Token())
+	requireAnswer(t, allowed, peer.UIDs(501, 502), id)
 }
