@@ -322,3 +322,42 @@ func TestClosedLinkIsFreed(t *testing.T) {
 	runtime.KeepAlive(client)
 	runtime.KeepAlive(host)
 }
+
+// waiting is a Trust that answers when its context ends, from the second time on.
+type waiting struct {
+	expecting
+	asked chan struct{} // capacity 1: the first time
+}
+
+func (w *waiting) Verify(ctx context.Context, _ string, _ keys.PublicKey) error {
+	select {
+	case w.asked <- struct{}{}:
+		return nil
+	default:
+	}
+	<-w.asked // which says that this is the second
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestInterruptedRehandshake is this side's end, and not one for which the peer is to blame.
+func TestInterruptedRehandshake(t *testing.T) {
+	trust := &waiting{asked: make(chan struct{}, 1)}
+	a, b := mem.Pair()
+	c, h, err := secure.Pair(hung(t), a, b, clientConfig(nil), hostConfig(nil, func(c *secure.Config) { c.Trust = struct{ keys.Trust }{trust} }))
+	require.NoError(t, err)
+	defer c.Close()
+	defer h.Close()
+	read := make(chan error, 1)
+	go func() {
+		_, err := h.ReadFrame(hung(t))
+		read <- err
+	}()
+	c.Rehandshake()
+	require.Eventually(t, func() bool { return len(trust.asked) == 0 }, limit, tick)
+	h.Interrupt()
+	err = await(t, read)
+	require.ErrorIs(t, err, link.ErrClosed)
+	require.NotErrorIs(t, err, secure.ErrRevoked)
+	require.NotErrorIs(t, err, link.ErrProtocol)
+}

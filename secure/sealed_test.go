@@ -28,11 +28,13 @@ func over(t testing.TB) context.Context {
 	return ctx
 }
 
-// failing is a link whose writes fail while there is an error, and which says when it is read.
+// failing is a link whose reads and writes fail while there are errors, and which says when
+// it is read.
 type failing struct {
 	link.Link
 	mu      sync.Mutex
 	errs    []error // of the next writes
+	reads   []error // of the next reads
 	closing error   // of CloseWrite
 	reading chan struct{}
 }
@@ -54,6 +56,15 @@ func (f *failing) ReadFrame(ctx context.Context) ([]byte, error) {
 	select {
 	case f.reading <- struct{}{}:
 	default:
+	}
+	f.mu.Lock()
+	var err error
+	if len(f.reads) > 0 {
+		err, f.reads = f.reads[0], f.reads[1:]
+	}
+	f.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
 	return f.Link.ReadFrame(ctx)
 }
@@ -207,6 +218,19 @@ func TestFailedWriteIsFinal(t *testing.T) {
 		require.NoError(t, client.Link.CloseWrite(hung(t)), "there is no peer to tell")
 		require.Error(t, client.WriteFrame(hung(t), nil, []byte("second")))
 	})
+}
+
+// TestFailedReadIsFinal, also if the link below recovers; the end of a context is not.
+func TestFailedReadIsFinal(t *testing.T) {
+	odd := errors.New("odd")
+	client, host, below := overFailing(t)
+	host.write("one")
+	host.write("two")
+	below.reads = []error{context.Canceled, nil, odd}
+	_, err := client.ReadFrame(over(t))
+	require.ErrorIs(t, err, context.Canceled)
+	client.read("one")
+	client.fails(odd)
 }
 
 // TestCallsThatWaitForAnother end with their context and leave the other alone.

@@ -516,6 +516,7 @@ func TestOneWatchForAll(t *testing.T) {
 			require.NoError(t, second.Close())
 		}
 		require.Empty(t, trust.ended, "one connection is left")
+		require.NoError(t, connect().Close())
 		require.NoError(t, third.Close())
 		await(t, trust.ended)
 		require.Empty(t, trust.begun, "it was not begun again")
