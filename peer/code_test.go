@@ -53,8 +53,13 @@ func TestCodePolicies(t *testing.T) {
 		for name, want := range map[string]peer.Policy{
 			"app": row.app, "system": row.system, "adhoc": row.adhoc, "old": row.old, "unsigned": row.unsigned, "invalid": row.invalid,
 		} {
-			got := verdictOf(t, row.policy, signedBy(t, kernels[name]))
+			id := signedBy(t, kernels[name])
+			got := verdictOf(t, row.policy, id)
 			assert.Equal(t, want.String(), got.String(), "%v of %s", row.policy, name)
+			if err := peer.Check(t.Context(), row.policy, id); want.String() == sayOpen.String() {
+				assert.ErrorIs(t, err, peer.ErrUnavailable, "%v of %s", row.policy, name)
+				assert.NotErrorIs(t, err, peer.ErrGone, "%v of %s", row.policy, name)
+			}
 		}
 	}
 }
@@ -64,6 +69,9 @@ func TestCodeRequirementPolicy(t *testing.T) {
 	assert.Equal(t, sayYes.String(), verdictOf(t, peer.CodeRequirement("anchor apple"), id).String())
 	assert.Equal(t, sayNo.String(), verdictOf(t, peer.CodeRequirement("anchor trusted"), id).String())
 	assert.Equal(t, sayOpen.String(), verdictOf(t, peer.CodeRequirement("malformed"), id).String())
+	err := peer.Check(t.Context(), peer.CodeRequirement("malformed"), id)
+	require.ErrorIs(t, err, peer.ErrUnavailable)
+	require.NotErrorIs(t, err, peer.ErrGone)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -253,7 +253,25 @@ func TestFromConnOfAClosedConnection(t *testing.T) {
 	child, second := d.connect(nil)
 	_, err := peer.FromConn(first)
 	require.ErrorIs(t, err, net.ErrClosed)
+	require.NotErrorIs(t, err, peer.ErrNoIdentity, "that is for others")
 	assert.Equal(t, uint32(child.PID()), fromConn(t, second).Token().PID())
+}
+
+// TestFromConnLabel: the label is that of the peer's end, and the pid that of the pidfd.
+func TestFromConnLabel(t *testing.T) {
+	needKernel(t)
+	child := pidfdtest.Start(t, nil)
+	fd, err := pidfd.Open(child.PID())
+	require.NoError(t, err)
+	id, err := peer.IdentifyConn(&peercred.Credentials{
+		Socket: cred.UCred{PID: int32(os.Getpid()), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())},
+		PIDFD:  fd, Label: "system_u:system_r:x_t:s0\x00",
+	})
+	require.NoError(t, err)
+	defer id.Close()
+	requireAnswer(t, allowed, peer.Label("system_u:system_r:x_t:s0"), id)
+	requireAnswer(t, refused, peer.Label("y"), id)
+	require.Equal(t, uint32(child.PID()), id.Token().PID())
 }
 
 // TestFromConnByNumber is Linux before 6.5: a process with the pid and the ids of

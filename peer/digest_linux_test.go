@@ -1,6 +1,7 @@
 package peer_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -41,4 +42,27 @@ func TestDigestIsOfOneVersion(t *testing.T) {
 	require.NotEqual(t, first, key())
 	require.Equal(t, st.ModTime(), now.ModTime())
 	require.Equal(t, st.Size(), now.Size())
+}
+
+// TestDigestOfWhatCannotBeRead: there is no digest of a part, or of nothing.
+func TestDigestOfWhatCannotBeRead(t *testing.T) {
+	unreadable, err := os.Open("/proc/self/mem") // at its beginning
+	require.NoError(t, err)
+	defer unreadable.Close()
+	large, err := os.Create(filepath.Join(t.TempDir(), "large"))
+	require.NoError(t, err)
+	defer large.Close()
+	require.NoError(t, large.Truncate(peer.MaxExecutableSize+1))
+	for name, f := range map[string]*os.File{"unreadable": unreadable, "large": large} {
+		for _, algorithm := range []string{peer.SHA256, peer.VeritySHA256} {
+			d, err := peer.DigestOf(t.Context(), f, algorithm)
+			require.ErrorIs(t, err, peer.ErrUnavailable, name)
+			require.Zero(t, d)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		d, err := peer.DigestOf(ended, f, peer.SHA256)
+		require.ErrorIs(t, err, context.Canceled, name)
+		require.Zero(t, d)
+	}
 }

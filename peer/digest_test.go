@@ -27,7 +27,7 @@ func TestParseDigest(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, lower, upper)
 	for _, s := range []string{
-		"", "sha256", "sha256:", strings.Repeat("0a", 32), "md5:" + strings.Repeat("0a", 16),
+		"", "sha256", "sha256:", ":", "md5:", strings.Repeat("0a", 32), "md5:" + strings.Repeat("0a", 16),
 		"sha256:" + strings.Repeat("0a", 31), "sha256:" + strings.Repeat("0a", 33), "sha256:" + strings.Repeat("0g", 32),
 		"fsverity-sha512:" + strings.Repeat("0a", 32),
 	} {

@@ -70,6 +70,10 @@ func TestNamesAreForPeople(t *testing.T) {
 	_, err = id.UserName()
 	var unknown user.UnknownUserIdError
 	require.ErrorAs(t, err, &unknown)
+	_, err = id.GroupName()
+	var unknownGroup user.UnknownGroupIdError
+	require.ErrorAs(t, err, &unknownGroup)
+	assert.NotEmpty(t, (*peer.Identity)(nil).String())
 }
 
 // TestPathsCannotWriteIntoLogs: whatever the executable is called, its path is quoted.

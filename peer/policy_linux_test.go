@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -183,6 +184,63 @@ func TestSetGroupIDProgram(t *testing.T) {
 	requireAnswer(t, refused, peer.GIDs(1234), id)
 }
 
+// TestPoliciesKeepTheirOwnLists of what only this system tells.
+func TestPoliciesKeepTheirOwnLists(t *testing.T) {
+	needRoot(t)
+	_, id := newSite(t).connect(as(1, 1))
+	gids, users, groups, digests := []uint32{1}, []string{"daemon"}, []string{"daemon"}, []peer.Digest{ownDigest(t)}
+	policies := []peer.Policy{peer.GIDs(gids...), peer.Users(users...), peer.Groups(groups...), peer.ExecutableDigest(digests...)}
+	gids[0], users[0], groups[0] = 9, "root", "root"
+	var err error
+	digests[0], err = peer.ParseDigest("sha256:" + hex.EncodeToString(make([]byte, 32)))
+	require.NoError(t, err)
+	for _, p := range policies {
+		requireAnswer(t, allowed, p, id)
+	}
+}
+
+// TestOverflowIDs: an id that stands for all users, or groups, who do not exist here is never
+// compared, by number or by name, whichever of the ids of a process it is.
+func TestOverflowIDs(t *testing.T) {
+	needRoot(t)
+	const overflow = 65534
+	for _, p := range []peer.Policy{peer.UIDs(overflow), peer.UIDs(1, overflow), peer.GIDs(overflow)} {
+		require.ErrorIs(t, peer.Validate(p), peer.ErrPolicy)
+	}
+	nobody, err := user.LookupId(strconv.Itoa(overflow))
+	require.NoError(t, err)
+	nogroup, err := user.LookupGroupId(strconv.Itoa(overflow))
+	require.NoError(t, err)
+	s := newSite(t)
+	connect := func(attr *syscall.SysProcAttr, change string, ids ...any) *peer.Identity {
+		child := pidfdtest.Start(t, attr)
+		child.Do(change, ids...)
+		child.Do("dial", s.path)
+		child.Do("hello")
+		return s.identify()
+	}
+	for name, id := range map[string]*peer.Identity{
+		"all":       connect(nil, "setresuid", overflow, overflow, overflow),
+		"effective": connect(nil, "setresuid", 0, overflow, 0),
+		"real":      connect(nil, "setresuid", overflow, 0, 0),
+	} {
+		for _, p := range []peer.Policy{peer.UIDs(0), peer.UIDs(77), peer.SameUser(), peer.Users(nobody.Username), peer.Users("root", nobody.Username)} {
+			t.Run(name+" "+p.String(), func(t *testing.T) { requireAnswer(t, unknown, p, id) })
+		}
+	}
+	for name, id := range map[string]*peer.Identity{
+		"all":           connect(nil, "setresgid", overflow, overflow, overflow),
+		"effective":     connect(nil, "setresgid", 77, overflow, 77),
+		"real":          connect(nil, "setresgid", overflow, 77, 77),
+		"supplementary": connect(as(0, 77, overflow), "setresgid", 77, 77, 77),
+	} {
+		for _, p := range []peer.Policy{peer.GIDs(78), peer.Groups(nogroup.Name), peer.Groups("daemon", nogroup.Name)} {
+			t.Run(name+" "+p.String(), func(t *testing.T) { requireAnswer(t, unknown, p, id) })
+		}
+	}
+	requireAnswer(t, allowed, peer.GIDs(8), connect(as(0, 77, 8, overflow), "setresgid", 77, 77, 77))
+}
+
 func TestExecutablePolicy(t *testing.T) {
 	child, id := newSite(t).connect(nil)
 	other := copyProgram(t)
@@ -208,6 +266,44 @@ func TestReplacedExecutable(t *testing.T) {
 	require.NoError(t, os.Rename(copyProgram(t), path))
 	requireAnswer(t, refused, peer.Executable(path), id)
 	requireAnswer(t, allowed, peer.ExecutableDigest(digest), id)
+}
+
+// TestSameInodeOfAnotherFileSystem has two programs that only the device tells apart.
+func TestSameInodeOfAnotherFileSystem(t *testing.T) {
+	needRoot(t)
+	if !inside() {
+		runInside(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
+		return
+	}
+	content, err := os.ReadFile(program(t))
+	require.NoError(t, err)
+	var paths [2]string
+	var inodes [2]uint64
+	for i := range paths {
+		dir := t.TempDir()
+		require.NoError(t, syscall.Mount("none", dir, "tmpfs", 0, ""))
+		t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+		paths[i] = filepath.Join(dir, "program") // the first file of each has the same number
+		require.NoError(t, os.WriteFile(paths[i], content, 0o700))
+		info, err := os.Stat(paths[i])
+		require.NoError(t, err)
+		inodes[i] = info.Sys().(*syscall.Stat_t).Ino
+	}
+	require.Equal(t, inodes[0], inodes[1])
+	s := newSite(t)
+	child := pidfdtest.StartFile(t, paths[0], nil)
+	child.Do("dial", s.path)
+	child.Do("hello")
+	id := s.identify()
+	requireAnswer(t, allowed, peer.Executable(paths[0]), id)
+	requireAnswer(t, refused, peer.Executable(paths[1]), id)
+	require.NoError(t, id.Recheck(t.Context()))
+	child.Do("exec", paths[1])
+	_, err = id.Digest(t.Context(), peer.SHA256)
+	require.ErrorIs(t, err, peer.ErrChanged)
+	require.ErrorIs(t, id.Recheck(t.Context()), peer.ErrChanged)
+	require.ErrorIs(t, peer.Check(t.Context(), peer.Executable(paths[0]), id), peer.ErrChanged)
+	child.End()
 }
 
 // TestExecutableAtTheSamePathElsewhere has a peer that runs its own file, which in
@@ -243,7 +339,11 @@ func TestExecutableDigestPolicy(t *testing.T) {
 	requireAnswer(t, allowed, peer.ExecutableDigest(other, verity, own), id)
 	requireAnswer(t, refused, peer.ExecutableDigest(other), id)
 	// The test's program has no fs-verity digest, so that none is no other one.
-	requireAnswer(t, unknown, peer.ExecutableDigest(verity), id)
+	for _, p := range []peer.Policy{
+		peer.ExecutableDigest(verity), peer.ExecutableDigest(verity, other), peer.ExecutableDigest(other, verity),
+	} {
+		requireAnswer(t, unknown, p, id)
+	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

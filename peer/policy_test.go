@@ -3,12 +3,15 @@ package peer_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/peer"
+	"github.com/sealport/sealport/peer/internal/codesign"
+	"github.com/sealport/sealport/peer/internal/codesign/codesigntest"
 )
 
 // fixed policies, one for each verdict.
@@ -85,7 +88,7 @@ func TestUnusablePoliciesRefuse(t *testing.T) {
 		peer.UIDs(), peer.GIDs(), peer.Users(), peer.Groups(), peer.Users(""), peer.UIDs(^uint32(0)),
 		peer.Executable(""), peer.Executable("bin/sh"), peer.ExecutableDigest(), peer.ExecutableDigest(peer.Digest{}),
 		peer.Label(), peer.Label(""), peer.Unit(), peer.SigningID(), peer.TeamID(), peer.TeamID(""),
-		peer.CDHash(), peer.CDHash("00"), peer.CDHash("zz"), peer.CodeRequirement(""), peer.Func("nil", nil),
+		peer.CDHash(), peer.CDHash("00"), peer.CDHash("zz"), peer.CDHash(strings.Repeat("00", 20) + "0"), peer.CodeRequirement(""), peer.Func("nil", nil),
 	} {
 		for _, p := range []peer.Policy{p, peer.Not(p), peer.AllOf(p), peer.Not(peer.AnyOf(p))} {
 			err := peer.Check(t.Context(), p, id)
@@ -136,4 +139,19 @@ func TestPolicyKeepsItsOwnLists(t *testing.T) {
 	p = peer.AllOf(members...)
 	members[0] = sayNo
 	require.NoError(t, peer.Check(t.Context(), p, id))
+
+	signed := signedBy(t, &codesigntest.Kernel{
+		Flags: codesign.FlagValid, Identifier: "com.example", Team: "ABCDE12345", Category: codesign.CategoryDeveloperID,
+	})
+	for _, rule := range []struct {
+		make func(...string) peer.Policy
+		want string
+	}{
+		{peer.TeamID, "ABCDE12345"}, {peer.SigningID, "com.example"}, {peer.CDHash, strings.Repeat("00", 20)},
+	} {
+		list := []string{rule.want}
+		p := rule.make(list...)
+		list[0] = "other"
+		require.NoError(t, peer.Check(t.Context(), p, signed), p)
+	}
 }

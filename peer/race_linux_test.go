@@ -1,6 +1,7 @@
 package peer_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -46,6 +47,11 @@ func TestPeerExitsBetweenConnectAndCheck(t *testing.T) {
 	require.ErrorIs(t, err, peer.ErrGone)
 	_, err = id.Digest(t.Context(), peer.SHA256)
 	require.ErrorIs(t, err, peer.ErrGone)
+	_, err = id.Unit()
+	require.ErrorIs(t, err, peer.ErrGone)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, id.Recheck(ended), context.Canceled, "which comes first")
 }
 
 // TestZombieIsGone has a peer that has not been reaped: its pid is still its own.
@@ -239,6 +245,30 @@ func TestConnectionOfAnotherUser(t *testing.T) {
 	require.ErrorIs(t, err, peer.ErrContradiction)
 }
 
+// TestConnectionOfTheSavedUser was made by the process itself, when the user that is its
+// saved one now was its effective one.
+func TestConnectionOfTheSavedUser(t *testing.T) {
+	needRoot(t)
+	s := newSite(t)
+	child := pidfdtest.Start(t, nil)
+	child.Do("setresuid", 0, 1234, 0)
+	child.Do("dial", s.path)
+	child.Do("setresuid", 0, 0, -1)
+	child.Do("setresuid", 0, 0, 1234)
+	child.Do("hello")
+	c := s.receive()
+	require.Equal(t, uint32(1234), c.Socket.UID)
+	require.Zero(t, c.Message.UID)
+	requireAnswer(t, allowed, peer.Root(), identify(t, c))
+	// The saved ids of a process that is not known are not root's.
+	seen := &cred.Credentials{PIDFD: -1, Message: c.Message, Socket: c.Socket}
+	_, err := peer.Weaken(seen)
+	require.NoError(t, err, "the same process has connected")
+	seen.Socket.PID++
+	_, err = peer.Weaken(seen)
+	require.ErrorIs(t, err, peer.ErrContradiction)
+}
+
 // dialled returns the descriptor of a connection that this process made.
 func dialled(t *testing.T, s *site) *os.File {
 	t.Helper()
@@ -289,6 +319,50 @@ func TestPidfdOfAnotherProcess(t *testing.T) {
 	c.Message.PID = int32(os.Getpid())
 	_, err := peer.Identify(c)
 	require.ErrorIs(t, err, peer.ErrContradiction)
+}
+
+// TestPidfdOfAThread names no process, whatever the message claims.
+func TestPidfdOfAThread(t *testing.T) {
+	needKernel(t)
+	threads, err := os.ReadDir("/proc/self/task")
+	require.NoError(t, err)
+	thread, process := 0, os.Getpid()
+	for _, entry := range threads {
+		if id, err := strconv.Atoi(entry.Name()); err == nil && id != process {
+			thread = id // Go's runtime has some, and keeps them
+		}
+	}
+	const pidfdOpen, pidfdThread = 434, syscall.O_EXCL // on all architectures
+	fd, _, errno := syscall.Syscall(pidfdOpen, uintptr(thread), pidfdThread, 0)
+	require.Zero(t, errno)
+	defer syscall.Close(int(fd))
+	for _, pid := range []int{thread, process} {
+		_, err := peer.FromPIDFD(pid, int(fd))
+		assert.ErrorIs(t, err, peer.ErrContradiction)
+		who := cred.UCred{PID: int32(pid), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+		_, err = peer.Identify(&cred.Credentials{PIDFD: int(fd), Message: who, Socket: who})
+		assert.Error(t, err, "the ids of the message do not stand for those of the process")
+	}
+}
+
+// TestPidfdWithNumberZero: a host whose standard input is closed gets such ones.
+func TestPidfdWithNumberZero(t *testing.T) {
+	s := newSite(t)
+	child := pidfdtest.Start(t, nil)
+	child.Do("dial", s.path)
+	child.Do("hello")
+	c := s.receive()
+	stdin, err := syscall.Dup(0)
+	require.NoError(t, err)
+	defer func() {
+		require.NoError(t, syscall.Dup3(stdin, 0, 0))
+		require.NoError(t, syscall.Close(stdin))
+	}()
+	require.NoError(t, syscall.Dup3(c.PIDFD, 0, syscall.O_CLOEXEC))
+	id, err := peer.Identify(&cred.Credentials{PIDFD: 0, Message: c.Message, Socket: c.Socket})
+	require.NoError(t, err)
+	require.Equal(t, uint32(child.PID()), id.Token().PID())
+	require.NoError(t, id.Close())
 }
 
 // TestDescriptorTableFull: a peer that fills our descriptor table gets no identity,

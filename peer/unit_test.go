@@ -18,6 +18,7 @@ func TestUnitOfCgroup(t *testing.T) {
 		"/user.slice/user-1000.slice/session-2.scope":                       "session-2.scope",
 		"/user.slice/user-1000.slice/user@1000.service/app.slice/x.service": "user@1000.service",
 		"/init.scope":                            "init.scope",
+		"/a.slice/x.service":                     "x.service",
 		"/system.slice/_cpu.service":             "cpu.service",
 		"/system.slice/cups.service (deleted)":   "",
 		"/":                                      "",

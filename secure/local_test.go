@@ -1,6 +1,7 @@
 package secure_test
 
 import (
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -67,4 +68,111 @@ func TestInProcess(t *testing.T) {
 			require.ErrorIs(t, err, keys.ErrUntrusted)
 		})
 	}
+}
+
+// TestInProcessChecks what a handshake would: pattern, pre-shared key, and both keys.
+func TestInProcessChecks(t *testing.T) {
+	another := keys.GeneratePreshared()
+	pattern := func(p handshake.Pattern, changes ...func(*secure.Config)) func(client bool) *secure.Config {
+		return func(isClient bool) *secure.Config {
+			client, host := configsOf(p)
+			c := host
+			if isClient {
+				c = client
+			}
+			for _, change := range changes {
+				change(c)
+			}
+			return c
+		}
+	}
+	preshared := func(p keys.PresharedKey) func(*secure.Config) {
+		return func(c *secure.Config) { c.PSK = p }
+	}
+	pin := func(k ...keys.PrivateKey) func(*secure.Config) {
+		return func(c *secure.Config) {
+			var public []keys.PublicKey
+			for _, k := range k {
+				public = append(public, k.Public())
+			}
+			c.Trust = keys.Pin(public...)
+		}
+	}
+	anonymous := func(c *secure.Config) { c.AllowAnonymous = true }
+	rotates := func(c *secure.Config) { c.NextKey = otherKey }
+	allow := func(c *secure.Config) { c.Trust = keys.Allow(hostKey.Public(), otherKey.Public()) }
+	none := keys.PrivateKey{}
+	const xx, ik, nk, nn = handshake.XX, handshake.IK, handshake.NK, handshake.NN
+	for name, row := range map[string]struct {
+		client, host   func(client bool) *secure.Config
+		err            error
+		asHost, asPeer keys.PrivateKey // what the other side has shown
+	}{
+		"XX":                            {pattern(xx), pattern(xx), nil, hostKey, clientKey},
+		"IK":                            {pattern(ik), pattern(ik), nil, hostKey, clientKey},
+		"NK":                            {pattern(nk), pattern(nk), nil, hostKey, none},
+		"NN":                            {pattern(nn), pattern(nn), nil, none, none},
+		"NN, another PSK":               {pattern(nn), pattern(nn, preshared(another)), handshake.ErrAuthentication, none, none},
+		"IK, XX":                        {pattern(ik), pattern(xx), handshake.ErrOffer, none, none},
+		"XX, IK":                        {pattern(xx), pattern(ik), handshake.ErrOffer, none, none},
+		"XX, NK":                        {pattern(xx), pattern(nk), handshake.ErrOffer, none, none},
+		"NK, XX":                        {pattern(nk), pattern(xx), handshake.ErrOffer, none, none},
+		"IK, XX with anonymous":         {pattern(ik), pattern(xx, anonymous), handshake.ErrOffer, none, none},
+		"NK, XX with anonymous":         {pattern(nk), pattern(xx, anonymous), nil, hostKey, none},
+		"a PSK":                         {pattern(xx, preshared(psk)), pattern(xx, preshared(psk)), nil, hostKey, clientKey},
+		"the host's PSK":                {pattern(xx), pattern(xx, preshared(psk)), handshake.ErrAuthentication, none, none},
+		"the client's PSK":              {pattern(xx, preshared(psk)), pattern(xx), handshake.ErrAuthentication, none, none},
+		"the next key":                  {pattern(xx, pin(otherKey)), pattern(xx, rotates), nil, otherKey, clientKey},
+		"the next key first":            {pattern(xx, pin(otherKey, hostKey)), pattern(xx, rotates), nil, otherKey, clientKey},
+		"the next key second":           {pattern(xx, pin(hostKey, otherKey)), pattern(xx, rotates), nil, hostKey, clientKey},
+		"any, where there is a next":    {pattern(xx, allow), pattern(xx, rotates), nil, hostKey, clientKey},
+		"neither key":                   {pattern(xx, pin(clientKey)), pattern(xx, rotates), keys.ErrUntrusted, none, none},
+		"a client that is not accepted": {pattern(xx, keyed(otherKey)), pattern(xx), keys.ErrUntrusted, none, none},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			l, err := secure.Listen(w.endpoint, w.serving(with(nil, row.host(false), []func(*secure.Config){skip})))
+			require.NoError(t, err)
+			defer l.Close()
+			client, err := secure.Dial(hung(t), w.endpoint, w.in(with(nil, row.client(true), []func(*secure.Config){skip})))
+			if row.err != nil {
+				require.ErrorIs(t, err, secure.ErrHandshake)
+				require.ErrorIs(t, err, row.err)
+				require.ErrorIs(t, await(t, w.failures), row.err)
+				return
+			}
+			require.NoError(t, err)
+			defer client.Close()
+			host, err := l.Accept(hung(t))
+			require.NoError(t, err)
+			defer host.Close()
+			require.Empty(t, client.HandshakeHash(), "else there was a handshake")
+			public := func(k keys.PrivateKey) keys.PublicKey {
+				if k.IsZero() {
+					return keys.PublicKey{}
+				}
+				return k.Public()
+			}
+			require.Equal(t, public(row.asHost), client.PeerKey())
+			require.Equal(t, public(row.asPeer), host.PeerKey())
+		})
+	}
+}
+
+// TestInProcessFirstUse is remembered, if everything else is right, and else there is no
+// connection.
+func TestInProcessFirstUse(t *testing.T) {
+	w := newWorld(t)
+	known, err := keys.TrustOnFirstUse(filepath.Join(t.TempDir(), "hosts"))
+	require.NoError(t, err)
+	first := func(c *secure.Config) { c.Trust = known }
+	h := w.echo(t, hostConfig(nil, skip, func(c *secure.Config) { c.NextKey = otherKey }))
+	_, err = w.talk(t, clientConfig(nil, skip, first, keyed(otherKey)))
+	require.ErrorIs(t, err, keys.ErrUntrusted, "the host does not accept the client")
+	require.Empty(t, known.Expected(w.endpoint))
+	_, err = w.talk(t, clientConfig(nil, skip, func(c *secure.Config) { c.Trust = forgetful{known} }))
+	require.ErrorIs(t, err, errFull)
+	w.accepted(t, clientConfig(nil, skip, first))
+	require.Equal(t, []keys.PublicKey{hostKey.Public()}, known.Expected(w.endpoint))
+	require.NoError(t, h.Close())
 }

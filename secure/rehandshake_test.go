@@ -254,6 +254,8 @@ func TestCloseDuringRehandshake(t *testing.T) {
 			all.Go(func() {
 				for {
 					if _, err := l.ReadFrame(hung(t)); err != nil {
+						assert.ErrorIs(t, err, link.ErrClosed)
+						assert.NotErrorIs(t, err, secure.ErrHandshake)
 						return
 					}
 				}
@@ -511,9 +513,12 @@ func TestRevokedEndsBothDirections(t *testing.T) {
 	}
 	_, err = h.ReadFrame(hung(t))
 	require.NoError(t, err)
+	require.NoError(t, h.WriteFrame(t.Context(), nil, []byte("not read")))
+	require.True(t, h.Backlogged())
 	trust.Remove(clientKey.Public())
 	_, err = h.ReadFrame(hung(t))
 	require.ErrorIs(t, err, secure.ErrRevoked)
+	require.ErrorIs(t, h.WriteFrame(over(t), nil, []byte("x")), secure.ErrRevoked)
 	require.ErrorIs(t, h.WriteFrame(t.Context(), nil, nil), secure.ErrRevoked)
 	require.ErrorIs(t, h.WaitDrained(t.Context()), secure.ErrRevoked)
 	require.False(t, h.Backlogged(), "nothing is coalesced for a peer that will not get it")

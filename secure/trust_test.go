@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/link/mem"
 	"github.com/sealport/sealport/internal/transporttest"
 	"github.com/sealport/sealport/keys"
 	"github.com/sealport/sealport/secure"
@@ -78,8 +79,8 @@ func (w *world) talk(t *testing.T, c *secure.Config) (string, error) {
 }
 
 // refused requires that the client does not connect, that it hears nothing but
-// that, and that the host reports why.
-func (w *world) refused(t *testing.T, c *secure.Config, why error) {
+// that, and that the host reports why. It returns what the client hears.
+func (w *world) refused(t *testing.T, c *secure.Config, why error) error {
 	t.Helper()
 	conn, err := secure.Dial(hung(t), w.endpoint, w.in(c))
 	if err == nil {
@@ -94,6 +95,7 @@ func (w *world) refused(t *testing.T, c *secure.Config, why error) {
 	require.ErrorIs(t, failed, secure.ErrHandshake)
 	require.ErrorIs(t, failed, why)
 	require.NotNil(t, failed.Peer, "the log says who it was")
+	return err
 }
 
 func (w *world) accepted(t *testing.T, c *secure.Config) {
@@ -450,7 +452,11 @@ func TestDisagreementIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.echo(t, hostConfig(nil, row.host))
-			w.refused(t, clientConfig(nil, row.client), row.why)
+			client := clientConfig(nil, row.client)
+			err := w.refused(t, client, row.why)
+			if row.why == handshake.ErrOffer && client.Pattern != handshake.IK { // which sends its key at once
+				require.NotContains(t, err.Error(), clientKey.Public().String(), "it is not the key that was refused")
+			}
 		})
 	}
 }
@@ -476,4 +482,58 @@ func TestPlainAndSecureRefuseEachOther(t *testing.T) {
 		require.ErrorIs(t, err, transport.ErrMode)
 		require.NoError(t, p.Close())
 	}
+}
+
+// watched is a Trust that counts the calls of Watch that go on.
+type watched struct {
+	keys.Trust
+	begun, ended chan struct{}
+}
+
+func (w *watched) Watch(ctx context.Context, _ time.Duration, _ func(error)) error {
+	w.begun <- struct{}{}
+	<-ctx.Done()
+	w.ended <- struct{}{}
+	return ctx.Err()
+}
+
+// TestOneWatchForAll connections with a Trust goes on until the last of them is closed,
+// however often the others are.
+func TestOneWatchForAll(t *testing.T) {
+	trust := &watched{keys.Allow(clientKey.Public()), make(chan struct{}, 9), make(chan struct{}, 9)}
+	connect := func() *secure.Link {
+		a, b := mem.Pair()
+		c, h, err := secure.Pair(t.Context(), a, b, clientConfig(nil), hostConfig(nil, func(c *secure.Config) { c.Trust = trust }))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return h
+	}
+	for range 2 {
+		first, second, third := connect(), connect(), connect()
+		await(t, trust.begun)
+		for range 3 {
+			require.NoError(t, first.Close())
+			require.NoError(t, second.Close())
+		}
+		require.Empty(t, trust.ended, "one connection is left")
+		require.NoError(t, connect().Close())
+		require.NoError(t, third.Close())
+		await(t, trust.ended)
+		require.Empty(t, trust.begun, "it was not begun again")
+	}
+}
+
+// TestPinOfNothing is refused as a mistake: it would accept no host.
+func TestPinOfNothing(t *testing.T) {
+	w := newWorld(t)
+	w.echo(t, hostConfig(nil))
+	for _, trust := range []keys.Trust{keys.Pin(), keys.Pin(keys.PublicKey{}), keys.Pin(hostKey.Public(), keys.PublicKey{})} {
+		for _, pattern := range []handshake.Pattern{handshake.XX, handshake.IK} {
+			_, err := secure.Dial(hung(t), w.endpoint, w.in(clientConfig(nil, func(c *secure.Config) { c.Pattern, c.Trust = pattern, trust })))
+			require.ErrorIs(t, err, transport.ErrConfig)
+		}
+	}
+	// In XX a Trust that does not know the key beforehand will do.
+	_, err := w.talk(t, clientConfig(nil, func(c *secure.Config) { c.Trust = keys.Allow(hostKey.Public()) }))
+	require.NoError(t, err)
 }

@@ -79,6 +79,25 @@ func TestNothingIsUsedAfterClose(t *testing.T) {
 	})
 }
 
+// What is in private memory is received after Close, and then nothing more.
+func TestDrainBesideClose(t *testing.T) {
+	mine, raw := mem.Pair()
+	t.Cleanup(func() { _ = raw.Close() })
+	a := conn(t, &freeing{Link: mine, t: t}, plain)
+	for _, text := range []string{"one", "two"} {
+		require.NoError(t, raw.WriteFrame(hung(t), whole(text), nil))
+	}
+	_, err := a.Receive(hung(t))
+	require.NoError(t, err)
+	var got []string
+	err = a.Drain(megabyte, func(p []byte) {
+		got = append(got, string(p))
+		require.NoError(t, a.Abort())
+	})
+	require.Equal(t, []string{"two"}, got)
+	require.ErrorIs(t, err, link.ErrClosed)
+}
+
 // ending is a link that fails with an error where its peer has ended.
 type ending struct {
 	link.Link

@@ -125,6 +125,7 @@ func (c *Conn) Drain(most int, keep func(p []byte)) error {
 			}
 		}
 	}
+	c.received.publish() // frames may be left
 	return c.rerr
 }
 

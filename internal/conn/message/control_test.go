@@ -74,6 +74,7 @@ func TestDrain(t *testing.T) {
 		got, err := drain(b, megabyte)
 		require.NoError(t, err, "there may be more")
 		require.Equal(t, []string{"one", "two", "three"}, got)
+		require.Equal(t, message.Counters{ReceivedMessages: 3, ReceivedBytes: 11}, b.Counters())
 		send(t, a, "four")
 		require.NoError(t, a.CloseWithReason("enough"))
 		got, err = drain(b, megabyte)
@@ -81,6 +82,7 @@ func TestDrain(t *testing.T) {
 		require.ErrorAs(t, err, &closed)
 		require.Equal(t, "enough", closed.reason)
 		require.Equal(t, []string{"four"}, got)
+		require.Equal(t, message.Counters{ReceivedMessages: 4, ReceivedBytes: 15}, b.Counters())
 	})
 	t.Run("no reason", func(t *testing.T) {
 		a, b := pair(t, coalescing)
@@ -93,11 +95,15 @@ func TestDrain(t *testing.T) {
 	t.Run("bounded", func(t *testing.T) {
 		cfg := coalescing
 		cfg.Coalesce = false // each in a frame of its own
-		a, b := pair(t, cfg)
-		send(t, a, "12345", "12345", "12345")
-		got, err := drain(b, len("12345"))
-		require.NoError(t, err)
-		require.Len(t, got, 1)
+		const frame = 4 + len("12345")
+		for most, messages := range map[int]int{0: 1, frame - 1: 1, frame: 2, 2 * frame: 3} {
+			a, b := pair(t, cfg)
+			send(t, a, "12345", "12345", "12345", "12345")
+			got, err := drain(b, most)
+			require.NoError(t, err)
+			require.Len(t, got, messages, "more than %d bytes", most)
+			require.EqualValues(t, messages, b.Counters().ReceivedMessages)
+		}
 	})
 }
 

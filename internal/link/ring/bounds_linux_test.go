@@ -91,27 +91,66 @@ func TestFrameLimit(t *testing.T) {
 	}
 }
 
-// TestNothingBehindTheEnd: a consumer reads nothing behind the end marker, whether that
-// came with it or later.
+// TestNothingBehindTheEnd: what is behind the end marker when that is read is an error, and
+// what comes later is not read.
 func TestNothingBehindTheEnd(t *testing.T) {
 	const size = ring.MinSize
-	m, raw := shared(t, size)
-	_, in := m.Ends(ring.Host)
-	binary.LittleEndian.PutUint32(raw[toHostData:], 1<<32-1)
-	for i := 8; i < 64; i += 8 {
-		binary.LittleEndian.PutUint32(raw[toHostData+i:], 4)
+	const frames, frame = 16 << 10 / 2048, 2048 // one batch of the consumer's
+	for name, row := range map[string]struct {
+		before int // frames
+		behind []uint64
+		err    error
+	}{
+		"nothing":                       {0, []uint64{0}, nil},
+		"nothing, then a word":          {0, []uint64{0, 8}, nil},
+		"nothing, then beyond the ring": {0, []uint64{0, size}, nil},
+		"a word":                        {0, []uint64{8}, ring.ErrCorrupt},
+		"a byte":                        {0, []uint64{1}, ring.ErrCorrupt},
+		"frames, a word":                {3, []uint64{8}, ring.ErrCorrupt},
+		"frames, nothing":               {3, []uint64{0}, nil},
+		"a batch, nothing, then a word": {frames - 1, []uint64{0, 8}, nil},
+		"a batch, a word of the next":   {frames - 1, []uint64{8}, ring.ErrCorrupt},
+		"an error that would be unsaid": {1, []uint64{8, 0}, ring.ErrCorrupt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, raw := shared(t, 2*size)
+			_, in := m.Ends(ring.Host)
+			at := 0
+			for range row.before {
+				binary.LittleEndian.PutUint32(raw[toHostData+at:], frame-4)
+				at += frame
+			}
+			if row.before == frames-1 {
+				// So that the marker is the last of the batch.
+				binary.LittleEndian.PutUint32(raw[toHostData+at:], frame-8-4)
+				at += frame - 8
+				row.before++
+			}
+			binary.LittleEndian.PutUint32(raw[toHostData+at:], 1<<32-1)
+			at += 8
+			read := 0
+			for i, behind := range row.behind {
+				require.NoError(t, put64(raw, toHost+tailWord, uint64(at)+behind))
+				for { // as a Link does
+					n, err := in.Fill()
+					if n == 0 {
+						require.ErrorIs(t, err, row.err)
+						break
+					}
+					require.Zero(t, i, "behind the end")
+					for {
+						if _, ok := in.Next(); !ok {
+							break
+						}
+						read++
+					}
+				}
+				require.True(t, in.Ended())
+				require.False(t, in.Buffered())
+				_, ok := in.Next()
+				require.False(t, ok)
+				require.Equal(t, row.before, read)
+			}
+		})
 	}
-	for i, tail := range []uint64{32, 64, size + 8} {
-		require.NoError(t, put64(raw, toHost+tailWord, tail))
-		for again := range 2 {
-			n, err := in.Fill()
-			require.NoError(t, err)
-			require.Equal(t, i+again > 0, n == 0)
-			require.True(t, in.Ended())
-			require.False(t, in.Buffered())
-			_, ok := in.Next()
-			require.False(t, ok)
-		}
-	}
-	require.Zero(t, in.Frames())
 }

@@ -27,6 +27,7 @@ type Consumer struct {
 	r, end   int // buf[r:end] is copied out, not yet handed out
 	maxFrame int
 	ended    bool
+	checked  bool // what is behind the end marker
 	err      error
 }
 
@@ -71,7 +72,8 @@ func (c *Consumer) pending() (size int, ok bool) {
 // Frames is the number of frames handed out.
 func (c *Consumer) Frames() uint64 { return c.frames }
 
-// Ended reports whether the peer's end marker was reached.
+// Ended reports whether the peer's end marker was reached. The next Fill reports what
+// is behind it.
 func (c *Consumer) Ended() bool { return c.ended }
 
 // Release tells the producer that every frame handed out has been dealt with. It
@@ -109,7 +111,7 @@ func (c *Consumer) MustWake() bool {
 // Next are invalid then. It does not block. ErrCorrupt is final.
 func (c *Consumer) Fill() (int, error) {
 	if c.err != nil || c.ended {
-		return 0, c.err
+		return 0, c.checkEnd()
 	}
 	avail := c.w.tail.Load() - c.pos
 	if avail == 0 {
@@ -144,6 +146,18 @@ func (c *Consumer) Fill() (int, error) {
 	c.end = have + n
 	c.pending()
 	return n, c.err
+}
+
+// checkEnd is called after the end marker or an error, which stays. Behind an end marker
+// there must be nothing; what is published later is not looked at.
+func (c *Consumer) checkEnd() error {
+	if c.err == nil && !c.checked {
+		c.checked = true
+		if c.end-c.r > frameAlign || !c.Empty() {
+			c.err = ErrCorrupt
+		}
+	}
+	return c.err
 }
 
 // grow makes room for n bytes in private memory; n is at most a batch or a

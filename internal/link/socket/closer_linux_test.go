@@ -7,9 +7,12 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/sealport/sealport/internal/link/linktest"
 )
 
 // stuck fills a closer with what does not end before end is called: something for each
@@ -83,4 +86,44 @@ func TestNoConnectionsBeforeOthersAreClosed(t *testing.T) {
 	require.Error(t, err, "the peer sees the end meanwhile")
 	require.NoError(t, server.Close())
 	require.NoError(t, l.Close())
+}
+
+// A call that is under way holds the file when the socket is closed, and gives it up last.
+// It does not wait for what is in the socket.
+func TestCloseBesideACall(t *testing.T) {
+	slow, err := linktest.NewSlow()
+	require.NoError(t, err)
+	release := sync.OnceFunc(func() { require.NoError(t, slow.End()) })
+	defer release()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.Sendmsg(fds[0], []byte{0}, unix.UnixRights(slow.FD), nil, 0))
+	require.NoError(t, slow.Sent())
+	require.NoError(t, unix.Close(fds[0]))
+	f := os.NewFile(uintptr(fds[1]), "socket")
+	rc, err := f.SyscallConn()
+	require.NoError(t, err)
+
+	under, finish, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = rc.Control(func(uintptr) {
+			close(under)
+			<-finish
+		})
+		close(returned)
+	}()
+	<-under
+	closed := make(chan error, 1)
+	go func() { closed <- closeFile(f, rc) }()
+	for rc.Control(func(uintptr) {}) == nil { // until it has been told to close
+		runtime.Gosched()
+	}
+	close(finish)
+	select {
+	case <-returned:
+	case <-time.After(30 * time.Second):
+		t.Error("the call closes the socket, and waits")
+	}
+	release()
+	require.NoError(t, <-closed)
 }

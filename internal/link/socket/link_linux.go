@@ -28,11 +28,14 @@ const (
 )
 
 // The send buffer as asked of the kernel, in bytes (it accounts the double, with
-// its own overhead). lastBuffer is what the end may take when it is full; both
+// its own overhead). lastBuffer is what the frames of CloseWrite may take when it is full,
+// and endBuffer what the end may take when that is full too: a datagram is sent as long as
+// those before it take less, so each needs room for one frame above the one before. All
 // are within Linux's default net.core.wmem_max of 212,992.
 const (
 	sendBuffer = 64 << 10
-	lastBuffer = 208 << 10
+	lastBuffer = 128 << 10
+	endBuffer  = 208 << 10
 )
 
 // backlogShare: the peer is backlogged when more than 1/backlogShare of the send
@@ -323,14 +326,14 @@ func (l *Link) GoingAway() context.Context { return l.asked }
 // Credentials implements link.Link.
 func (l *Link) Credentials() *cred.Credentials { return l.cred }
 
-// CloseWrite implements link.Link. Small frames and the end need no room: see
-// lastBuffer.
+// CloseWrite implements link.Link. The first frame and the end need no room: see
+// lastBuffer. Where the system allows no larger buffer (net.core.wmem_max) they wait for it.
 func (l *Link) CloseWrite(ctx context.Context, last ...[]byte) error {
 	if l.writeEnded.Swap(true) {
 		return nil
 	}
 	err := l.writeLast(ctx, last)
-	if eerr := l.writeError(l.sock.SendLast([]byte{kindEnd}, lastBuffer)); eerr != nil && !errors.Is(eerr, link.ErrPeerGone) {
+	if eerr := l.sendLast(ctx, []byte{kindEnd}, endBuffer); eerr != nil && !errors.Is(eerr, link.ErrPeerGone) {
 		err = errors.Join(err, fmt.Errorf("sending the end: %w", eerr))
 	}
 	return err
@@ -342,16 +345,22 @@ func (l *Link) writeLast(ctx context.Context, last [][]byte) error {
 			return tooLarge(len(frame))
 		}
 		l.scratch = append(append(l.scratch[:0], kindFrame), frame...)
-		err := l.sock.SendLast(l.scratch, lastBuffer)
-		if errors.Is(err, unix.EAGAIN) {
-			err = l.sock.Send(ctx, l.scratch, nil, -1)
-		}
-		if err != nil {
-			return l.writeError(err)
+		if err := l.sendLast(ctx, l.scratch, lastBuffer); err != nil {
+			return err
 		}
 		l.sent++
 	}
 	return nil
+}
+
+// sendLast sends a datagram in a send buffer of at least so many bytes, and waits only if
+// that is full too.
+func (l *Link) sendLast(ctx context.Context, b []byte, buffer int) error {
+	err := l.sock.SendLast(b, buffer)
+	if errors.Is(err, unix.EAGAIN) {
+		err = l.sock.Send(ctx, b, nil, -1)
+	}
+	return l.writeError(err)
 }
 
 func tooLarge(n int) error {

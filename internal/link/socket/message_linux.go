@@ -81,9 +81,9 @@ func (c *Conn) trySend(b []byte) error {
 	return errors.Join(err, serr)
 }
 
-// SendLast sends a small last datagram without blocking, even if the send
-// buffer is full: it then raises the limit to max bytes for it. That works if
-// SetBuffer was given clearly less.
+// SendLast sends a last datagram without blocking, even if the send buffer is full: it
+// then raises the limit to max bytes for it. That works if SetBuffer was given clearly
+// less, else the error answers unix.EAGAIN.
 func (c *Conn) SendLast(b []byte, max int) error {
 	var serr error
 	err := c.rc.Control(func(fd uintptr) {

@@ -1,6 +1,8 @@
 package socket_test
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"runtime"
 	"slices"
@@ -29,6 +31,7 @@ func TestDatagrams(t *testing.T) {
 		"a request to end":       {[]string{"\x02", "\x00frame", "\x01"}, 1, io.EOF},
 		"one with more":          {[]string{"\x02x"}, 0, link.ErrProtocol},
 		"two of them":            {[]string{"\x02", "\x02"}, 0, link.ErrProtocol},
+		"an end with more":       {[]string{"\x00frame", "\x01x"}, 1, link.ErrProtocol},
 		"a frame behind the end": {[]string{"\x00frame", "\x01", "\x00late"}, 1, io.EOF},
 		"an end behind another":  {[]string{"\x01", "\x01"}, 0, io.EOF},
 	} {
@@ -183,8 +186,7 @@ func TestReadAfterInterrupt(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
-// TestLastFrames: those of CloseWrite have the limit of others, and without room even in
-// the reserve they wait for it.
+// TestLastFrames: those of CloseWrite have the limit of others.
 func TestLastFrames(t *testing.T) {
 	p := pairs{sockets: refusingPair, of: make(map[link.Link]*socket.Conn)}
 	most := make([]byte, socket.MaxFrame)
@@ -208,12 +210,63 @@ func TestLastFrames(t *testing.T) {
 		require.NoError(t, a.Close())
 		require.NoError(t, b.Close())
 	})
-	t.Run("many", func(t *testing.T) {
-		a, b := p.pair(t)
-		require.ErrorIs(t, a.CloseWrite(ended(), slices.Repeat([][]byte{most}, 20)...), ended().Err())
-		require.NoError(t, b.Close())
-		require.NoError(t, a.Close())
-	})
+}
+
+// TestManyLastFrames: those for which there is no room are left out, and the error says why.
+// The end has room of its own, however full the socket is and of what.
+func TestManyLastFrames(t *testing.T) {
+	p := pairs{sockets: refusingPair, of: make(map[link.Link]*socket.Conn)}
+	for _, size := range []int{1, 1000, socket.MaxFrame} {
+		last := slices.Repeat([][]byte{make([]byte, size)}, 600<<10/max(size, 500))
+		for name, row := range map[string]struct {
+			ctx  func(t *testing.T, a, b link.Link) context.Context
+			want error
+		}{
+			"context":     {func(*testing.T, link.Link, link.Link) context.Context { return ended() }, ended().Err()},
+			"interrupted": {func(t *testing.T, a, _ link.Link) context.Context { a.Interrupt(); return hung(t) }, link.ErrClosed},
+			"peer gone": {func(t *testing.T, _, b link.Link) context.Context {
+				require.NoError(t, p.of[b].Close())
+				return hung(t)
+			}, link.ErrPeerGone},
+		} {
+			t.Run(fmt.Sprintf("%s %d", name, size), func(t *testing.T) {
+				a, b := p.pair(t)
+				for a.WriteFrame(ended(), nil, last[0]) == nil {
+				}
+				before := a.Unacknowledged()
+				err := a.CloseWrite(row.ctx(t, a, b), last...)
+				require.ErrorIs(t, err, row.want)
+				require.NotErrorIs(t, err, unix.EAGAIN)
+				if row.want != link.ErrPeerGone {
+					sent := a.Unacknowledged()
+					require.Greater(t, sent, before, "the first needs no room")
+					for range sent {
+						_, err := b.ReadFrame(hung(t))
+						require.NoError(t, err)
+					}
+					_, err := b.ReadFrame(hung(t))
+					require.Equal(t, io.EOF, err)
+				}
+				require.NoError(t, a.Close())
+				_ = b.Close()
+			})
+		}
+		t.Run(fmt.Sprintf("read %d", size), func(t *testing.T) {
+			a, b := p.pair(t)
+			closed := make(chan error, 1)
+			go func() { closed <- a.CloseWrite(hung(t), last...) }()
+			for range last {
+				frame, err := b.ReadFrame(hung(t))
+				require.NoError(t, err)
+				require.Len(t, frame, size)
+			}
+			_, err := b.ReadFrame(hung(t))
+			require.Equal(t, io.EOF, err)
+			require.NoError(t, await(t, closed))
+			require.NoError(t, a.Close())
+			require.NoError(t, b.Close())
+		})
+	}
 }
 
 // TestFrameBeforeTheContext: what has been sent before the context ended is read.

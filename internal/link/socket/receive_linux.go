@@ -112,7 +112,7 @@ func (l *Link) receiveFrame(buf []byte) ([]byte, error) {
 		switch {
 		case buf[0] == kindFrame:
 			return buf[1:n:n], nil
-		case buf[0] == kindEnd:
+		case buf[0] == kindEnd && n == 1:
 			return nil, io.EOF
 		case buf[0] == kindGoAway && n == 1 && !l.heard: // once, so that no flood keeps us here
 			l.heard = true

@@ -2,6 +2,7 @@ package codesign_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"strings"
 	"testing"
 
@@ -41,6 +42,76 @@ func TestReadRefusesCodeThatTurnsInvalid(t *testing.T) {
 	require.Equal(t, runtime, k.Flags, "it was valid at first")
 	_, err = codesign.Read(k, token)
 	require.ErrorIs(t, err, codesign.ErrUnsigned)
+}
+
+// TestReadRefusesCodeThatTurnsValid: what was read before is that of the invalid code.
+func TestReadRefusesCodeThatTurnsValid(t *testing.T) {
+	valid := uint32(codesign.FlagValid)
+	k := &codesigntest.Kernel{Token: token, Flags: codesign.FlagRuntime, Identifier: "x", Then: &valid}
+	_, err := codesign.Read(k, token)
+	require.ErrorIs(t, err, codesign.ErrUnsigned)
+	_, err = codesign.Read(k, token)
+	require.NoError(t, err)
+}
+
+// TestReadReturnsTheLastFlags: those that code has got meanwhile, such as that it was
+// debugged, count.
+func TestReadReturnsTheLastFlags(t *testing.T) {
+	debugged := uint32(codesign.FlagValid | codesign.FlagDebugged)
+	k := &codesigntest.Kernel{Token: token, Flags: codesign.FlagValid, Identifier: "x", Then: &debugged}
+	c, err := codesign.Read(k, token)
+	require.NoError(t, err)
+	require.Equal(t, debugged, c.Flags)
+}
+
+// failing is a kernel that fails at one operation, the nth time.
+type failing struct {
+	codesigntest.Kernel
+	op  uint32
+	nth int
+	err error
+}
+
+func (k *failing) Csops(op uint32, token [8]uint32, buf []byte) error {
+	if op == k.op {
+		if k.nth--; k.nth == 0 {
+			return k.err
+		}
+	}
+	return k.Kernel.Csops(op, token, buf)
+}
+
+// TestReadFailsWhole: an error at any step is the error, but for a team that there is not,
+// and for a category that the kernel does not know.
+func TestReadFailsWhole(t *testing.T) {
+	odd := errors.New("odd")
+	for _, step := range []struct {
+		op  uint32
+		nth int
+	}{
+		{codesign.OpStatus, 1}, {codesign.OpCDHash, 1}, {codesign.OpIdentity, 1}, {codesign.OpTeamID, 1},
+		{codesign.OpValidationCategory, 1}, {codesign.OpStatus, 2},
+	} {
+		for _, failure := range []error{codesign.ErrNoProcess, codesign.ErrUnsigned, codesign.ErrAbsent, odd} {
+			k := &failing{codesigntest.Kernel{
+				Token: token, Flags: codesign.FlagValid, Identifier: "x", Team: "y", Category: codesign.CategoryAppStore,
+			}, step.op, step.nth, failure}
+			c, err := codesign.Read(k, token)
+			want := codesign.Code{Flags: k.Flags, Identifier: "x", Team: "y", Category: codesign.CategoryAppStore, HasCategory: true}
+			switch {
+			case step.op == codesign.OpTeamID && failure == codesign.ErrAbsent:
+				want.Team = ""
+			case step.op == codesign.OpValidationCategory && failure == codesign.ErrUnsigned:
+				want.Category, want.HasCategory = 0, false
+			default:
+				require.ErrorIs(t, err, failure, "step %+v", step)
+				require.Zero(t, c)
+				continue
+			}
+			require.NoError(t, err, "step %+v", step)
+			require.Equal(t, want, c)
+		}
+	}
 }
 
 // TestReadRefusesLongStrings rather than to cut them.

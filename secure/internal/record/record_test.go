@@ -132,8 +132,35 @@ func TestAbandonedRecordsUseTheirNonces(t *testing.T) {
 		require.NoError(t, err)
 		s.Abandoned()
 	}
-	_, err := s.Seal(nil, record.Data, nil, nil)
-	require.ErrorIs(t, err, record.ErrExhausted)
+	for range 2 {
+		_, err := s.Seal(nil, record.Data, nil, nil)
+		require.ErrorIs(t, err, record.ErrExhausted)
+		s.Sent() // nothing was, and the error is final
+	}
+}
+
+// TestDue: a Rekey is due when so many records or bytes were sealed with the key, sent or
+// not, and not before.
+func TestDue(t *testing.T) {
+	for name, row := range map[string]struct {
+		records, bytes uint64
+		more           int // records of 2 bytes
+	}{
+		"new":               {0, 0, 0},
+		"records":           {record.RekeyRecords - 3, 0, 3},
+		"bytes":             {0, record.RekeyBytes - 6, 3},
+		"bytes, not a byte": {0, record.RekeyBytes - 5, 3},
+	} {
+		s, _ := pair()
+		s.SetUsed(row.records, row.bytes)
+		for range row.more {
+			require.False(t, s.Due(), name)
+			_, err := s.Seal(nil, record.Data, []byte{1}, []byte{2})
+			require.NoError(t, err)
+			s.Abandoned()
+		}
+		require.Equal(t, row.more > 0, s.Due(), name)
+	}
 }
 
 func TestRekey(t *testing.T) {
@@ -148,6 +175,7 @@ func TestRekey(t *testing.T) {
 	rekey := seal(t, s, record.Rekey, nil)
 	s.Rekey()
 	require.False(t, s.Due())
+	require.False(t, s.Used(), "nothing was sent with the new key")
 	require.Zero(t, s.Counter(), "a new key counts from 0")
 	after := seal(t, s, record.Data, []byte("same"))
 	assert.NotEqual(t, before, after, "same counter, so the key must differ")

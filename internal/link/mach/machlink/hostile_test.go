@@ -174,6 +174,15 @@ func TestHostileMessages(t *testing.T) {
 		"go away among frames": {func(a *attacker) error {
 			return a.sendTo(a.hostData, idGoAway, nil, nil)
 		}, link.ErrProtocol},
+		"end with a body": {func(a *attacker) error {
+			return a.sendTo(a.hostData, idEnd, nil, payload(0))
+		}, link.ErrProtocol},
+		"end with a right": {func(a *attacker) error {
+			return a.sendTo(a.hostData, idEnd, []mach.Descriptor{right(a.receivePort(), mach.MakeSend)}, nil)
+		}, link.ErrProtocol},
+		"end with a reply port": {func(a *attacker) error {
+			return a.sendHeader(mach.Header{Remote: a.hostEnd, RemoteBits: mach.MoveSendOnce, Local: a.receivePort(), LocalBits: mach.MakeSendOnce, ID: idEnd}, nil, nil)
+		}, link.ErrProtocol},
 		"unknown id": {func(a *attacker) error {
 			return a.sendTo(a.hostData, 4711, nil, nil)
 		}, link.ErrProtocol},

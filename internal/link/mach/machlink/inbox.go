@@ -84,7 +84,12 @@ func (p dataPort) message(m *mach.Message, n *mach.Notification) (kept bool) {
 		}
 		c.fail(fmt.Errorf("%w: %w", link.ErrProtocol, err))
 	case idEnd:
-		c.endRead(io.EOF)
+		err := parseEnd(m)
+		if err == nil {
+			c.endRead(io.EOF)
+			return false
+		}
+		c.fail(fmt.Errorf("%w: %w", link.ErrProtocol, err))
 	default:
 		c.fail(fmt.Errorf("%w: message id %#x", link.ErrProtocol, uint32(m.ID)))
 	}

@@ -114,6 +114,14 @@ func parsePayload(b []byte, limit int) ([]byte, error) {
 	return b[:n:n], nil
 }
 
+// parseEnd checks the end of the peer's frames, which is a header alone.
+func parseEnd(m *mach.Message) error {
+	if m.Complex || m.Remote != mach.Null || len(m.Body) != 0 {
+		return fmt.Errorf("%w: end with %d bytes", errMalformed, len(m.Body))
+	}
+	return nil
+}
+
 // parseDrained reads the number of frames that the peer has dealt with.
 func parseDrained(m *mach.Message) (uint64, error) {
 	if m.Complex || m.Remote != mach.Null || len(m.Body) != 8 {

@@ -13,8 +13,10 @@ import (
 )
 
 func TestStatus(t *testing.T) {
-	assert.ErrorIs(t, security.Status(-67050), codesign.ErrUnsatisfied)
-	assert.ErrorIs(t, security.Status(-67062), codesign.ErrUnsatisfied)
+	for _, code := range []security.Status{-67049, -67050, -67061, -67062} {
+		assert.ErrorIs(t, code, codesign.ErrUnsatisfied)
+		assert.NotErrorIs(t, code, codesign.ErrNoProcess)
+	}
 	assert.ErrorIs(t, security.Status(-67065), codesign.ErrNoProcess)
 	for _, other := range []security.Status{-1, -67052, 1} {
 		assert.NotErrorIs(t, other, codesign.ErrUnsatisfied)
