@@ -266,6 +266,9 @@ func (l *sealed) readFailed(ctx context.Context, err error) error {
 	return err
 }
 
+// KeepFrame implements link.Link. A frame below is not used once it has been opened.
+func (l *sealed) KeepFrame() { l.plain = nil }
+
 // Buffered implements link.Link. The record that is buffered below may contain no
 // frame.
 func (l *sealed) Buffered() bool { return false }
