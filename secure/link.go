@@ -92,7 +92,7 @@ func (l *sealed) subscribe() {
 		return
 	}
 	unsubscribe := l.p.Trust.OnRevoke(l.p.side.Endpoint, l.p.known, func() { l.end(ErrRevoked) })
-	release := watchTrust(l.p.Trust)
+	release := watchTrust(l.p.Trust, observer{l.p.security, l.p.side.Endpoint})
 	l.cancel = func() {
 		unsubscribe()
 		release()

@@ -56,7 +56,8 @@ type Config struct {
 	// for one connection, concurrently for several. It must not block. Of the clients of
 	// one user that do not get in it gets the first 8, and after that one
 	// [*OmittedError] every 10 seconds, with their number, until there were none for 10
-	// seconds. Users beyond the first 64 share one such count. Hosts only: a client's calls
+	// seconds. Users beyond the first 64 share one such count. A secure host also passes
+	// errors of its trust file, see [keys.Watcher]. Hosts only: a client's calls
 	// return its errors. By default errors are only logged.
 	OnError func(error)
 
