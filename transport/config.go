@@ -113,7 +113,8 @@ type Config struct {
 	// sent their hello, have limits of their own (1,024 of one user, and 4,096 in total,
 	// or fewer if RLIMIT_NOFILE is low). Hosts only. The default is 4,096. On Linux a client
 	// takes up to 4 descriptors of the host: a host whose limit (RLIMIT_NOFILE) is lower
-	// than that logs a warning when it begins to serve.
+	// than that logs a warning when it begins to serve, and one that has none left for a
+	// client does not start: the error is [ErrExhausted].
 	MaxConnections int
 
 	// HandshakeTimeout limits the set-up of a connection: a host drops a client
@@ -334,14 +335,14 @@ func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
 			"endpoint", endpoint, whose, "count", omitted.Count, "last", omitted.Err)
 	case errors.As(err, &refused):
 		err = refused
-		s.log.Warn("peer refused", "endpoint", endpoint, "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)
+		s.log.Warn("peer refused", "endpoint", endpoint, "peer", id, "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)
 	case errors.As(err, &untrusted):
 		// The whole key, as a trust file takes it.
 		err = &ConnError{Peer: id, Err: err}
 		s.log.Warn("client key refused", "endpoint", endpoint, "key", untrusted.Key.String(), "file", untrusted.File, "peer", id)
 	default:
-		err = &ConnError{Peer: id, Err: err}
 		s.log.Warn("connection failed", "endpoint", endpoint, "peer", id, "err", err)
+		err = &ConnError{Peer: id, Err: err}
 	}
 	if s.OnError != nil {
 		s.OnError(err)

@@ -61,7 +61,9 @@ func (c *reconnector[T]) sleep(d time.Duration) bool {
 
 // redial tries until there is a host, or the Client is closed (nil).
 func (c *reconnector[T]) redial() *typed[T] {
-	for pause := firstPause; ; {
+	var pause time.Duration
+	var failures failedDials
+	for {
 		next, err := c.dial(c.ctx)
 		if err == nil {
 			return next
@@ -69,14 +71,37 @@ func (c *reconnector[T]) redial() *typed[T] {
 		c.mu.Lock()
 		c.dialErr = err
 		c.mu.Unlock()
-		if c.ctx.Err() == nil && !errors.Is(err, ErrNoHost) {
-			c.s.log.Warn("reconnecting failed", "endpoint", c.endpoint, "err", err)
+		if c.ctx.Err() == nil && !errors.Is(err, ErrNoHost) && failures.add(err, time.Now()) {
+			c.s.log.Warn("reconnecting failed", "endpoint", c.endpoint, "attempts", failures.count, "err", err)
 		}
+		pause = c.engine.NextPause(pause, err)
 		if !c.sleep(pause) {
 			return nil
 		}
-		pause = c.engine.NextPause(pause, err)
 	}
+}
+
+// failedDials are the attempts to connect that have failed one after the other, for the log.
+type failedDials struct {
+	text   string // of the last error
+	logged time.Time
+	count  int // with that error
+}
+
+// logEvery is how often an error is logged that does not change.
+const logEvery = 5 * time.Minute
+
+// add notes an error. It returns false if it is not worth a line in the log.
+func (f *failedDials) add(err error, now time.Time) bool {
+	if text := err.Error(); text != f.text {
+		*f = failedDials{text: text}
+	}
+	f.count++
+	if f.count > 1 && now.Sub(f.logged) < logEvery {
+		return false
+	}
+	f.logged = now
+	return true
 }
 
 // attach makes a connection current. pause is that of the attachment.

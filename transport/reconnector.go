@@ -227,7 +227,7 @@ func (c *reconnector[T]) await(ctx context.Context, receiving bool) error {
 			if dialErr == nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("%w; the last attempt to connect again: %w", ctx.Err(), dialErr)
+			return fmt.Errorf("%w; last reconnection attempt: %w", ctx.Err(), dialErr)
 		}
 	}
 }
