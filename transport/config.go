@@ -84,7 +84,8 @@ type Config struct {
 	//
 	// With Shared the socket has mode 0666, and a directory that the host creates 0755. The
 	// mode of a directory that exists is not changed: if it, or one above it, keeps all
-	// other users out, the error is [ErrPermission]. Endpoints with and without
+	// other users out, the error is [ErrPermission]. Logger logs if Shared is set without
+	// Peer, or not set where Peer names other users. Endpoints with and without
 	// Shared may be in one directory. The default of Dir is /run/sealport-shared
 	// for root and /tmp/sealport-shared-UID for other users, where UID is the host's.
 	// Clients, of the same user too, set Dir to the host's directory:
@@ -182,7 +183,8 @@ const (
 // settings are a checked Config with defaults filled in.
 type settings struct {
 	Config
-	log *slog.Logger
+	log         *slog.Logger
+	defaultPeer bool // Peer was nil
 }
 
 // resolve checks a Config.
@@ -208,6 +210,7 @@ func (c *Config) resolve(r role) (*settings, error) {
 	setDefault(&s.MaxConnections, DefaultMaxConnections)
 	setDefault(&s.HandshakeTimeout, DefaultHandshakeTimeout)
 	if s.Peer == nil {
+		s.defaultPeer = true
 		s.Peer = peer.Default()
 	}
 	s.log = s.Logger

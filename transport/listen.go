@@ -51,6 +51,7 @@ func (s *settings) listen(endpoint string, c *conn.Config) (*conn.Listener, erro
 	if err != nil {
 		return nil, err
 	}
+	s.logReach(endpoint)
 	if needed, limit, ok := rendezvous.EnoughDescriptors(s.MaxConnections); !ok {
 		if err := roomForClient(); err != nil {
 			return nil, errors.Join(fmt.Errorf("serving %q: no client can connect: %w", endpoint, rendezvous.Explain(err)), l.Close())
