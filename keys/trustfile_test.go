@@ -141,13 +141,15 @@ func TestWatch(t *testing.T) {
 		f.OnRevoke("x", a, revoked.call)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- f.Watch(ctx, 0, func(err error) {
-			if err == nil {
-				again.call()
-			} else {
-				failed.call()
-			}
-		}) }()
+		go func() {
+			ended <- f.Watch(ctx, 0, func(err error) {
+				if err == nil {
+					again.call()
+				} else {
+					failed.call()
+				}
+			})
+		}()
 
 		time.Sleep(10 * keys.DefaultWatchInterval)
 		synctest.Wait()
