@@ -68,7 +68,7 @@ type Watcher interface {
 	// [DefaultWatchInterval]) and calls the subscribers of OnRevoke whose keys
 	// were removed. It blocks until ctx ends and returns ctx's error, so run it in
 	// a goroutine. failed, which may be nil, is called with the error of each
-	// check that fails.
+	// check that fails, and with nil by the first one after that which succeeds.
 	Watch(ctx context.Context, interval time.Duration, failed func(error)) error
 }
 

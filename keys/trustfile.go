@@ -175,15 +175,17 @@ func (f *trustFile) watch(ctx context.Context, interval time.Duration, failed fu
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	wasFailing := false
 	for {
 		f.mu.Lock()
 		revoked := f.refreshLocked()
 		err := f.err
 		f.mu.Unlock()
 		callAll(revoked)
-		if err != nil && failed != nil {
+		if failed != nil && (err != nil || wasFailing) {
 			failed(err)
 		}
+		wasFailing = err != nil
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -133,16 +133,24 @@ func TestWatch(t *testing.T) {
 		put(t, path, allowLines(a))
 		f, err := keys.OpenAllowFile(path)
 		require.NoError(t, err)
-		var revoked, failed counter
+		var revoked, failed, again counter
 		f.OnRevoke("x", a, revoked.call)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- f.Watch(ctx, 0, func(error) { failed.call() }) }()
+		go func() {
+			ended <- f.Watch(ctx, 0, func(err error) {
+				if err == nil {
+					again.call()
+				} else {
+					failed.call()
+				}
+			})
+		}()
 
 		time.Sleep(10 * keys.DefaultWatchInterval)
 		synctest.Wait()
 		require.Zero(t, revoked.calls())
-		require.Zero(t, failed.calls())
+		require.Zero(t, failed.calls()+again.calls())
 
 		put(t, path, "rubbish")
 		time.Sleep(keys.DefaultWatchInterval)
@@ -155,6 +163,11 @@ func TestWatch(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 1, revoked.calls())
 		require.Equal(t, 1, failed.calls())
+		require.Equal(t, 1, again.calls())
+
+		time.Sleep(10 * keys.DefaultWatchInterval)
+		synctest.Wait()
+		require.Equal(t, 2, failed.calls()+again.calls(), "it is told once")
 
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Policy is a rule about identities. Policies are made by the functions of this
@@ -106,7 +107,9 @@ type RefusedError struct {
 
 // Error returns one line with all fields.
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("%v by %s: %v [%v]", ErrRefused, e.Rule, e.Reason, e.Token)
+	reason := fmt.Sprint(e.Reason)
+	reason = strings.TrimPrefix(reason, e.Rule+": ") // a rule that stands alone
+	return fmt.Sprintf("%v by %s: %s [%v]", ErrRefused, e.Rule, reason, e.Token)
 }
 
 // Unwrap returns [ErrRefused] and the reason.

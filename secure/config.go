@@ -41,7 +41,12 @@ type Config struct {
 	// ([keys.Allow], [keys.OpenAllowFile]); a client pins its host ([keys.Pin])
 	// or remembers it ([keys.TrustOnFirstUse]). When Trust revokes a key, its
 	// connections end with [ErrRevoked] on this side. While there are connections,
-	// this package runs the Watch of a [keys.Watcher], such as a file.
+	// this package runs the Watch of a [keys.Watcher], such as a file. A file that
+	// cannot be used any more, because a line is wrong, is reported once for each
+	// change, to Transport.Logger and Transport.OnError, whose error answers
+	// [keys.ErrTrustFile]: until it is corrected no new peer is accepted, and no
+	// connection is revoked. Without connections the next client that connects has
+	// it reported.
 	//
 	// A host that refuses a client's key logs the whole key to Transport.Logger,
 	// with the file that it is missing from.

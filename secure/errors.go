@@ -26,7 +26,7 @@ var (
 	// removed. A peer whose process dies, as by kill -9, leaves
 	// [transport.ErrPeerGone] instead. ErrTruncated is final for receiving, and
 	// errors.Is holds for [transport.ErrProtocol] too.
-	ErrTruncated = fmt.Errorf("secure: %w: connection ended without a close record, messages may be missing", link.ErrProtocol)
+	ErrTruncated error = truncatedError{}
 
 	// ErrRecord means that a record did not open or violated the protocol. It is
 	// final, and errors.Is holds for [transport.ErrProtocol] too.
@@ -43,3 +43,11 @@ var (
 	// fails to reconnect, with ErrHandshake in its log.
 	ErrRevoked = fmt.Errorf("secure: %w: the peer's key is no longer trusted", link.ErrClosed)
 )
+
+type truncatedError struct{}
+
+func (truncatedError) Error() string {
+	return "secure: the peer ended the connection without a close record, as it does when it has revoked this side's key; messages may be missing"
+}
+
+func (truncatedError) Unwrap() error { return link.ErrProtocol }

@@ -92,7 +92,7 @@ func (l *sealed) subscribe() {
 		return
 	}
 	unsubscribe := l.p.Trust.OnRevoke(l.p.side.Endpoint, l.p.known, func() { l.end(ErrRevoked) })
-	release := watchTrust(l.p.Trust)
+	release := watchTrust(l.p.Trust, observer{l.p.security, l.p.side.Endpoint})
 	l.cancel = func() {
 		unsubscribe()
 		release()
@@ -265,6 +265,9 @@ func (l *sealed) readFailed(ctx context.Context, err error) error {
 	l.rerr = err
 	return err
 }
+
+// KeepFrame implements link.Link. A frame below is not used once it has been opened.
+func (l *sealed) KeepFrame() { l.plain = nil }
 
 // Buffered implements link.Link. The record that is buffered below may contain no
 // frame.

@@ -39,7 +39,7 @@ func NewSecureHostWithService[T any](endpoint string, service transport.Service[
 // does not accept the key closes the connection, which is ErrHandshake and
 // [transport.ErrPeerGone]; the error contains the public key, to add to the host's
 // allow file. A client that is refused when it reconnects keeps trying, with pauses
-// that grow to 1 second. Calls that wait for a host end with their context; see
+// that grow to 1 minute; a failed handshake counts as a refusal. Calls that wait for a host end with their context; see
 // [transport.Client.Send].
 func NewSecureClient[T any](ctx context.Context, endpoint string, cfg *Config) (*transport.Client[T], error) {
 	return NewSecureClientWithCodec[T](ctx, endpoint, nil, cfg)

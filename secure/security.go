@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/conn"
@@ -154,7 +155,7 @@ func (p parameters) authorize(key keys.PublicKey) error {
 		defer func() { workers <- struct{}{} }()
 	}
 	if p.known.IsZero() {
-		return p.Trust.Verify(p.ctx, p.side.Endpoint, key)
+		return p.verify(key)
 	}
 	// The rest is for a rehandshake.
 	if !p.known.Equal(key) {
@@ -261,9 +262,12 @@ func hungUp(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, li
 // failed makes an ErrHandshake of err. A peer that refuses closes the connection
 // without a reason.
 func failed(err error) error {
+	var other *otherKeyError
 	switch {
+	case errors.As(err, &other):
+		return &handshakeError{other.Error(), err}
 	case hungUp(err):
-		return fmt.Errorf("secure: %w: the other side closed the connection; see its log for the reason: %w", ErrHandshake, link.ErrPeerGone)
+		return &handshakeError{"the other side closed the connection; its log has the reason", link.ErrPeerGone}
 	case errors.Is(err, ErrHandshake):
 		return fmt.Errorf("secure: %w", err)
 	case errors.Is(err, ErrRecord):
@@ -272,16 +276,53 @@ func failed(err error) error {
 	return fmt.Errorf("secure: %w: %w", ErrHandshake, err)
 }
 
+// handshakeError is an ErrHandshake whose text says all that there is to say of its cause.
+type handshakeError struct {
+	text  string
+	cause error
+}
+
+func (e *handshakeError) Error() string { return "secure: " + ErrHandshake.Error() + ": " + e.text }
+
+func (e *handshakeError) Unwrap() []error { return []error{ErrHandshake, e.cause} }
+
+// otherKeyError means that a host has another key than the client expects.
+type otherKeyError struct {
+	has      keys.PublicKey
+	expected []keys.PublicKey
+	err      error // of Trust
+}
+
+func (e *otherKeyError) Error() string {
+	return fmt.Sprintf("the host has the key %v, and this client's Trust expects %v; if the host's key was replaced, let Trust expect the new one",
+		e.has, strings.Trim(fmt.Sprint(e.expected), "[]"))
+}
+
+func (e *otherKeyError) Unwrap() error { return e.err }
+
+// verify asks Trust about a key.
+func (p parameters) verify(key keys.PublicKey) error {
+	err := p.Trust.Verify(p.ctx, p.side.Endpoint, key)
+	pinned, ok := p.Trust.(*keys.Pinned)
+	if err == nil || !ok {
+		return err
+	}
+	return &otherKeyError{key, pinned.Expected(p.side.Endpoint), err}
+}
+
 // keyRefused is the error of a client whose host closed the connection instead of
 // accepting the client's key. In IK the key is in the first message, which the host
 // may refuse for another reason.
 func keyRefused(pattern handshake.Pattern, key keys.PublicKey) error {
-	refused := "key"
+	refused, why := "key", "its trust file does not list the key, or cannot be used"
 	if pattern == handshake.IK {
 		refused = "first message, with its key"
+		why += ", or its own key is not the one that this client expects"
 	}
-	return fmt.Errorf("secure: %w: the host did not accept this client's %s %v; see the host's log, or add the key to its allow file: %w",
-		ErrHandshake, refused, key, link.ErrPeerGone)
+	return &handshakeError{
+		fmt.Sprintf("the host did not accept this client's %s %v: %s; the host's log has the reason", refused, key, why),
+		link.ErrPeerGone,
+	}
 }
 
 // discard closes a link that is not in use yet.

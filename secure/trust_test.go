@@ -138,6 +138,8 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 			allowed := keys.Allow(clientKey.Public())
 			host.Trust = allowed
 			w.echo(t, host)
+			log := newLog()
+			client.Transport.Logger = slog.New(log)
 			c, err := secure.NewSecureClient[[]byte](hung(t), w.endpoint, w.in(client))
 			require.NoError(t, err)
 			begun := time.Now()
@@ -147,10 +149,10 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 			var gone *transport.DisconnectedError
 			require.ErrorAs(t, err, &gone)
 			assert.Zero(t, gone.Unconfirmed, "it had sent nothing")
-			for range 7 { // with 5, 10, 20, 40, 80 and 160 ms in between, each less up to half
+			for range 3 { // with 250 and 500 ms in between, each less up to half
 				require.ErrorIs(t, await(t, w.failures), keys.ErrUntrusted)
 			}
-			assert.GreaterOrEqual(t, time.Since(begun), 315*time.Millisecond/2)
+			assert.GreaterOrEqual(t, time.Since(begun), 750*time.Millisecond/2)
 
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 			defer cancel()
@@ -158,6 +160,9 @@ func TestUntrustedClientBacksOff(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.ErrorIs(t, err, secure.ErrHandshake, "why there is no host")
 			require.NoError(t, c.Close())
+			require.Equal(t, "disconnected", await(t, log.warnings).message)
+			require.Equal(t, "reconnecting failed", await(t, log.warnings).message)
+			require.Empty(t, log.warnings, "the same is logged once")
 		})
 	}
 }

@@ -13,8 +13,8 @@ import (
 // Client sends messages to the host of an endpoint and receives its replies.
 //
 // Replies are not matched with messages: if two goroutines each Send and Receive, one gets
-// the replies to the other. Use a Client for each of them, or say in the messages what
-// they answer.
+// the replies to the other. Use a Client for each of them, or number the messages, and have
+// the host repeat the number in its answer.
 //
 // A Client reconnects: when its host ends, it tries to connect to the next one until
 // Close, with pauses that grow to 1 second, or to 1 minute while a host refuses it or the
@@ -27,9 +27,16 @@ import (
 // messages may have been lost, and the host's reason if it gave one. With several goroutines,
 // one of them gets the report. Close reports a connection only if something may have been
 // lost or there is a reason. Of more than 4 that nobody has asked about, the oldest are
-// reported together. In addition, Receive
-// returns a DisconnectedError after the last message of each connection. See also
-// [Client.Generation].
+// reported together. See also [Client.Generation].
+//
+// In addition, Receive returns a DisconnectedError after the last message of each
+// connection, in its place: before anything that the next host sends. If another call has
+// reported that end already, this one has the same Generation and cause, but Unconfirmed is
+// 0: a loss is reported once. So a program that waits for an answer compares Generations.
+// If that of the error is not above one that was reported before the request was sent, the
+// error is about an earlier connection, and the answer can still come; otherwise the answer
+// will not come, and the host may or may not have handled the request. The example of
+// [DisconnectedError] does this.
 //
 // A host that shuts down gracefully loses nothing (see [Host.Shutdown]): it asks the
 // Client to end, handles all that was sent up to there, and closes. Meanwhile Send waits,
@@ -60,7 +67,17 @@ func (*noCopy) Unlock() {}
 // NewClient connects to the host of an endpoint whose messages are of type T,
 // encoded by [CodecOf][T]. It blocks as long as [Dial] and returns the same errors,
 // after which nothing is open. ctx covers connecting only. Without a host it returns
-// [ErrNoHost]: a Client waits for a host only after it has been connected to one.
+// [ErrNoHost]: a Client waits for a host only after it has been connected to one. To wait
+// for the first one, try again until ctx ends:
+//
+//	client, err := transport.NewClient[string](ctx, endpoint, cfg)
+//	for errors.Is(err, transport.ErrNoHost) && ctx.Err() == nil {
+//		time.Sleep(100 * time.Millisecond)
+//		client, err = transport.NewClient[string](ctx, endpoint, cfg)
+//	}
+//
+// Two structs that differ connect, and the client does not learn that the host cannot
+// decode its messages: see [ErrType].
 func NewClient[T any](ctx context.Context, endpoint string, cfg *Config) (*Client[T], error) {
 	return NewClientWithCodec[T](ctx, endpoint, nil, cfg)
 }

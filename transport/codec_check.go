@@ -363,5 +363,5 @@ func checkAny(x any, depth int) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("a %T in an any would arrive as another type", x)
+	return fmt.Errorf("an any that holds %T would arrive as another type", x)
 }

@@ -57,7 +57,8 @@ type Config struct {
 	// Shutdown, which wait for it: start a goroutine for that. Of the clients of
 	// one user that do not get in it gets the first 8, and after that one
 	// [*OmittedError] every 10 seconds, with their number, until there were none for 10
-	// seconds. Users beyond the first 64 share one such count. Hosts only: a client's calls
+	// seconds. Users beyond the first 64 share one such count. A secure host also passes
+	// errors of its trust file, see [keys.Watcher]. Hosts only: a client's calls
 	// return its errors. By default errors are only logged.
 	OnError func(error)
 
@@ -84,7 +85,8 @@ type Config struct {
 	//
 	// With Shared the socket has mode 0666, and a directory that the host creates 0755. The
 	// mode of a directory that exists is not changed: if it, or one above it, keeps all
-	// other users out, the error is [ErrPermission]. Endpoints with and without
+	// other users out, the error is [ErrPermission]. Logger logs if Shared is set without
+	// Peer, or not set where Peer names other users. Endpoints with and without
 	// Shared may be in one directory. The default of Dir is /run/sealport-shared
 	// for root and /tmp/sealport-shared-UID for other users, where UID is the host's.
 	// Clients, of the same user too, set Dir to the host's directory:
@@ -113,7 +115,8 @@ type Config struct {
 	// sent their hello, have limits of their own (1,024 of one user, and 4,096 in total,
 	// or fewer if RLIMIT_NOFILE is low). Hosts only. The default is 4,096. On Linux a client
 	// takes up to 4 descriptors of the host: a host whose limit (RLIMIT_NOFILE) is lower
-	// than that logs a warning when it begins to serve.
+	// than that logs a warning when it begins to serve, and one that has none left for a
+	// client does not start: the error is [ErrExhausted].
 	MaxConnections int
 
 	// HandshakeTimeout limits the set-up of a connection: a host drops a client
@@ -181,7 +184,8 @@ const (
 // settings are a checked Config with defaults filled in.
 type settings struct {
 	Config
-	log *slog.Logger
+	log         *slog.Logger
+	defaultPeer bool // Peer was nil
 }
 
 // resolve checks a Config.
@@ -207,6 +211,7 @@ func (c *Config) resolve(r role) (*settings, error) {
 	setDefault(&s.MaxConnections, DefaultMaxConnections)
 	setDefault(&s.HandshakeTimeout, DefaultHandshakeTimeout)
 	if s.Peer == nil {
+		s.defaultPeer = true
 		s.Peer = peer.Default()
 	}
 	s.log = s.Logger
@@ -334,14 +339,14 @@ func (s *settings) reportConn(endpoint string, id *peer.Identity, err error) {
 			"endpoint", endpoint, whose, "count", omitted.Count, "last", omitted.Err)
 	case errors.As(err, &refused):
 		err = refused
-		s.log.Warn("peer refused", "endpoint", endpoint, "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)
+		s.log.Warn("peer refused", "endpoint", endpoint, "peer", id, "rule", refused.Rule, "token", refused.Token.String(), "reason", refused.Reason)
 	case errors.As(err, &untrusted):
 		// The whole key, as a trust file takes it.
 		err = &ConnError{Peer: id, Err: err}
 		s.log.Warn("client key refused", "endpoint", endpoint, "key", untrusted.Key.String(), "file", untrusted.File, "peer", id)
 	default:
-		err = &ConnError{Peer: id, Err: err}
 		s.log.Warn("connection failed", "endpoint", endpoint, "peer", id, "err", err)
+		err = &ConnError{Peer: id, Err: err}
 	}
 	if s.OnError != nil {
 		s.OnError(err)

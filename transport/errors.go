@@ -120,7 +120,7 @@ func (e *CloseError) Error() string { return "closed by the peer: " + e.Reason }
 // DisconnectedError reports that a connection of a [Client] has ended, and what may have
 // been lost with it. errors.Is holds for [ErrDisconnected] and for the cause. A call whose
 // context ends while it waits for the next host returns another error; see
-// [Client.Send].
+// [Client.Send]. [Client] says when Receive reports an end that was reported before.
 type DisconnectedError struct {
 	Endpoint string
 
@@ -138,11 +138,9 @@ type DisconnectedError struct {
 	// NotSent reports whether the value given to this call was not sent.
 	NotSent bool
 
-	// Err is the cause. Where the end of the connection was read, it is a
-	// [*CloseError] if the host gave a reason, an error for which errors.Is holds for
-	// [io.EOF] if the host closed without one, and [ErrPeerGone] if it died. A Send
-	// may report ErrPeerGone in any of these cases, if Receive has not yet come to
-	// the end.
+	// Err is the cause: a [*CloseError] if the host gave a reason, an error for which
+	// errors.Is holds for [io.EOF] if the host closed without one, and [ErrPeerGone] if it
+	// died. It is the same whichever call reports the end, and what [Config.Logger] gets.
 	Err error
 }
 

@@ -213,7 +213,9 @@ func (h *Host[T]) finish(s *Session[T]) {
 }
 
 // Sessions iterates over the clients that are connected now. It may omit sessions that
-// begin during the iteration, and yield some that have ended. It does not block.
+// begin during the iteration, and yield some that have ended. Without [Service.OnConnect] a
+// client becomes a session shortly after its constructor has returned, and may have sent
+// messages before that: then it is not yielded yet. It does not block.
 func (h *Host[T]) Sessions() iter.Seq[*Session[T]] {
 	return func(yield func(*Session[T]) bool) {
 		h.sessions.mu.Lock()

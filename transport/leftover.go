@@ -18,18 +18,20 @@ type leftover struct {
 // carrierBuffers is more than carriers hold of frames beside a ring, in bytes.
 const carrierBuffers = 4 << 20
 
-// drain receives what is left of a connection whose host has gone. It does not block.
-// cause is for a connection whose end is not found.
-func (t *typed[T]) drain(bufferSize int, cause error) *leftover {
-	left := &leftover{cause: cause}
+// drain receives what is left of a connection, until ctx ends. err is why it has ended, or
+// nil or ErrClosed if only that can tell.
+func (t *typed[T]) drain(ctx context.Context, bufferSize int, err error) *leftover {
+	left := &leftover{}
 	// A ring may be full again after it was copied.
 	most := 2*cmp.Or(bufferSize, DefaultBufferSize) + carrierBuffers
-	if err := t.Drain(most, func(p []byte) {
+	last := t.Drain(ctx, most, func(p []byte) {
 		left.messages = binary.AppendUvarint(left.messages, uint64(len(p)))
 		left.messages = append(left.messages, p...)
-	}); err != nil && err != ErrClosed {
-		left.cause = endOfHost(err)
+	})
+	if err == nil || err == ErrClosed {
+		err = cmp.Or(last, ErrPeerGone)
 	}
+	left.cause = endOfHost(err)
 	return left
 }
 
@@ -46,14 +48,20 @@ func (l *leftover) take() ([]byte, error) {
 
 // receiveNext returns the next message of a connection, which may be freed already.
 func (a *attachment[T]) receiveNext(ctx context.Context) (v T, err error) {
-	if a.left == nil {
-		return a.receive(ctx)
-	}
-	b, err := a.left.take()
+	b, err := a.nextBytes(ctx)
 	if err != nil {
 		return v, err
 	}
 	return a.decode(b)
+}
+
+func (a *attachment[T]) nextBytes(ctx context.Context) ([]byte, error) {
+	a.rmu.Lock()
+	defer a.rmu.Unlock()
+	if a.left != nil {
+		return a.left.take()
+	}
+	return a.Receive(ctx)
 }
 
 // endOfHost is the cause that a Client reports for the error of a connection.
@@ -62,7 +70,7 @@ func endOfHost(err error) error {
 	case io.EOF:
 		return errHostClosed
 	case ErrClosed: // and not one with a reason, such as a revoked key
-		return ErrPeerGone // the connection was given up in reconnector.read
+		return ErrPeerGone // the connection was given up
 	}
 	return err
 }

@@ -2,6 +2,9 @@ package transport
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
 
 	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
@@ -37,7 +40,7 @@ func Listen(endpoint string, cfg *Config) (*Listener, error) {
 }
 
 // listen serves an endpoint. It warns if this process may not have as many descriptors as
-// all clients need.
+// all clients need, and fails if it has none left for one.
 func (s *settings) listen(endpoint string, c *conn.Config) (*conn.Listener, error) {
 	c.Report = func(id *peer.Identity, err error) { s.reportConn(endpoint, id, err) }
 	c.NoMemory = func(err error) {
@@ -48,11 +51,30 @@ func (s *settings) listen(endpoint string, c *conn.Config) (*conn.Listener, erro
 	if err != nil {
 		return nil, err
 	}
+	s.logReach(endpoint)
 	if needed, limit, ok := rendezvous.EnoughDescriptors(s.MaxConnections); !ok {
+		if err := roomForClient(); err != nil {
+			return nil, errors.Join(fmt.Errorf("serving %q: no client can connect: %w", endpoint, rendezvous.Explain(err)), l.Close())
+		}
 		s.log.Warn("the limit of open descriptors (RLIMIT_NOFILE) is too low for MaxConnections; raise one or lower the other",
 			"endpoint", endpoint, "max_connections", s.MaxConnections, "needed", needed, "limit", limit)
 	}
 	return l, nil
+}
+
+// roomForClient returns the system's error if this process has no descriptors left for a
+// client, which takes up to 4.
+func roomForClient() error {
+	for range 4 {
+		f, err := os.Open("/")
+		if rendezvous.IsExhausted(err) {
+			return err
+		}
+		if err == nil {
+			defer f.Close()
+		}
+	}
+	return nil
 }
 
 // Endpoint returns the name of the endpoint.

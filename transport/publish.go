@@ -77,7 +77,7 @@ func (h *Host[T]) encode(v T) (b []byte, err error) {
 		return nil, err
 	}
 	if len(b) > h.s.MaxMessageSize {
-		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrMessageTooLarge, len(b), h.s.MaxMessageSize)
+		return nil, fmt.Errorf("%w: %d bytes, and this host's MaxMessageSize is %d", ErrMessageTooLarge, len(b), h.s.MaxMessageSize)
 	}
 	return b, nil
 }

@@ -13,7 +13,8 @@ import (
 
 const firstPause = conn.FirstPause
 
-// watch is called, in a goroutine of its own, when the host of a connection is gone.
+// watch is called, in a goroutine of its own, when the host of a connection is gone. How
+// it has ended is not known.
 func (c *reconnector[T]) watch(a *attachment[T]) {
 	c.mu.Lock()
 	if c.over {
@@ -23,7 +24,7 @@ func (c *reconnector[T]) watch(a *attachment[T]) {
 	c.beside.Add(1)
 	c.mu.Unlock()
 	defer c.beside.Done()
-	_ = c.detach(a, ErrPeerGone)
+	c.detach(a, nil)
 }
 
 // replace finds the next host after that of a. It runs in a goroutine of its own, which
@@ -60,7 +61,9 @@ func (c *reconnector[T]) sleep(d time.Duration) bool {
 
 // redial tries until there is a host, or the Client is closed (nil).
 func (c *reconnector[T]) redial() *typed[T] {
-	for pause := firstPause; ; {
+	var pause time.Duration
+	var failures failedDials
+	for {
 		next, err := c.dial(c.ctx)
 		if err == nil {
 			return next
@@ -68,14 +71,37 @@ func (c *reconnector[T]) redial() *typed[T] {
 		c.mu.Lock()
 		c.dialErr = err
 		c.mu.Unlock()
-		if c.ctx.Err() == nil && !errors.Is(err, ErrNoHost) {
-			c.s.log.Warn("reconnecting failed", "endpoint", c.endpoint, "err", err)
+		if c.ctx.Err() == nil && !errors.Is(err, ErrNoHost) && failures.add(err, time.Now()) {
+			c.s.log.Warn("reconnecting failed", "endpoint", c.endpoint, "attempts", failures.count, "err", err)
 		}
+		pause = c.engine.NextPause(pause, err)
 		if !c.sleep(pause) {
 			return nil
 		}
-		pause = c.engine.NextPause(pause, err)
 	}
+}
+
+// failedDials are the attempts to connect that have failed one after the other, for the log.
+type failedDials struct {
+	text   string // of the last error
+	logged time.Time
+	count  int // with that error
+}
+
+// logEvery is how often an error is logged that does not change.
+const logEvery = 5 * time.Minute
+
+// add notes an error. It returns false if it is not worth a line in the log.
+func (f *failedDials) add(err error, now time.Time) bool {
+	if text := err.Error(); text != f.text {
+		*f = failedDials{text: text}
+	}
+	f.count++
+	if f.count > 1 && now.Sub(f.logged) < logEvery {
+		return false
+	}
+	f.logged = now
+	return true
 }
 
 // attach makes a connection current. pause is that of the attachment.
@@ -92,48 +118,70 @@ func (c *reconnector[T]) attach(next *typed[T], pause time.Duration) (generation
 	return c.made
 }
 
-// detach is called when a connection can no longer be used for sending. It notes what
-// may be lost, for the next call to report, and returns the cause: the host's
-// reason, if it is known. Several goroutines call it for the same connection; only the
+// detach is called when a connection can no longer be used for sending. err is why, or nil
+// if the host is gone. It receives what the host had sent, and notes what may be lost, for
+// the next call to report. Several goroutines call it for the same connection; only the
 // first call has an effect.
-func (c *reconnector[T]) detach(a *attachment[T], cause error) error {
+func (c *reconnector[T]) detach(a *attachment[T], err error) {
+	cause := c.receiveRest(a, err)
 	c.mu.Lock()
 	if !c.current.CompareAndSwap(a, nil) {
 		c.mu.Unlock()
-		return cause
+		return
 	}
 	close(a.detached)
 	a.unwatch()
 	if !c.over {
 		c.beside.Go(func() { c.replace(a) })
 	}
-	cause = c.drainLocked(a, cause)
 	lost := c.noteLossLocked(a, cause)
-	if a.left != nil || a.drained {
-		c.endLocked(a)
-	}
+	a.Abort()
+	c.past.add(statsOf(a.Conn))
 	if !a.drained {
 		// For Receive: what its host had sent, and then that it has ended.
 		c.leaving = append(c.leaving, a)
 		if len(c.leaving) > maxLeaving {
-			c.endLocked(c.leaving[0])
 			c.leaving = c.leaving[1:]
 		}
+		c.earlier.Store(true)
 	}
 	c.mu.Unlock()
 	c.logLoss(lost, cause)
-	return cause
 }
 
-// drainLocked receives what the host of a connection had sent, unless the caller of
-// Receive may still use the memory of that connection, and returns the cause of its end.
-func (c *reconnector[T]) drainLocked(a *attachment[T], cause error) error {
-	if a.received {
-		return cause
+// goneLimit is how long detach receives what a host that is gone had sent. It has arrived:
+// only a hostile host, which has closed one direction, makes detach wait.
+const goneLimit = time.Second
+
+// receiveRest receives what the host of a connection had sent, for Receive, and returns
+// the cause of the end: err, unless that is nil or what follows from the end.
+func (c *reconnector[T]) receiveRest(a *attachment[T], err error) (cause error) {
+	ctx := context.Background()
+	if err == nil || err == ErrClosed {
+		// If Receive runs, it returns now that the host is gone.
+		t := time.AfterFunc(goneLimit, a.Interrupt)
+		defer t.Stop()
+		a.rmu.Lock()
+	} else {
+		ctx = ended
+		if !a.rmu.TryLock() {
+			a.Interrupt() // Receive waits, and the host may live
+			a.rmu.Lock()
+		}
 	}
-	a.left = a.drain(c.s.BufferSize, cause)
+	defer a.rmu.Unlock()
+	if a.left == nil {
+		a.left = a.drain(ctx, c.s.BufferSize, err)
+	}
 	return a.left.cause
 }
+
+// ended is a context that is over: what is there already is received.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // noteLossLocked notes that a connection has ended and what is lost with it. It returns
 // the number of messages, for logLoss.
@@ -156,16 +204,6 @@ func (c *reconnector[T]) logLoss(lost uint64, cause error) {
 		level = slog.LevelInfo
 	}
 	c.s.log.Log(c.ctx, level, "disconnected", "endpoint", c.endpoint, "unconfirmed", lost, "cause", cause)
-}
-
-// endLocked frees a connection and keeps its numbers. Idempotent.
-func (c *reconnector[T]) endLocked(a *attachment[T]) {
-	if a.freed {
-		return
-	}
-	a.freed = true
-	a.Abort()
-	c.past.add(statsOf(a.Conn))
 }
 
 // abandoned closes a Client that nobody holds any more. It does not block: a Logger and

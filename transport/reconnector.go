@@ -25,6 +25,7 @@ type reconnector[T any] struct {
 
 	current atomic.Pointer[attachment[T]] // nil while there is no host
 	untold  atomic.Bool                   // losses is not empty
+	earlier atomic.Bool                   // leaving is not empty
 
 	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
@@ -52,11 +53,11 @@ type attachment[T any] struct {
 	detached   chan struct{} // closed when it is no longer current
 
 	// Guarded by reconnector.mu:
-	unwatch  func() bool // of watch
-	received bool        // by Receive, which may have returned a slice of its memory
-	drained  bool        // Receive has returned how it ended
-	left     *leftover   // what is to be received, of a connection that is freed
-	freed    bool
+	unwatch func() bool // of watch
+	drained bool        // Receive has returned how it ended
+
+	rmu  sync.Mutex // held while Receive, or detach, receives
+	left *leftover  // what Receive gets since detach
 }
 
 // maxLeaving is how many connections to ended hosts are kept for the replies
@@ -91,7 +92,7 @@ func (c *reconnector[T]) send(ctx context.Context, v T) error {
 			return err
 		}
 		if !errors.Is(err, message.ErrGoingAway) {
-			return c.ended(a, err, true)
+			return c.ended(ctx, a, err, true)
 		}
 		if err := c.awaitEnd(ctx, a); err != nil {
 			return err
@@ -119,7 +120,7 @@ func (c *reconnector[T]) sendBatch(ctx context.Context, vs []T) (sent int, err e
 			return sent, err
 		}
 		if !errors.Is(err, message.ErrGoingAway) {
-			return sent, c.ended(a, err, true)
+			return sent, c.ended(ctx, a, err, true)
 		}
 		// Nothing was sent: a batch is not interrupted by the end.
 		if err := c.awaitEnd(ctx, a); err != nil {
@@ -128,21 +129,32 @@ func (c *reconnector[T]) sendBatch(ctx context.Context, vs []T) (sent int, err e
 	}
 }
 
-// ended handles a connection that ended with err and returns the error for the
-// caller of Send, SendBatch, Flush or Receive.
-func (c *reconnector[T]) ended(a *attachment[T], err error, notSent bool) error {
+// ended is called when a call that sends has found that a connection has ended, and returns
+// the error for its caller.
+func (c *reconnector[T]) ended(ctx context.Context, a *attachment[T], err error, notSent bool) error {
+	if errors.Is(err, ErrPeerGone) {
+		// How it has ended is what its host has sent last. Receiving may notice later.
+		go c.watch(a)
+		if err := c.awaitEnd(ctx, a); err != nil {
+			return err
+		}
+		return c.report(a, notSent)
+	}
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
-	err = c.detach(a, endOfHost(err))
+	c.detach(a, err)
+	return c.report(a, notSent)
+}
+
+// report returns the error for the caller of Send, SendBatch, Flush or Receive, after
+// detach.
+func (c *reconnector[T]) report(a *attachment[T], notSent bool) error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	lost := c.takeLossLocked(a.generation)
-	c.mu.Unlock()
 	if lost == nil { // it was told
-		lost = &DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, Err: err}
-	}
-	if err != ErrPeerGone {
-		lost.Err = err // it was received after the loss was noted
+		lost = &DisconnectedError{Endpoint: c.endpoint, Generation: a.generation, Err: a.left.cause}
 	}
 	lost.NotSent = notSent
 	return lost
@@ -180,8 +192,8 @@ func (c *reconnector[T]) takeLossLocked(generation uint64) *DisconnectedError {
 	return nil
 }
 
-// awaitEnd waits until a host that is going away has handled everything and has ended:
-// what is sent to the next host is not handled before that.
+// awaitEnd waits until a host that is going away has handled everything and has ended, and
+// what it had sent is received: what is sent to the next host is not handled before that.
 func (c *reconnector[T]) awaitEnd(ctx context.Context, a *attachment[T]) error {
 	select {
 	case <-a.detached:
@@ -215,7 +227,7 @@ func (c *reconnector[T]) await(ctx context.Context, receiving bool) error {
 			if dialErr == nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("%w; the last attempt to connect again: %w", ctx.Err(), dialErr)
+			return fmt.Errorf("%w; last reconnection attempt: %w", ctx.Err(), dialErr)
 		}
 	}
 }
@@ -236,7 +248,11 @@ func (c *reconnector[T]) receive(ctx context.Context) (v T, err error) {
 			return v, err
 		}
 		c.read(a)
-		return v, c.ended(a, err, false)
+		if c.ctx.Err() != nil {
+			return v, ErrClosed
+		}
+		c.detach(a, err)
+		return v, c.report(a, false)
 	}
 }
 
@@ -247,6 +263,11 @@ func (c *reconnector[T]) reading(ctx context.Context) (a *attachment[T], err err
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	// In this order: what has ended before a was made comes before what is received of a.
+	a = c.current.Load()
+	if a != nil && !c.earlier.Load() && !c.untold.Load() {
+		return a, nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.leaving) > 0 {
@@ -255,13 +276,10 @@ func (c *reconnector[T]) reading(ctx context.Context) (a *attachment[T], err err
 	if err := c.tellLocked(false); err != nil {
 		return nil, err
 	}
-	if a = c.current.Load(); a != nil {
-		a.received = true
-	}
-	return a, nil
+	return c.current.Load(), nil
 }
 
-// read is called when nothing more can be received from a connection. It interrupts
+// read is called when Receive has come to the end of a connection. It interrupts
 // a Send that waits there: the host may still live, but it has ended its side or
 // violated the protocol, and detach needs the sender's lock.
 func (c *reconnector[T]) read(a *attachment[T]) {
@@ -271,7 +289,7 @@ func (c *reconnector[T]) read(a *attachment[T]) {
 	for i, b := range c.leaving {
 		if a == b {
 			c.leaving = append(c.leaving[:i], c.leaving[i+1:]...)
-			c.endLocked(a)
+			c.earlier.Store(len(c.leaving) > 0)
 			return
 		}
 	}
@@ -297,7 +315,7 @@ func (c *reconnector[T]) flush(ctx context.Context) error {
 	if err == nil || !isEnd(err) {
 		return err
 	}
-	return c.ended(a, err, false)
+	return c.ended(ctx, a, err, false)
 }
 
 func (c *reconnector[T]) generation() uint64 {
@@ -324,11 +342,6 @@ func (c *reconnector[T]) stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.past
-	for _, a := range c.leaving {
-		if !a.freed {
-			s.add(statsOf(a.Conn))
-		}
-	}
 	for _, a := range []*attachment[T]{c.current.Load(), c.last} {
 		if a != nil {
 			s.add(statsOf(a.Conn))
@@ -349,10 +362,8 @@ func (c *reconnector[T]) close() error {
 	err := c.closeLast()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, a := range c.leaving {
-		c.endLocked(a)
-	}
 	c.leaving = nil
+	c.earlier.Store(false)
 	var lost *DisconnectedError
 	for _, l := range c.losses {
 		if l.matters() {
@@ -376,16 +387,13 @@ func (c *reconnector[T]) closeLast() error {
 	}
 	c.last = a
 	a.unwatch()
-	// Before our own goodbye, which a host answers by going as well.
-	gone := a.HungUp()
-	cause := ErrPeerGone
-	var lost uint64
-	if gone {
-		cause = c.drainLocked(a, cause)
-		lost = c.noteLossLocked(a, cause)
-	}
 	c.mu.Unlock()
-	if gone {
+	// Before our own goodbye, which a host answers by going as well.
+	if a.HungUp() {
+		cause := c.receiveRest(a, nil)
+		c.mu.Lock()
+		lost := c.noteLossLocked(a, cause)
+		c.mu.Unlock()
 		c.logLoss(lost, cause)
 	}
 	err := a.Close()

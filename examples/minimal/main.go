@@ -6,12 +6,14 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/sealport/sealport/transport"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) > 1 {
 		client, err := transport.NewClient[string](ctx, "com.example.minimal", nil)
@@ -30,7 +32,9 @@ func main() {
 	check(err)
 	log.Println("serving", host.Endpoint())
 	<-ctx.Done()
-	check(host.Close())
+	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	check(host.Shutdown(ending)) // handles what clients have sent
 }
 
 func check(err error) {

@@ -14,7 +14,8 @@ import (
 // candidate is a process that has said hello: a client, or a host.
 type candidate interface{ Credentials() *cred.Credentials }
 
-// authorize identifies a process and has the policy decide on it. A policy that
+// authorize identifies a process and has the policy decide on it. The caller closes the
+// identity, which is returned with an error too, if it is known. A policy that
 // could not be evaluated because this process is out of a resource, or because that one has
 // exited, has not refused: the error says so instead.
 func authorize(ctx context.Context, from candidate, c *Config) (*peer.Identity, error) {
@@ -38,8 +39,7 @@ func authorize(ctx context.Context, from candidate, c *Config) (*peer.Identity, 
 				err = fmt.Errorf("%w: %w", link.ErrPeerGone, refused.Reason)
 			}
 		}
-		_ = id.Close()
-		return nil, err
+		return id, err
 	}
 	return id, nil
 }

@@ -37,6 +37,7 @@ func newConn(l link.Link, c *Config, theirs wire.Hello, id *peer.Identity, proof
 	m := message.NewConn(l, message.Config{
 		MaxSend:    limit,
 		MaxReceive: c.MaxMessageSize,
+		PeerLimits: limit < c.MaxMessageSize,
 		// In shared memory a frame costs less than the question whether the
 		// peer is backlogged.
 		Coalesce:     l.SyscallPerFrame(),

@@ -86,12 +86,21 @@ func authorizeHost(ctx context.Context, out rendezvous.Outgoing, c *Config) (the
 	case wire.Exhausted:
 		return theirs, nil, fmt.Errorf("%w: the host has no descriptors, memory or disk space left for this client; see the host's log for the limit", rendezvous.ErrExhausted)
 	}
-	if err := theirs.Check(c.hello()); err != nil {
+	if err := theirs.Check(c.hello(), false); err != nil {
 		return theirs, nil, err
 	}
 	if theirs.Status != wire.Accepted || !out.Accepted() {
 		return theirs, nil, fmt.Errorf("%w: the host refused with status %d", wire.ErrNotHello, theirs.Status)
 	}
-	id, err = authorize(ctx, out, c)
-	return theirs, id, err
+	if id, err = authorize(ctx, out, c); err == nil {
+		return theirs, id, nil
+	}
+	var refused *peer.RefusedError
+	if id != nil && errors.As(err, &refused) {
+		err = fmt.Errorf("this side's Config.Peer does not accept the host (%v): %w", id, err)
+	}
+	if id != nil {
+		_ = id.Close()
+	}
+	return theirs, nil, err
 }

@@ -15,15 +15,17 @@ import (
 const (
 	FirstPause          = 5 * time.Millisecond
 	LongestPause        = time.Second
+	FirstRefusedPause   = 250 * time.Millisecond // a host that ends within a handshake may be replaced soon
 	LongestRefusedPause = time.Minute
 )
 
-// NextPause returns the pause after one, when an attempt to dial has failed with err.
+// NextPause returns the pause after one, when an attempt to dial has failed with err. That
+// of the first attempt is 0.
 func (c *Config) NextPause(pause time.Duration, err error) time.Duration {
 	if c.isRefusal(err) {
-		return min(2*pause, LongestRefusedPause)
+		return min(max(2*pause, FirstRefusedPause), LongestRefusedPause)
 	}
-	return min(2*pause, LongestPause)
+	return min(max(2*pause, FirstPause), LongestPause)
 }
 
 // isRefusal reports whether a host has refused this client, or the handshake with it has

@@ -31,7 +31,10 @@ func TestPauses(t *testing.T) {
 	} {
 		assert.Equal(t, time.Second, plain.NextPause(pause, failed(err)))
 	}
-	assert.Equal(t, 2*conn.FirstPause, plain.NextPause(conn.FirstPause, failed(conn.ErrRefused)))
+	assert.Equal(t, conn.FirstRefusedPause, plain.NextPause(0, failed(conn.ErrRefused)))
+	assert.Equal(t, conn.FirstRefusedPause, plain.NextPause(conn.FirstPause, failed(conn.ErrRefused)))
+	assert.Equal(t, 2*conn.FirstRefusedPause, plain.NextPause(conn.FirstRefusedPause, failed(conn.ErrRefused)))
+	assert.Equal(t, conn.FirstPause, plain.NextPause(0, failed(rendezvous.ErrNotFound)))
 	assert.Equal(t, 2*conn.FirstPause, plain.NextPause(conn.FirstPause, failed(rendezvous.ErrNotFound)))
 
 	secure := &conn.Config{Security: struct{ conn.Security }{}}

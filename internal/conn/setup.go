@@ -71,7 +71,7 @@ func (s *setUp) run(heard context.Context, silence context.CancelCauseFunc) {
 }
 
 // admit decides on a client. It ends in. With an error it returns the client's identity,
-// if that is known and the client was authorized.
+// if that is known.
 func (s *setUp) admit(heard context.Context, silence context.CancelCauseFunc) (*Conn, *peer.Identity, error) {
 	hello, err := s.hello(heard, silence)
 	if rendezvous.IsExhausted(err) {
@@ -88,20 +88,20 @@ func (s *setUp) admit(heard context.Context, silence context.CancelCauseFunc) (*
 	switch {
 	case err == nil:
 	case s.Listener.ctx.Err() != nil, errors.Is(err, link.ErrPeerGone): // not the policy's decision
-		return nil, nil, errors.Join(err, s.in.Close())
+		return nil, id, errors.Join(err, s.in.Close())
 	case rendezvous.IsExhausted(err):
-		return nil, nil, s.refuse(refusal(wire.Exhausted), err)
+		return nil, id, s.refuse(refusal(wire.Exhausted), err)
 	case s.ctx.Err() != nil && errors.Is(context.Cause(s.ctx), ErrBusy):
-		return nil, nil, s.refuse(refusal(wire.Busy), err)
+		return nil, id, s.refuse(refusal(wire.Busy), err)
 	default:
-		return nil, nil, s.refuse(refusal(wire.Refused), err)
+		return nil, id, s.refuse(refusal(wire.Refused), err)
 	}
 	// A client that the policy does not admit learns nothing of this side.
 	answer := s.c.hello()
 	if s.c.Confirms {
 		answer.Flags |= wire.Confirms
 	}
-	if err := theirs.Check(answer); err != nil {
+	if err := theirs.Check(answer, true); err != nil {
 		answer.Status = wire.BadHello
 		return nil, id, s.refuse(answer, err)
 	}

@@ -41,7 +41,7 @@ var (
 // Link is one end of a duplex connection that carries frames.
 //
 // One goroutine may write (WriteFrame, CloseWrite, HungUp, Unacknowledged) while another
-// reads (ReadFrame, Buffered); neither side may be used by two goroutines at once.
+// reads (ReadFrame, KeepFrame, Buffered); neither side may be used by two goroutines at once.
 // Backlogged, WaitDrained, Gone, GoAway, GoingAway, Credentials, MaxFrame, Carrier and Interrupt
 // may be called at any time before Close from any goroutine. To end a Link from outside: call
 // Interrupt, wait until the reader and the writer have returned, call Close.
@@ -75,6 +75,10 @@ type Link interface {
 	// Calling ReadFrame again says that the frame before has been dealt with:
 	// only then does the peer's Unacknowledged leave it out.
 	ReadFrame(ctx context.Context) ([]byte, error)
+
+	// KeepFrame leaves the frame that ReadFrame returned last to the caller for good:
+	// later calls use other memory. It costs an allocation. It may be called after Close.
+	KeepFrame()
 
 	// Buffered reports whether ReadFrame would return a frame out of private
 	// memory: then the call touches nothing that Close frees, and the

@@ -31,6 +31,7 @@ var wireTests = []test{
 	{"ExhaustedLater", testExhaustedLater},
 	{"DescriptorsInFlight", testInFlight},
 	{"LowDescriptorLimit", testLowLimit},
+	{"NoRoomForAClient", testLittleRoom},
 	{"ExhaustedClient", testExhaustedClient},
 	{"ExhaustedInside", testExhaustedInside},
 	{"HostileClients", testHostileClients},

@@ -274,7 +274,7 @@ func Run(t *testing.T, l Layer) {
 // tests are those that a variant of a layer has to pass.
 func (v variant) tests(l Layer) []test {
 	isAttested := v.name == attested.name
-	list := slices.Concat(typedTests, leftoverTests, gracefulTests, statsTests, sessionTests, publishTests, batchTests, contextTests, roleTests, connTests)
+	list := slices.Concat(typedTests, leftoverTests, gracefulTests, endTests, statsTests, sessionTests, publishTests, batchTests, contextTests, roleTests, connTests)
 	if long {
 		list = append(list, longTests...)
 	}
@@ -290,7 +290,7 @@ func (v variant) tests(l Layer) []test {
 	if v.inside || v.alone {
 		return list
 	}
-	list = append(list, processTests...)
+	list = slices.Concat(list, processTests, endProcessTests)
 	if long {
 		list = append(list, longProcessTests...)
 	}

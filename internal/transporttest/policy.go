@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"runtime"
 	"testing"
 
@@ -41,6 +42,9 @@ func testRefusedByHost(t *testing.T, e *env) {
 	self := e.self(t)
 	assert.True(t, log.has("peer refused", notThisUser().String()), log.all())
 	assert.True(t, log.has("peer refused", self.Token().String()), log.all())
+	if program, err := os.Executable(); err == nil {
+		assert.True(t, log.has("peer refused", program) || e.mach, log.all())
+	}
 	assert.EqualValues(t, 1, h.Stats().Refused)
 	assert.Zero(t, h.Stats().Accepted)
 }
@@ -53,6 +57,7 @@ func testRefusedByClient(t *testing.T, e *env) {
 	_, err := e.Strings.NewClient(context30(t), e.endpoint, nil, e.config(func(c *transport.Config) { c.Peer = notThisUser() }))
 	require.ErrorIs(t, err, peer.ErrRefused)
 	assert.NotErrorIs(t, err, transport.ErrRefused, "it was not the other side")
+	assert.ErrorContains(t, err, "this side's Config.Peer does not accept the host (pid ")
 	var detail *peer.RefusedError
 	require.ErrorAs(t, err, &detail)
 	assert.Equal(t, notThisUser().String(), detail.Rule)

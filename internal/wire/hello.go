@@ -125,14 +125,22 @@ func IsContentName[S string | []byte](name S) bool {
 	return len(name) <= MaxContentName
 }
 
-// Check reports whether a side that said mine can talk to one that said theirs.
-func (theirs Hello) Check(mine Hello) error {
+// Check reports whether a side that said mine can talk to one that said theirs, which is
+// the client's or the host's.
+func (theirs Hello) Check(mine Hello, client bool) error {
 	switch {
 	case theirs.Version != mine.Version:
 		return fmt.Errorf("%w: the peer has version %d, this side %d; update the older program", ErrVersion, theirs.Version, mine.Version)
 	case theirs.Mode != mine.Mode:
-		return fmt.Errorf("%w: the peer is %s, this side %s; use the constructors of package %s", ErrMode, theirs.Mode, mine.Mode,
-			map[Mode]string{Plain: "transport", Secure: "secure"}[theirs.Mode])
+		peer, this, secure := "host", "client", "client"
+		if client {
+			peer, this = this, peer
+		}
+		// Never advice to do without encryption.
+		if (theirs.Mode == Secure) == client {
+			secure = "host"
+		}
+		return fmt.Errorf("%w: the %s is %v, this %s %v; the %s must use package secure", ErrMode, peer, theirs.Mode, this, mine.Mode, secure)
 	case theirs.MaxMessage == 0:
 		return fmt.Errorf("%w: it accepts no messages", ErrNotHello)
 	case theirs.Content != mine.Content:

@@ -68,7 +68,7 @@ func TestParseHelloRefuses(t *testing.T) {
 }
 
 func TestCheckHello(t *testing.T) {
-	require.NoError(t, hello.Check(hello))
+	require.NoError(t, hello.Check(hello, false))
 	table := map[string]struct {
 		change func(h *wire.Hello)
 		want   error
@@ -87,8 +87,15 @@ func TestCheckHello(t *testing.T) {
 	for name, row := range table {
 		h := hello
 		row.change(&h)
-		assert.ErrorIs(t, h.Check(hello), row.want, name)
+		assert.ErrorIs(t, h.Check(hello, false), row.want, name)
 	}
+	// What to do is never to do without encryption.
+	plain, secure := hello, hello
+	plain.Mode, secure.Mode = wire.Plain, wire.Secure
+	assert.ErrorContains(t, plain.Check(secure, true), "the client must use package secure")
+	assert.ErrorContains(t, secure.Check(plain, true), "the host must use package secure")
+	assert.ErrorContains(t, plain.Check(secure, false), "the host must use package secure")
+	assert.ErrorContains(t, secure.Check(plain, false), "the client must use package secure")
 	assert.Equal(t, "plain secure mode 9", wire.Plain.String()+" "+wire.Secure.String()+" "+wire.Mode(9).String())
 }
 
@@ -102,7 +109,7 @@ func FuzzParseHello(f *testing.F) {
 			require.ErrorIs(t, err, wire.ErrNotHello)
 			return
 		}
-		_ = h.Check(hello)
+		_ = h.Check(hello, false)
 		want := append([]byte(nil), b[:wire.HelloSize+len(h.Content)]...)
 		clear(want[13:16]) // reserved
 		require.Equal(t, want, h.Append(nil))

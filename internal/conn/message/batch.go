@@ -49,7 +49,7 @@ func (c *Conn) sendBatchLocked(ctx context.Context, messages [][]byte) (sent int
 		if len(p) > c.cfg.MaxSend {
 			if err = flush(); err == nil {
 				c.countBatch(messages[:sent])
-				return sent, tooLarge(len(p), c.cfg.MaxSend)
+				return sent, c.tooLarge(len(p))
 			}
 			return c.batchFailed(ctx, messages, sent, err)
 		}
@@ -94,6 +94,10 @@ func (c *Conn) countBatch(messages [][]byte) {
 	}
 }
 
-func tooLarge(n, limit int) error {
-	return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, n, limit)
+func (c *Conn) tooLarge(n int) error {
+	whose := "this side's"
+	if c.cfg.PeerLimits {
+		whose = "the peer's"
+	}
+	return fmt.Errorf("%w: %d bytes, and %s MaxMessageSize is %d", ErrTooLarge, n, whose, c.cfg.MaxSend)
 }

@@ -34,8 +34,9 @@ const (
 
 // Config is what both sides have agreed on, and how to use the link.
 type Config struct {
-	MaxSend    int // bytes; what the peer said it receives, or less
-	MaxReceive int // bytes; what this side said
+	MaxSend    int  // bytes; what the peer said it receives, or less
+	MaxReceive int  // bytes; what this side said
+	PeerLimits bool // MaxSend is what the peer said, for errors
 
 	// Coalesce: while the link says that the peer is backlogged, small messages
 	// share frames. Not for a link on which a frame costs less
@@ -134,7 +135,7 @@ func (c *Conn) sendLocked(ctx context.Context, p []byte) error {
 		return c.werr
 	}
 	if len(p) > c.cfg.MaxSend {
-		return tooLarge(len(p), c.cfg.MaxSend)
+		return c.tooLarge(len(p))
 	}
 	var err error
 	switch {

@@ -101,15 +101,19 @@ func (c *Conn) WaitAccepted(ctx context.Context) error {
 	return c.rerr
 }
 
-// Drain receives what is left after Gone, without blocking, until more than most
+// Drain receives what is left of a peer that is gone, until ctx ends or more than most
 // bytes of frames were read: a peer that is hostile may write on. keep gets each
 // message, which is valid until it returns. Drain returns the error that
 // Receive returns next, or nil if there may be more messages. Like Receive it may be
-// called by one goroutine at a time.
-func (c *Conn) Drain(most int, keep func(p []byte)) error {
+// called by one goroutine at a time, but what Receive has returned stays valid for good.
+func (c *Conn) Drain(ctx context.Context, most int, keep func(p []byte)) error {
+	c.l.KeepFrame()
+	if c.total == 0 { // else it is not a message yet
+		c.assembly = nil
+	}
 	for read := 0; c.rerr == nil; {
 		if len(c.rest) == 0 {
-			if read > most || c.readFrame(ended) != nil {
+			if read > most || c.readFrame(ctx) != nil {
 				break
 			}
 			read += len(c.rest)

@@ -64,7 +64,7 @@ func TestReasonArrivesAfterMessages(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	drain := func(c *message.Conn, most int) (got []string, err error) {
-		err = c.Drain(most, func(p []byte) { got = append(got, string(p)) })
+		err = c.Drain(ended, most, func(p []byte) { got = append(got, string(p)) })
 		return got, err
 	}
 	both(t, func(t *testing.T, cfg message.Config) {

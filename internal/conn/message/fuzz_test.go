@@ -43,7 +43,7 @@ func FuzzConnReceive(f *testing.F) {
 			b = b[1+n:]
 			require.NoError(t, raw.WriteFrame(context.Background(), frame, nil))
 			sent += n
-			if err := c.Drain(sent, func(p []byte) { require.LessOrEqual(t, len(p), sent, "more than was sent") }); err != nil {
+			if err := c.Drain(ended, sent, func(p []byte) { require.LessOrEqual(t, len(p), sent, "more than was sent") }); err != nil {
 				require.ErrorIs(t, err, link.ErrProtocol)
 				_, again := c.Receive(context.Background())
 				require.Equal(t, err, again, "errors stay")

@@ -37,6 +37,13 @@ func await[T any](t *testing.T, from <-chan T) (v T) {
 	return v
 }
 
+// ended is a context that is over.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 const megabyte = 1 << 20
 
 // both runs a test with and without coalescing.

@@ -54,6 +54,7 @@ func Run(t *testing.T, c Carrier) {
 		{"AllSizes", testSizes},
 		{"TooLargeIsRefused", testTooLarge},
 		{"FrameIsPrivate", testPrivate},
+		{"KeptFrameStays", testKeep},
 		{"FullBufferBlocks", testBackpressure},
 		{"CancelledWriteSendsNothing", testCancelWrite},
 		{"CancelledReadLosesNothing", testCancelRead},

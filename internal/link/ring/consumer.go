@@ -1,6 +1,9 @@
 package ring
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // batch is how much a consumer copies out of the ring at a time, in bytes, when
 // small frames wait: about half an L1 cache, so that they are still there when
@@ -44,6 +47,9 @@ func (c *Consumer) Next() ([]byte, bool) {
 	c.frames++
 	return c.buf[at : at+n : at+n], true
 }
+
+// Keep leaves what Next has returned to the caller for good.
+func (c *Consumer) Keep() { c.buf = bytes.Clone(c.buf) }
 
 // Buffered reports whether Next would return a frame.
 func (c *Consumer) Buffered() bool {

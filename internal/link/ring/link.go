@@ -274,6 +274,9 @@ func (l *Link) waitData(ctx context.Context) error {
 	return err
 }
 
+// KeepFrame implements link.Link.
+func (l *Link) KeepFrame() { l.in.Keep() }
+
 // Buffered implements link.Link.
 func (l *Link) Buffered() bool { return l.in.Buffered() }
 

@@ -70,6 +70,7 @@ type Link struct {
 	arrivals chan []byte
 	dealt    chan struct{}
 	holding  bool          // the caller holds an arrival
+	kept     atomic.Bool   // and keeps it: the receiver takes another buffer
 	readEnd  chan struct{} // closed after the last arrival
 	readErr  error         // why; written before readEnd is closed
 
@@ -206,6 +207,9 @@ func (l *Link) readLast(ctx context.Context) ([]byte, error) {
 		runtime.Gosched()
 	}
 }
+
+// KeepFrame implements link.Link.
+func (l *Link) KeepFrame() { l.kept.Store(true) }
 
 // Buffered implements link.Link: what has arrived is known to the kernel only.
 func (l *Link) Buffered() bool { return false }

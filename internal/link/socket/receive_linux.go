@@ -37,6 +37,9 @@ func (l *Link) receive() {
 			if !l.handOver(frame, look) {
 				return
 			}
+			if l.kept.Swap(false) {
+				buf = make([]byte, len(buf))
+			}
 		case errors.Is(err, ErrReset):
 			l.reset.Store(true)
 		case errors.Is(err, os.ErrClosed):

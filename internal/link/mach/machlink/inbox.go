@@ -248,6 +248,15 @@ func (c *Link) ReadFrame(ctx context.Context) ([]byte, error) {
 	}
 }
 
+// KeepFrame implements link.Link.
+func (c *Link) KeepFrame() {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	if c.in.current != nil {
+		c.in.current = []byte{} // for recycle
+	}
+}
+
 // fetch receives one message from the data port if the kernel has one, without
 // waiting: a reader whose context has ended gets a frame that the peer has sent,
 // also if the loop has not received it yet.
