@@ -55,7 +55,7 @@ func OpenAllowFile(path string) (*AllowFile, error) {
 	// A file that is removed later trusts no key. One that is missing from the
 	// start is a wrong path.
 	if f.file.stamp.IsZero() {
-		return nil, &trustFileError{path, fs.ErrNotExist}
+		return nil, &trustFileError{path, fmt.Errorf("%w; create it: an empty file accepts no key", fs.ErrNotExist)}
 	}
 	return f, nil
 }

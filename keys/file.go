@@ -71,7 +71,7 @@ func writeKeyFile(path string, k PrivateKey, passphrase []byte, replace bool) er
 	}
 	path = filepath.Clean(path) // "key/" is a file in the directory above
 	if err := safefile.MkdirPrivate(filepath.Dir(path)); err != nil {
-		return step("creating the directory of the key file", err)
+		return step("preparing the directory of the key file", err)
 	}
 	content := []byte("# A secret key of sealport. Anyone who can read this file can act as its owner.\n# public key: " +
 		k.Public().String() + "\n" + text + "\n")

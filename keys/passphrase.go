@@ -116,7 +116,7 @@ func Unlock(text string, passphrase []byte) (PrivateKey, error) {
 	}
 	locked, err := bech32.Decode(lockedPrefix, text)
 	if err != nil || len(locked) != lockedSize {
-		return PrivateKey{}, fmt.Errorf("%w: not %s1… or mistyped", ErrMalformedKey, lockedPrefix)
+		return PrivateKey{}, malformed(lockedPrefix, text)
 	}
 	if locked[0] != lockedVersion {
 		return PrivateKey{}, fmt.Errorf("%w: version %d of the locked form; this program reads version %d", ErrMalformedKey, locked[0], lockedVersion)

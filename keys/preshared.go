@@ -57,7 +57,7 @@ func newPreshared(raw []byte) PresharedKey {
 func ParsePreshared(text string) (PresharedKey, error) {
 	raw, err := bech32.Decode(presharedPrefix, text)
 	if err != nil {
-		return PresharedKey{}, fmt.Errorf("%w: not %s1… or mistyped", ErrMalformedKey, presharedPrefix)
+		return PresharedKey{}, malformed(presharedPrefix, text)
 	}
 	defer clear(raw)
 	return NewPreshared(raw)

@@ -89,7 +89,7 @@ func ParsePrivateKey(text string) (PrivateKey, error) {
 	}
 	raw, err := bech32.Decode(secretPrefix, text)
 	if err != nil {
-		return PrivateKey{}, fmt.Errorf("%w: not %s1… or mistyped", ErrMalformedKey, secretPrefix)
+		return PrivateKey{}, malformed(secretPrefix, text)
 	}
 	defer clear(raw)
 	return NewPrivateKey(raw)

@@ -113,9 +113,17 @@ func ParsePublicKey(text string) (PublicKey, error) {
 	}
 	raw, err := bech32.Decode(publicPrefix, text)
 	if err != nil {
-		return PublicKey{}, fmt.Errorf("%w: not %s1… or mistyped", ErrMalformedKey, publicPrefix)
+		return PublicKey{}, malformed(publicPrefix, text)
 	}
 	return NewPublicKey(raw)
+}
+
+// malformed is the error for a text that is not of a kind.
+func malformed(prefix, text string) error {
+	if text != "" && strings.TrimSpace(text) != text {
+		return fmt.Errorf("%w: it has white space around it", ErrMalformedKey)
+	}
+	return fmt.Errorf("%w: not %s1… or mistyped", ErrMalformedKey, prefix)
 }
 
 // IsZero reports whether k is the zero value, which is no key.

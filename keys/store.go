@@ -80,11 +80,19 @@ func LoadOrGenerate(ctx context.Context, s Store, name string) (PrivateKey, erro
 // DefaultDir returns the directory for keys and trust files by the conventions of
 // the operating system: $XDG_CONFIG_HOME/sealport or ~/.config/sealport on Linux,
 // ~/Library/Application Support/sealport on Darwin. It does not create the directory.
-// It fails if the environment does not define the user's home directory.
+// It fails if the environment does not define the user's home directory, or that does not
+// exist.
 func DefaultDir() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return "", step("finding the default directory", err)
+	}
+	// Else root would create the whole path of a home directory that is mistyped or not
+	// mounted.
+	if home, err := os.UserHomeDir(); err == nil && strings.HasPrefix(dir, home+string(filepath.Separator)) {
+		if _, err := os.Stat(home); err != nil {
+			return "", step("finding the home directory", err)
+		}
 	}
 	return filepath.Join(dir, "sealport"), nil
 }

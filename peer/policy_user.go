@@ -149,7 +149,7 @@ func badIDs(ids []uint32, overflow uint32) error {
 	case len(ids) == 0:
 		return errNothing
 	case slices.Contains(ids, overflow):
-		return fmt.Errorf("%d stands for every user or group that does not exist in our user namespace", overflow)
+		return fmt.Errorf("%d stands for every user or group that does not exist in our user namespace; give the program a user of its own", overflow)
 	case slices.Contains(ids, unset):
 		return errors.New("-1 is not an id")
 	}

@@ -86,9 +86,9 @@ type Config struct {
 	// With Shared the socket has mode 0666, and a directory that the host creates 0755. The
 	// mode of a directory that exists is not changed: if it, or one above it, keeps all
 	// other users out, the error is [ErrPermission]. Logger logs if Shared is set without
-	// Peer, or not set where Peer names other users. Endpoints with and without
-	// Shared may be in one directory. The default of Dir is /run/sealport-shared
-	// for root and /tmp/sealport-shared-UID for other users, where UID is the host's.
+	// Peer. Endpoints with and without Shared may be in one directory. The default of Dir
+	// is /run/sealport-shared for root and /tmp/sealport-shared-UID for other users, where
+	// UID is the host's.
 	// Clients, of the same user too, set Dir to the host's directory:
 	//
 	//	transport.Config{Shared: true, Peer: peer.Anyone()}                  // a host of root's
@@ -313,7 +313,11 @@ func (s *settings) logFallback() func(dir, reason string) {
 	var last atomic.Value
 	return func(dir, reason string) {
 		if what := [2]string{dir, reason}; last.Swap(what) != what {
-			s.log.Info("the directory of endpoints is not that of XDG_RUNTIME_DIR", "dir", dir, "reason", reason)
+			level := slog.LevelInfo
+			if os.Getenv("XDG_RUNTIME_DIR") == "" {
+				level = slog.LevelDebug // as for every service
+			}
+			s.log.Log(context.Background(), level, "the directory of endpoints is not that of XDG_RUNTIME_DIR", "dir", dir, "reason", reason)
 		}
 	}
 }
@@ -362,7 +366,7 @@ func (s *settings) logLost(endpoint string, lost *rendezvous.LostError) {
 	case lost.Err != nil:
 		s.log.Error("endpoint not served until its files can be made again", "endpoint", endpoint, "lost", lost.What, "err", lost.Err)
 	default:
-		s.log.Warn("endpoint's files were removed or replaced; made again", "endpoint", endpoint, "lost", lost.What)
+		s.log.Warn("endpoint's files were removed or replaced; recreated", "endpoint", endpoint, "lost", lost.What)
 	}
 }
 

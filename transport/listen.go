@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/sealport/sealport/internal/conn"
 	"github.com/sealport/sealport/internal/conn/rendezvous"
@@ -51,7 +52,9 @@ func (s *settings) listen(endpoint string, c *conn.Config) (*conn.Listener, erro
 	if err != nil {
 		return nil, err
 	}
-	s.logReach(endpoint)
+	if s.Shared && s.defaultPeer && runtime.GOOS != "darwin" {
+		s.log.Info("Shared is set, but the default Peer accepts no other user but root; set Peer", "endpoint", endpoint)
+	}
 	if needed, limit, ok := rendezvous.EnoughDescriptors(s.MaxConnections); !ok {
 		if err := roomForClient(); err != nil {
 			return nil, errors.Join(fmt.Errorf("serving %q: no client can connect: %w", endpoint, rendezvous.Explain(err)), l.Close())

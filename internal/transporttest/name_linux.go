@@ -96,7 +96,7 @@ func testLostName(t *testing.T, e *env) {
 	assert.Contains(t, taken.Error(), fmt.Sprintf("process %d ", p.cmd.Process.Pid))
 	talk(first, "goes on")
 	talk(second, "goes on")
-	assert.True(t, log.has("endpoint's files were removed or replaced; made again", place), log.all())
+	assert.True(t, log.has("endpoint's files were removed or replaced; recreated", place), log.all())
 	assert.True(t, log.has("endpoint not served until its files can be made again", e.dir), log.all())
 	assert.True(t, log.has("endpoint lost to another process; this host accepts no more clients", place), log.all())
 	require.NoError(t, h.Close())

@@ -90,7 +90,7 @@ func TestDrainBesideClose(t *testing.T) {
 	_, err := a.Receive(hung(t))
 	require.NoError(t, err)
 	var got []string
-	err = a.Drain(megabyte, func(p []byte) {
+	err = a.Drain(hung(t), megabyte, func(p []byte) {
 		got = append(got, string(p))
 		require.NoError(t, a.Abort())
 	})

@@ -32,6 +32,18 @@ const (
 // notFoundAdvice is what to do about ErrNotFound.
 const notFoundAdvice = "start the host, or make sure that both sides use the same Config.Dir or XDG_RUNTIME_DIR; the clients of a host with Config.Shared must set Config.Dir to its directory"
 
+// sharedAdvice is what to do about a directory that other users may not enter.
+const sharedAdvice = "only a host with Config.Shared lets other users connect"
+
+// otherDir says what to do about a directory that is not used: choose another one, or, if it
+// is the default and so nobody else's business, what would make that usable.
+func (o Options) otherDir(otherwise string) string {
+	if o.Dir != "" {
+		return "choose another Config.Dir"
+	}
+	return otherwise + ", or both sides must use another directory (Config.Dir, XDG_RUNTIME_DIR)"
+}
+
 // openDir opens and checks the directory for a host (serve) or a client. A host
 // creates it if it does not exist.
 func openDir(o Options, s session, serve bool) (*directory, error) {
@@ -44,7 +56,7 @@ func openDir(o Options, s session, serve bool) (*directory, error) {
 	}
 	at, name := unix.AT_FDCWD, p.path
 	if serve || o.Dir == "" {
-		parent, err := openParent(p)
+		parent, err := openParent(p, o, serve)
 		if err != nil {
 			return nil, err
 		}
@@ -67,9 +79,9 @@ func openDir(o Options, s session, serve bool) (*directory, error) {
 	case unix.ENOENT:
 		return nil, fmt.Errorf("%w: the directory %v does not exist; %s", ErrNotFound, p, notFoundAdvice)
 	case unix.ENOTDIR, unix.ELOOP:
-		return nil, fmt.Errorf("%w: %v%s is not a directory, and symbolic links are not followed; remove it, or use a directory", ErrUnsafeDir, p, ownerOf(at, name))
+		return nil, fmt.Errorf("%w: %v%s is not a directory, and symbolic links are not followed; %s", ErrUnsafeDir, p, ownerOf(at, name), o.otherDir("remove it"))
 	case unix.EACCES, unix.EPERM:
-		return nil, fmt.Errorf("%w: opening %v: %w", ErrPermission, p, err)
+		return nil, fmt.Errorf("%w: this user may not open %v (%w); %s", ErrPermission, p, err, sharedAdvice)
 	default:
 		return nil, fmt.Errorf("opening %v: %w", p, err)
 	}
@@ -90,15 +102,19 @@ func openDir(o Options, s session, serve bool) (*directory, error) {
 // as / and /tmp belong to one. If that is not root, it can rename the directory of
 // endpoints, and so cut clients off. It can't have one of its own used: check wants
 // this process's user as its owner.
-func openParent(p place) (fd int, err error) {
+func openParent(p place, o Options, serve bool) (fd int, err error) {
 	parent := filepath.Dir(p.path)
 	fd, err = unix.Open(parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	switch err {
 	case nil:
 	case unix.ENOENT:
-		return -1, fmt.Errorf("%w: the directory above %v does not exist; create it, or set XDG_RUNTIME_DIR", ErrNotFound, p)
+		err := fmt.Errorf("the directory above %v does not exist; create it, or choose another Config.Dir: %w", p, err)
+		if !serve {
+			err = fmt.Errorf("%w: %w", ErrNotFound, err)
+		}
+		return -1, err
 	case unix.EACCES, unix.EPERM:
-		return -1, fmt.Errorf("%w: opening %s: %w", ErrPermission, parent, err)
+		return -1, fmt.Errorf("%w: this user may not open %s (%w); choose another Config.Dir", ErrPermission, parent, err)
 	default:
 		return -1, fmt.Errorf("opening %s: %w", parent, err)
 	}
@@ -110,7 +126,7 @@ func openParent(p place) (fd int, err error) {
 	case !trusted(st.Uid):
 		err = fmt.Errorf("%w: %s belongs to uid %d, who could replace %v; use a directory whose parent belongs to uid %d or to root", ErrUnsafeDir, parent, st.Uid, p, os.Geteuid())
 	case (st.Mode&0o002 != 0 || st.Mode&0o020 != 0 && st.Gid != uint32(os.Getegid())) && st.Mode&unix.S_ISVTX == 0:
-		err = fmt.Errorf("%w: %s has mode %#o, so that other users could replace %v; run chmod go-w on it", ErrUnsafeDir, parent, st.Mode&0o777, p)
+		err = fmt.Errorf("%w: %s has mode %#o, so other users could replace %v; run chmod go-w on it", ErrUnsafeDir, parent, st.Mode&0o777, p)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -132,7 +148,7 @@ func makeDir(parent int, name string, p place, shared bool) error {
 	case err == nil, err == unix.EEXIST:
 		return nil
 	case isPermission(err):
-		return fmt.Errorf("%w: creating %v: %w", ErrPermission, p, err)
+		return fmt.Errorf("%w: this user may not create %v (%w); choose another Config.Dir", ErrPermission, p, err)
 	default:
 		return fmt.Errorf("creating %v: %w", p, err)
 	}
@@ -157,12 +173,11 @@ func (f *directory) check(o Options, serve bool) error {
 		return fmt.Errorf("checking %v: %w", f.place, err)
 	}
 	if (serve || o.Dir == "") && !ours(st.Uid) {
-		return fmt.Errorf("%w: %v belongs to uid %d, not to this process's uid %d, and is not used; "+
-			"that user or root must remove it, or both sides must use another directory (Config.Dir, XDG_RUNTIME_DIR)",
-			ErrUnsafeDir, f.place, st.Uid, os.Geteuid())
+		return fmt.Errorf("%w: %v belongs to uid %d, not to this process's uid %d, and is not used; %s",
+			ErrUnsafeDir, f.place, st.Uid, os.Geteuid(), o.otherDir("that user or root must remove it"))
 	}
 	if st.Mode&0o022 != 0 {
-		return fmt.Errorf("%w: %v has mode %#o, so that other users could replace what is in it; run chmod go-w on it", ErrUnsafeDir, f.place, st.Mode&0o777)
+		return fmt.Errorf("%w: %v has mode %#o, so other users could replace what is in it; run chmod go-w on it", ErrUnsafeDir, f.place, st.Mode&0o777)
 	}
 	if serve && o.Shared {
 		return checkPassable(f.path, &st)
@@ -190,7 +205,7 @@ func (f *directory) lock(name string) (*os.File, error) {
 	for {
 		fd, err := unix.Openat(f.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, uint32(socketMode))
 		if isPermission(err) {
-			return nil, fmt.Errorf("%w: opening the lock file %s/%s: %w", ErrPermission, f.path, name, err)
+			return nil, fmt.Errorf("%w: this user may not open the lock file %s/%s (%w); remove it if no host runs, or choose another Config.Dir", ErrPermission, f.path, name, err)
 		} else if err != nil {
 			return nil, fmt.Errorf("opening the lock file %s/%s: %w", f.path, name, err)
 		}
@@ -232,7 +247,7 @@ func (f *directory) isSocket(name string) error {
 	case err == unix.ENOENT:
 		return fs.ErrNotExist
 	case err == unix.EACCES:
-		return fmt.Errorf("%w: searching %s: %w", ErrPermission, f.path, err)
+		return fmt.Errorf("%w: this user may not search %s (%w); %s", ErrPermission, f.path, err, sharedAdvice)
 	case err != nil:
 		return fmt.Errorf("checking %s/%s: %w", f.path, name, err)
 	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:

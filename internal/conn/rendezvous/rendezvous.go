@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"unicode/utf8"
 
 	"github.com/sealport/sealport/internal/conn/fair"
 	"github.com/sealport/sealport/internal/cred"
@@ -139,7 +140,8 @@ func CheckName(name string) error {
 		c := name[i]
 		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 		if !alnum && (i == 0 || c != '.' && c != '_' && c != '-') {
-			return fmt.Errorf("%w: %q has %q at byte %d; it must consist of letters, digits, '.', '_' and '-', and begin with a letter or digit", ErrName, name, c, i)
+			r, _ := utf8.DecodeRuneInString(name[i:])
+			return fmt.Errorf("%w: %q has %q at byte %d; it must consist of letters, digits, '.', '_' and '-', and begin with a letter or digit", ErrName, name, r, i)
 		}
 	}
 	return nil
