@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"time"

@@ -1,10 +1,12 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
@@ -71,7 +73,7 @@ type Config struct {
 	// The default is $XDG_RUNTIME_DIR/sealport, or, if that variable is not set, or does
 	// not name an existing directory of the process's effective user, /run/sealport
 	// for root and /tmp/sealport-UID for other users. Logger logs the latter, with the
-	// reason. A directory there that belongs to another user is not used: the error is
+	// reason, at level Debug if the variable is not set. A directory there that belongs to another user is not used: the error is
 	// [ErrUnsafeDir], with that user's id. The default of a host with Shared is another one.
 	//
 	// On Darwin endpoints are names that launchd manages, and constructors return

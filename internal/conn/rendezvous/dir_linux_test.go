@@ -214,7 +214,8 @@ func TestDirectoryOfAnotherOwner(t *testing.T) {
 func TestMissingParent(t *testing.T) {
 	o := rendezvous.Options{Dir: filepath.Join(t.TempDir(), "not", "there")}
 	_, err := carrier.Listen(endpoint, o)
-	require.ErrorIs(t, err, rendezvous.ErrNotFound)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NotErrorIs(t, err, rendezvous.ErrNotFound, "a host is no host's client")
 	_, err = carrier.Dial(hung(t), endpoint, nil, o)
 	require.ErrorIs(t, err, rendezvous.ErrNotFound)
 	require.ErrorIs(t, err, os.ErrNotExist)
