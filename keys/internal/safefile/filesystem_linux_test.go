@@ -142,16 +142,26 @@ func beWriter(t testing.TB) {
 	require.NoError(t, commands.Err())
 }
 
+// insideMounts runs the calling test again where it may mount file systems, and reports
+// whether that is here. There it is also the program of the writer that the test starts.
+func insideMounts(t testing.TB) bool {
+	t.Helper()
+	switch {
+	case os.Getenv(writerEnv) != "":
+		beWriter(t)
+		return false
+	case inside() == "":
+		needRoot(t)
+		runInside(t, mountNamespace, systemDir(t))
+		return false
+	}
+	return true
+}
+
 // TestWriteFaults writes to file systems that fail. After each error nothing has
 // changed, unless it is ErrNotDurable.
 func TestWriteFaults(t *testing.T) {
-	if os.Getenv(writerEnv) != "" {
-		beWriter(t)
-		return
-	}
-	if inside() == "" {
-		needRoot(t)
-		runInside(t, mountNamespace, systemDir(t))
+	if !insideMounts(t) {
 		return
 	}
 	path, w := filepath.Join(inside(), "key"), startWriter(t, nil)
@@ -267,13 +277,7 @@ func TestWriteFaults(t *testing.T) {
 
 // TestStampSeesEveryChange: each that shows.
 func TestStampSeesEveryChange(t *testing.T) {
-	if os.Getenv(writerEnv) != "" {
-		beWriter(t)
-		return
-	}
-	if inside() == "" {
-		needRoot(t)
-		runInside(t, mountNamespace, systemDir(t))
+	if !insideMounts(t) {
 		return
 	}
 	path, w := filepath.Join(inside(), "key"), startWriter(t, nil)
@@ -297,13 +301,7 @@ func TestStampSeesEveryChange(t *testing.T) {
 // TestDirectoryMadeMeanwhile has another user make a directory in one like /tmp between
 // the look at the path and its creation. Nothing is created in it, nor after an error.
 func TestDirectoryMadeMeanwhile(t *testing.T) {
-	if os.Getenv(writerEnv) != "" {
-		beWriter(t)
-		return
-	}
-	if inside() == "" {
-		needRoot(t)
-		runInside(t, mountNamespace, systemDir(t))
+	if !insideMounts(t) {
 		return
 	}
 	w := startWriter(t, nil)
@@ -333,13 +331,7 @@ func TestDirectoryMadeMeanwhile(t *testing.T) {
 // touches its temporary file, and afterwards the next writer of the same file removes
 // it.
 func TestKilledWriter(t *testing.T) {
-	if os.Getenv(writerEnv) != "" {
-		beWriter(t)
-		return
-	}
-	if inside() == "" {
-		needRoot(t)
-		runInside(t, mountNamespace, systemDir(t))
+	if !insideMounts(t) {
 		return
 	}
 	path, w := filepath.Join(inside(), "key"), startWriter(t, nil)

@@ -2,7 +2,6 @@ package safefile_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -15,13 +14,7 @@ import (
 // TestOtherUsersMount is a FUSE file system of another user, who says that all in it is
 // root's.
 func TestOtherUsersMount(t *testing.T) {
-	if os.Getenv(writerEnv) != "" {
-		beWriter(t)
-		return
-	}
-	if inside() == "" {
-		needRoot(t)
-		runInside(t, mountNamespace, systemDir(t))
+	if !insideMounts(t) {
 		return
 	}
 	for _, tc := range []struct {

@@ -231,31 +231,18 @@ var probes = []probe{
 		new: "KERN_INVALID_ARGUMENT, then send once, 1 references",
 	},
 	{
-		name: "dead name moved as a send right",
+		name: "dead name in the body",
 		ask: func(p *prober) string {
-			to, dead := p.port(), p.dead(2)
-			s := p.send(mach.Header{Remote: to, RemoteBits: mach.MakeSend}, 0, portRight(dead, mach.MoveSend))
-			return fmt.Sprintf("%s, %s, %d references", s, p.receive(to), p.references(dead))
+			to := p.port()
+			var answers []string
+			for _, d := range []mach.Disposition{mach.MoveSend, mach.MoveSendOnce, mach.CopySend} {
+				dead := p.dead(2)
+				s := p.send(mach.Header{Remote: to, RemoteBits: mach.MakeSend}, 0, portRight(dead, d))
+				answers = append(answers, fmt.Sprintf("%s, %s, %d references", s, p.receive(to), p.references(dead)))
+			}
+			return strings.Join(answers, "; ")
 		},
-		old: "ok, id 0, with send dead, 1 references",
-	},
-	{
-		name: "dead name moved as a send-once right",
-		ask: func(p *prober) string {
-			to, dead := p.port(), p.dead(2)
-			s := p.send(mach.Header{Remote: to, RemoteBits: mach.MakeSend}, 0, portRight(dead, mach.MoveSendOnce))
-			return fmt.Sprintf("%s, %s, %d references", s, p.receive(to), p.references(dead))
-		},
-		old: "ok, id 0, with send-once dead, 1 references",
-	},
-	{
-		name: "dead name copied",
-		ask: func(p *prober) string {
-			to, dead := p.port(), p.dead(2)
-			s := p.send(mach.Header{Remote: to, RemoteBits: mach.MakeSend}, 0, portRight(dead, mach.CopySend))
-			return fmt.Sprintf("%s, %s, %d references", s, p.receive(to), p.references(dead))
-		},
-		old: "ok, id 0, with send dead, 2 references",
+		old: "ok, id 0, with send dead, 1 references; ok, id 0, with send-once dead, 1 references; ok, id 0, with send dead, 2 references",
 	},
 	{
 		name: "dead name as reply",
