@@ -413,13 +413,6 @@ func (c *Conn) CloseWithReason(reason string) error {
 	return errors.Join(err, aborted)
 }
 
-// ended is a context that is over: calls do what they can without blocking.
-var ended = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
-
 // Abort is Close without pushing out what is coalesced, and without waiting. The peer
 // reads io.EOF all the same, on a secure connection if there is room for a close record.
 func (c *Conn) Abort() error {
