@@ -14,6 +14,7 @@ import (
 // Variable is the environment variable that chooses the kernel of [Open]:
 //
 //	unset   a simulated machine, with a task for each process
+//	older   the same, of the generation XNU7195 also for suites that run on one
 //	real    this system's Mach kernel: all processes are this one
 //	shared  one simulated task for all processes, to check elsewhere what "real" does
 const Variable = "SEALPORT_MACH"
@@ -71,11 +72,14 @@ const Newest = XNU11417
 // real is the generation of the kernel that runs, whichever that is.
 const real Generation = -1
 
-// Kernels are those for a suite that runs on each: the simulated [Generations], or the
-// real kernel if [Variable] says so.
+// Kernels are those for a suite that runs on each: the simulated [Generations], or the one
+// that [Variable] chooses.
 func Kernels() []Generation {
-	if os.Getenv(Variable) == "real" {
+	switch os.Getenv(Variable) {
+	case "real":
 		return []Generation{real}
+	case "older":
+		return []Generation{XNU7195}
 	}
 	return Generations
 }
@@ -93,7 +97,10 @@ func OpenAs(t testing.TB, g Generation) *Machine {
 	t.Helper()
 	m := &Machine{generation: g, suffix: fmt.Sprintf(".%d.%d", os.Getpid(), machines.Add(1))}
 	switch choice := os.Getenv(Variable); choice {
-	case "":
+	case "", "older":
+		if choice == "older" {
+			g = XNU7195
+		}
 		m.simulated = New(g)
 		return m
 	case "shared":
@@ -104,7 +111,7 @@ func OpenAs(t testing.TB, g Generation) *Machine {
 		}
 		m.kernel = k
 	default:
-		t.Fatalf("%s=%s: want real, shared, or nothing", Variable, choice)
+		t.Fatalf("%s=%s: want older, real, shared, or nothing", Variable, choice)
 	}
 	t.Cleanup(func() {
 		if left := m.end(); left != "" {
