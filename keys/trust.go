@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -80,13 +81,18 @@ var ErrUntrusted = errors.New("keys: the peer's key is not trusted")
 // which it does not list. errors.Is holds for [ErrUntrusted]. Its text contains the
 // whole key, in the form that an allow file takes; a public key is not secret.
 type UntrustedError struct {
-	Key  PublicKey
-	File string // absolute path of the trust file, or "" for a Trust in memory
+	Key      PublicKey
+	File     string      // absolute path of the trust file, or "" for a Trust in memory
+	Expected []PublicKey // of a [Pinned], the keys that it trusts, in place of Key
 }
 
-// Error names the key and, if there is one, the file.
+// Error names the key and, if there are such, the file or the keys that are expected.
 func (e *UntrustedError) Error() string {
-	if e.File == "" {
+	switch {
+	case len(e.Expected) > 0:
+		return fmt.Sprintf("%v: it has the key %v, and Trust expects %v; if its key was replaced, let Trust expect the new one",
+			ErrUntrusted, e.Key, strings.Trim(fmt.Sprint(e.Expected), "[]"))
+	case e.File == "":
 		return fmt.Sprintf("%v: %v", ErrUntrusted, e.Key)
 	}
 	return fmt.Sprintf("%v: %v is not in %s; to trust it, add a line with this key there", ErrUntrusted, e.Key, e.File)
@@ -113,7 +119,7 @@ func Pin(keys ...PublicKey) *Pinned { return &Pinned{keys: slices.Clone(keys)} }
 // Verify returns nil for a pinned key, else an [*UntrustedError]. It does not block.
 func (p *Pinned) Verify(_ context.Context, _ string, key PublicKey) error {
 	if !contains(p.keys, key) {
-		return &UntrustedError{Key: key}
+		return &UntrustedError{Key: key, Expected: slices.Clone(p.keys)}
 	}
 	return nil
 }

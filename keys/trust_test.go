@@ -33,16 +33,19 @@ func public(t testing.TB, b byte) keys.PublicKey { return fixedKey(t, b).Public(
 
 // requireRefused requires an error that gives the operator the whole key and the
 // file in which to put it, as values and in the text that ends up in a log.
-func requireRefused(t *testing.T, err error, key keys.PublicKey, file string) {
+func requireRefused(t *testing.T, err error, key keys.PublicKey, file string, expected ...keys.PublicKey) {
 	t.Helper()
 	require.ErrorIs(t, err, keys.ErrUntrusted)
 	require.NotErrorIs(t, err, keys.ErrTrustFile)
 	var refused *keys.UntrustedError
 	require.ErrorAs(t, err, &refused)
-	require.Equal(t, keys.UntrustedError{Key: key, File: file}, *refused)
+	require.Equal(t, keys.UntrustedError{Key: key, File: file, Expected: expected}, *refused)
 
 	require.Contains(t, logged(err), key.String())
 	require.Contains(t, logged(err), file)
+	for _, e := range expected {
+		require.Contains(t, logged(err), e.String())
+	}
 }
 
 // logged returns what a log shows of err.
@@ -57,7 +60,7 @@ func TestPin(t *testing.T) {
 	p := keys.Pin(current, next)
 	require.NoError(t, p.Verify(t.Context(), "a", current))
 	require.NoError(t, p.Verify(t.Context(), "b", next))
-	requireRefused(t, p.Verify(t.Context(), "a", other), other, "")
+	requireRefused(t, p.Verify(t.Context(), "a", other), other, "", current, next)
 	require.ErrorIs(t, p.Verify(t.Context(), "a", keys.PublicKey{}), keys.ErrUntrusted)
 	require.Equal(t, []keys.PublicKey{current, next}, p.Expected("a"))
 	p.Expected("a")[0] = other

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"strings"
 
 	"github.com/sealport/sealport/handshake"
 	"github.com/sealport/sealport/internal/conn"
@@ -155,7 +154,7 @@ func (p parameters) authorize(key keys.PublicKey) error {
 		defer func() { workers <- struct{}{} }()
 	}
 	if p.known.IsZero() {
-		return p.verify(key)
+		return p.Trust.Verify(p.ctx, p.side.Endpoint, key)
 	}
 	// The rest is for a rehandshake.
 	if !p.known.Equal(key) {
@@ -262,9 +261,9 @@ func hungUp(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, li
 // failed makes an ErrHandshake of err. A peer that refuses closes the connection
 // without a reason.
 func failed(err error) error {
-	var other *otherKeyError
+	var other *keys.UntrustedError
 	switch {
-	case errors.As(err, &other):
+	case errors.As(err, &other) && len(other.Expected) > 0:
 		return &handshakeError{other.Error(), err}
 	case hungUp(err):
 		return &handshakeError{"the other side closed the connection; its log has the reason", link.ErrPeerGone}
@@ -285,30 +284,6 @@ type handshakeError struct {
 func (e *handshakeError) Error() string { return "secure: " + ErrHandshake.Error() + ": " + e.text }
 
 func (e *handshakeError) Unwrap() []error { return []error{ErrHandshake, e.cause} }
-
-// otherKeyError means that a host has another key than the client expects.
-type otherKeyError struct {
-	has      keys.PublicKey
-	expected []keys.PublicKey
-	err      error // of Trust
-}
-
-func (e *otherKeyError) Error() string {
-	return fmt.Sprintf("the host has the key %v, and this client's Trust expects %v; if the host's key was replaced, let Trust expect the new one",
-		e.has, strings.Trim(fmt.Sprint(e.expected), "[]"))
-}
-
-func (e *otherKeyError) Unwrap() error { return e.err }
-
-// verify asks Trust about a key.
-func (p parameters) verify(key keys.PublicKey) error {
-	err := p.Trust.Verify(p.ctx, p.side.Endpoint, key)
-	pinned, ok := p.Trust.(*keys.Pinned)
-	if err == nil || !ok {
-		return err
-	}
-	return &otherKeyError{key, pinned.Expected(p.side.Endpoint), err}
-}
 
 // keyRefused is the error of a client whose host closed the connection instead of
 // accepting the client's key. In IK the key is in the first message, which the host

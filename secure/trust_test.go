@@ -127,6 +127,18 @@ func TestUntrustedClientIsRefused(t *testing.T) {
 	}
 }
 
+// TestPinnedClient: a host that pins its client says the same as a client that pins its host.
+func TestPinnedClient(t *testing.T) {
+	w := newWorld(t)
+	w.echo(t, hostConfig(nil, func(c *secure.Config) { c.Trust = keys.Pin(clientKey.Public()) }))
+	_, err := w.talk(t, clientConfig(nil, keyed(otherKey)))
+	require.ErrorIs(t, err, secure.ErrHandshake)
+	var untrusted *keys.UntrustedError
+	require.ErrorAs(t, await(t, w.failures), &untrusted)
+	require.Equal(t, otherKey.Public(), untrusted.Key)
+	require.Equal(t, []keys.PublicKey{clientKey.Public()}, untrusted.Expected)
+}
+
 // A Client whose key the host gives up does not call again and again, as fast as
 // it can.
 func TestUntrustedClientBacksOff(t *testing.T) {
@@ -240,7 +252,10 @@ func TestUntrustedHostIsRefused(t *testing.T) {
 			_, err := w.talk(t, client)
 			require.ErrorIs(t, err, secure.ErrHandshake)
 			if pattern == handshake.XX {
-				require.ErrorIs(t, err, keys.ErrUntrusted)
+				var untrusted *keys.UntrustedError
+				require.ErrorAs(t, err, &untrusted)
+				require.Equal(t, hostKey.Public(), untrusted.Key)
+				require.Equal(t, []keys.PublicKey{otherKey.Public()}, untrusted.Expected)
 				require.ErrorIs(t, await(t, w.failures), secure.ErrHandshake)
 			} else {
 				require.ErrorIs(t, await(t, w.failures), handshake.ErrUnknownKey)
