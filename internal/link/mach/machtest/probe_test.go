@@ -320,11 +320,7 @@ var probes = []probe{
 	{
 		name: "order of a set",
 		ask: func(p *prober) string {
-			a, b, c := p.port(), p.port(), p.port()
-			set := p.set(a, b, c)
-			p.sendID(a, 10, 11, 12)
-			p.sendID(b, 20, 21)
-			p.sendID(c, 30)
+			set, _ := p.filledSet()
 			return p.all(set)
 		},
 		old: "10 11 12 20 21 30",
@@ -333,11 +329,7 @@ var probes = []probe{
 	{
 		name: "order of a set with a member that is put into it again",
 		ask: func(p *prober) string {
-			a, b, c := p.port(), p.port(), p.port()
-			set := p.set(a, b, c)
-			p.sendID(a, 10, 11, 12)
-			p.sendID(b, 20, 21)
-			p.sendID(c, 30)
+			set, a := p.filledSet()
 			first := p.receive(set)
 			require.NoError(p.t, p.k.MoveMember(a, set))
 			return strings.TrimPrefix(first, "id ") + " " + p.all(set)
@@ -359,6 +351,16 @@ var probes = []probe{
 		old: "10 20 21 11",
 		new: "10 20 11 21",
 	},
+}
+
+// filledSet makes a set of three ports with messages, and returns it and the first port.
+func (p *prober) filledSet() (set, first mach.Name) {
+	a, b, c := p.port(), p.port(), p.port()
+	set = p.set(a, b, c)
+	p.sendID(a, 10, 11, 12)
+	p.sendID(b, 20, 21)
+	p.sendID(c, 30)
+	return set, a
 }
 
 // all receives everything from a set and returns the ids.
