@@ -173,7 +173,9 @@ func testAdmittedIsPublishedTo(t *testing.T, e *env) {
 func testForgottenClient(t *testing.T, e *env) {
 	ctx := context30(t)
 	h := host(t, e.Strings, func(ctx context.Context, m transport.Message[string]) {
-		assert.NoError(t, m.Reply(ctx, m.Body))
+		if m.Body == "used" { // the other client may be gone before it is answered
+			assert.NoError(t, m.Reply(ctx, m.Body))
+		}
 	}, e.config())
 	var logged logBook
 	used := client(t, e.Strings, e.config())
