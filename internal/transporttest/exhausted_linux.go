@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -44,11 +45,16 @@ func fewDescriptors() (restore func()) {
 func spare(n int) (free func()) {
 	restore := fewDescriptors()
 	var fillers []int
-	for {
+	// Until none has come back for a while: this process may have had one for a moment, as
+	// to look where its endpoint is.
+	for quiet := 0; quiet < 10; {
 		fd, err := unix.Dup(0)
 		if err != nil {
-			break
+			quiet++
+			time.Sleep(time.Millisecond)
+			continue
 		}
+		quiet = 0
 		unix.CloseOnExec(fd)
 		fillers = append(fillers, fd)
 	}
