@@ -110,6 +110,7 @@ func (c *Conn) Flush(ctx context.Context) error {
 		return err
 	}
 	defer c.wmu.Unlock()
+	c.sent.publish() // see Counters
 	if c.werr != nil {
 		return c.werr
 	}

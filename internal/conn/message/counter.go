@@ -1,10 +1,16 @@
 package message
 
-import "sync/atomic"
+import (
+	"runtime"
+	"sync/atomic"
+)
 
 // publishEvery is by how many messages the published numbers of a busy counter
 // may lag.
 const publishEvery = 256
+
+// flusherTurns is how often Counters tries to get the writer's lock.
+const flusherTurns = 64
 
 // counter counts messages and bytes. Its owner adds without atomic operations
 // and publishes now and then, and before it waits.
@@ -37,9 +43,15 @@ type Counters struct {
 // Counters returns what the Conn has carried. The numbers are exact for a
 // direction that is idle and lag by at most 255 messages for a busy one.
 func (c *Conn) Counters() Counters {
-	if c.wmu.TryLock() {
-		c.sent.publish()
-		c.wmu.Unlock()
+	// The flusher may have the lock for a moment, and nobody sends. A Send that blocks has
+	// it for long.
+	for range flusherTurns {
+		if c.wmu.TryLock() {
+			c.sent.publish()
+			c.wmu.Unlock()
+			break
+		}
+		runtime.Gosched()
 	}
 	return Counters{
 		SentMessages:     c.sent.published[0].Load(),
