@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -81,4 +82,28 @@ func TestHostThatCannotReadItsTrustFile(t *testing.T) {
 			w.accepted(t, client)
 		})
 	}
+}
+
+// starvedWatch is an AllowFile of which each check finds no descriptors.
+type starvedWatch struct{ *keys.AllowFile }
+
+func (s *starvedWatch) Watch(ctx context.Context, _ time.Duration, checked func(error)) error {
+	checked(&os.PathError{Op: "open", Path: "allowed", Err: syscall.EMFILE})
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestTrustFileCheckWithoutDescriptors: a check of the file that fails for want of
+// descriptors says so as a handshake does.
+func TestTrustFileCheckWithoutDescriptors(t *testing.T) {
+	w := newWorld(t)
+	file := filepath.Join(t.TempDir(), "allowed")
+	require.NoError(t, os.WriteFile(file, allowedClient, 0o600))
+	allowed, err := keys.OpenAllowFile(file)
+	require.NoError(t, err)
+	w.echo(t, hostConfig(nil, func(c *secure.Config) { c.Trust = &starvedWatch{allowed} }))
+	w.accepted(t, clientConfig(nil))
+	reported := await(t, w.failures)
+	require.ErrorIs(t, reported, transport.ErrExhausted)
+	require.ErrorIs(t, reported, syscall.EMFILE)
 }

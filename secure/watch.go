@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/sealport/sealport/handshake"
+	"github.com/sealport/sealport/internal/conn/rendezvous"
 	"github.com/sealport/sealport/keys"
 )
 
@@ -96,6 +97,7 @@ type observer struct {
 // be used ends no connection, so that the keys that were removed are not revoked either.
 func (o observer) trustChecked(err error) {
 	log := o.Transport.Logger
+	err = rendezvous.Explain(err)
 	switch {
 	case err == nil && log != nil:
 		log.Info("trust file can be used again", "endpoint", o.endpoint)
