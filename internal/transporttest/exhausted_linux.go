@@ -45,8 +45,8 @@ func fewDescriptors() (restore func()) {
 func spare(n int) (free func()) {
 	restore := fewDescriptors()
 	var fillers []int
-	// Until none has come back for a while: this process may have had one for a moment, as
-	// to look where its endpoint is.
+	// Until none has come back for a while: what else runs in this process may have had one
+	// for a moment.
 	for quiet := 0; quiet < 10; {
 		fd, err := unix.Dup(0)
 		if err != nil {

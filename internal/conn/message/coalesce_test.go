@@ -207,3 +207,18 @@ func TestPeerThatDiesWhileSomethingIsHeldBack(t *testing.T) {
 	require.EqualValues(t, 2, a.Unacknowledged())
 	require.NoError(t, a.Close(), "there is nobody to push it out to")
 }
+
+// Counters are exact though the flusher may have the lock just then.
+func TestCountersBesideTheFlusher(t *testing.T) {
+	for range 300 {
+		la, lb := mem.Pair()
+		a, b := conn(t, la, message.Config{MaxSend: 100, MaxReceive: 100, Coalesce: true}), conn(t, lb, message.Config{MaxSend: 100, MaxReceive: 100})
+		send(t, a, "ahead", "coalesced", "coalesced too")
+		require.NoError(t, a.Flush(hung(t)))
+		for range 3 {
+			_, err := b.Receive(hung(t))
+			require.NoError(t, err)
+			require.EqualValues(t, 3, a.Counters().SentMessages)
+		}
+	}
+}
